@@ -1,0 +1,178 @@
+"""What the page and the command line are shown: frozen copies, never database rows."""
+
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectView:
+    """One project. ``artifacts`` names the kinds that are trained; ``cover`` is a thumbnail."""
+
+    id: int
+    name: str
+    base: str
+    token: str
+    num_pictures: int
+    artifacts: tuple[str, ...]
+    cover: Path | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PictureView:
+    """One picture of the set; width and height are those of the original, in pixels."""
+
+    id: int
+    name: str
+    thumbnail: Path
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A file that cannot be used, by its name as the user knows it, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Repetition:
+    """A file that repeats an earlier picture, named ``of``."""
+
+    file: str
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What became of the files that were dropped in."""
+
+    accepted: int
+    rejected: tuple[Rejection, ...]
+    duplicates: tuple[Repetition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactView:
+    """A trained part. ``kind`` is the method's name; ``bytes`` the size of its file."""
+
+    kind: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """One background run. ``step`` counts finished updates; ``previews`` are the newest ones."""
+
+    id: int
+    project_id: int
+    kind: str
+    state: str
+    step: int
+    num_steps: int
+    loss: float | None
+    seconds_left: float | None
+    error: str | None
+    log_tail: str
+    previews: tuple[Path, ...]
+    artifacts: tuple[ArtifactView, ...]
+    created_at: datetime
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in {"succeeded", "failed", "cancelled"}
+
+
+FieldKind = Literal["int", "float", "str", "bool", "choice"]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldView:
+    """One setting of a method, enough to draw a form field for it."""
+
+    name: str
+    title: str
+    help: str
+    kind: FieldKind
+    default: Any
+    minimum: float | None
+    maximum: float | None
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MethodView:
+    """A training method in one sentence and its settings."""
+
+    name: str
+    title: str
+    summary: str
+    fields: tuple[FieldView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinateView:
+    """A coordinate of the initial VAE's code; ``kl`` is its mean KL in nats.
+
+    ``rank`` 0 tells the pictures apart most; ``index`` is its place in the code.
+    """
+
+    rank: int
+    index: int
+    kl: float
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationView:
+    """A picture that was made, with every parameter needed to make it again."""
+
+    id: int
+    kind: str
+    file: Path
+    thumbnail: Path
+    seed: int
+    sha256: str
+    parameters: dict[str, Any]
+    width: int
+    height: int
+    created_at: datetime
+    is_favorite: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """The ZIP that was written."""
+
+    file: Path
+    num_files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the doctor's report; ``remedy`` is empty when all is well."""
+
+    name: str
+    is_ok: bool
+    detail: str
+    remedy: str
+
+
+def to_json(view: Any) -> Any:
+    """A view as JSON-able values: paths and times become strings."""
+    if is_dataclass(view):
+        return {f.name: to_json(getattr(view, f.name)) for f in fields(view)}
+    if isinstance(view, dict):
+        return {key: to_json(value) for key, value in view.items()}
+    if isinstance(view, list | tuple):
+        return [to_json(item) for item in view]
+    if isinstance(view, Path):
+        return str(view)
+    if isinstance(view, datetime):
+        return view.isoformat()
+    return view

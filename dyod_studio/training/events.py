@@ -1,0 +1,42 @@
+"""What a training run tells whoever iterates over it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """One optimiser update has been applied. ``step`` counts finished updates, from 1."""
+
+    step: int
+    num_steps: int
+    loss: float
+    learning_rate: float
+    samples_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewsReady:
+    """``paths`` are complete PNG files made with the same seeds at every preview."""
+
+    step: int
+    paths: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSaved:
+    """``path`` is a complete folder with the whole state of the run after ``step`` updates."""
+
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactReady:
+    """The run's result: a complete .safetensors file. Always the last event."""
+
+    kind: str
+    path: Path
+
+
+Event = StepDone | PreviewsReady | CheckpointSaved | ArtifactReady
