@@ -1,0 +1,141 @@
+"""A loaded base model: what the rest of the studio knows of a latent diffusion model.
+
+Shapes: B images of R x R pixels in [-1, 1], C latent channels, h x w latent cells, L tokens of
+width D. The networks are frozen; whatever is trained is added beside them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from diffusers import DDIMScheduler
+from torch import Tensor
+
+from dyod_studio.diffusion.schedule import NoiseSchedule
+from dyod_studio.errors import InvalidInputError
+
+DEFAULT_GUIDANCE_SCALE = 7.5
+"""What Stable Diffusion's own pipelines use."""
+
+
+@dataclass(slots=True)
+class BaseModel:
+    """The parts of one base model on one device.
+
+    Args:
+        ref: how the user named it: ``starter``, a folder, a hub id or a file.
+        fingerprint: short hash of its weights; artifacts remember which base they belong to.
+        dtype: what the U-Net computes in; the autoencoder and the text encoder use float32.
+        guidance_scale: w that suits this base when the user gives none.
+        image_encoder: CLIP image encoder with projection, when the base has one.
+    """
+
+    ref: str
+    fingerprint: str
+    tokenizer: Any
+    text_encoder: torch.nn.Module
+    unet: torch.nn.Module
+    vae: torch.nn.Module
+    schedule: NoiseSchedule
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+    guidance_scale: float = DEFAULT_GUIDANCE_SCALE
+    image_encoder: torch.nn.Module | None = None
+
+    @property
+    def vae_scale_factor(self) -> int:
+        """Pixels along one side of a latent cell (f)."""
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(C, h, w) of one picture."""
+        size = self.unet.config.sample_size
+        return (self.unet.config.in_channels, size, size)
+
+    @property
+    def resolution(self) -> int:
+        """Pixels along one side of a picture (R)."""
+        return self.unet.config.sample_size * self.vae_scale_factor
+
+    @torch.no_grad()
+    def encode_images(self, images: Tensor) -> Tensor:
+        """Mean of the autoencoder's posterior, times its scaling factor.
+
+        (B, 3, R, R) in [-1, 1] -> (B, C, h, w) float32.
+        """
+        images = images.to(self.device, next(self.vae.parameters()).dtype)
+        return self.vae.encode(images).latent_dist.mode().float() * self.vae.config.scaling_factor
+
+    @torch.no_grad()
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, 3, R, R) float32 in [-1, 1]. One picture at a time, to save memory."""
+        latents = latents.to(self.device, next(self.vae.parameters()).dtype)
+        scaled = latents / self.vae.config.scaling_factor
+        images = torch.cat([self.vae.decode(row.unsqueeze(0)).sample for row in scaled])
+        return images.float().clamp(-1, 1)
+
+    def token_ids(self, prompts: Sequence[str]) -> Tensor:
+        """(B, L) token ids, padded to the text encoder's length.
+
+        Raises:
+            InvalidInputError: a prompt is longer than the text encoder can read.
+        """
+        length = self.tokenizer.model_max_length
+        rows = [self.tokenizer(prompt).input_ids for prompt in prompts]
+        for prompt, row in zip(prompts, rows, strict=True):
+            if len(row) > length:
+                raise InvalidInputError(
+                    f"The prompt has {len(row) - 2} tokens, this base model reads "
+                    f"{length - 2}: shorten {prompt[:60]!r}."
+                )
+        padded = self.tokenizer(
+            list(prompts), padding="max_length", max_length=length, return_tensors="pt"
+        )
+        return padded.input_ids.to(self.device)
+
+    def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
+        """Last hidden state of the text encoder: B prompts -> (B, L, D) conditioning.
+
+        Gradients flow to whatever is trained in the text encoder.
+        """
+        return self.text_encoder(self.token_ids(prompts)).last_hidden_state
+
+    def denoise(self, latents: Tensor, timesteps: int | Tensor, conditioning: Tensor) -> Tensor:
+        """The U-Net's raw output, float32: noise or v, as ``schedule.prediction_type`` says.
+
+        Args:
+            latents: (B, C, h, w). timesteps: one for all, or (B,). conditioning: (B, L, D).
+        """
+        timesteps = torch.as_tensor(timesteps, device=self.device)
+        output = self.unet(
+            latents.to(self.device, self.dtype),
+            timesteps,
+            encoder_hidden_states=conditioning.to(self.device, self.dtype),
+            return_dict=False,
+        )
+        return output[0].float()
+
+    def predict_noise(self, latents: Tensor, t: int, conditioning: Tensor) -> Tensor:
+        """eps_phi(x_t, t, c) of DYOD, eq. (7), whatever the U-Net predicts."""
+        return self.schedule.to_noise(self.denoise(latents, t, conditioning), latents, t)
+
+
+def freeze(*modules: torch.nn.Module | None) -> None:
+    """Put the modules into evaluation mode without gradients."""
+    for module in modules:
+        if module is not None:
+            module.eval().requires_grad_(False)
+
+
+def schedule_from_config(config: dict[str, Any]) -> NoiseSchedule:
+    """The noise schedule of a base's scheduler configuration, whichever scheduler it names."""
+    scheduler = DDIMScheduler.from_config(config)
+    return NoiseSchedule(
+        alphas_cumprod=scheduler.alphas_cumprod,
+        prediction_type=scheduler.config.prediction_type,
+        timestep_spacing=scheduler.config.timestep_spacing,
+        steps_offset=scheduler.config.steps_offset,
+        final_alpha_cumprod=float(scheduler.final_alpha_cumprod),
+    )
