@@ -34,14 +34,14 @@ class BaseModel:
     ref: str
     fingerprint: str
     tokenizer: Any
-    text_encoder: torch.nn.Module
-    unet: torch.nn.Module
-    vae: torch.nn.Module
+    text_encoder: Any
+    unet: Any
+    vae: Any
     schedule: NoiseSchedule
     device: torch.device
     dtype: torch.dtype = torch.float32
     guidance_scale: float = DEFAULT_GUIDANCE_SCALE
-    image_encoder: torch.nn.Module | None = None
+    image_encoder: Any = None
 
     @property
     def vae_scale_factor(self) -> int:
@@ -70,7 +70,7 @@ class BaseModel:
 
     @torch.no_grad()
     def decode_latents(self, latents: Tensor) -> Tensor:
-        """(B, C, h, w) -> (B, 3, R, R) float32 in [-1, 1]. One picture at a time, to save memory."""
+        """(B, C, h, w) -> (B, 3, R, R) float32 in [-1, 1], one at a time to save memory."""
         latents = latents.to(self.device, next(self.vae.parameters()).dtype)
         scaled = latents / self.vae.config.scaling_factor
         images = torch.cat([self.vae.decode(row.unsqueeze(0)).sample for row in scaled])
