@@ -1,0 +1,144 @@
+"""What holds for the whole tree: exact pins, light imports, small modules, no ways around."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "dyod_studio"
+REQUIREMENTS = ROOT / "requirements.txt"
+PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[0-9][A-Za-z0-9.]*)")
+LIGHT = ("studio", "store", "ui", "cli", "errors.py", "settings.py")
+LIGHT_JOBS = ("dyod_studio.jobs.worker", "dyod_studio.jobs.sampler_pool")
+HEAVY = ("torch", "diffusers", "transformers", "accelerate", "peft")
+MAX_MODULE_LINES = 250
+MAX_FUNCTION_LINES = 40
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def pins(path: Path) -> dict[str, str]:
+    """Name -> version of every line that is no comment and no -r; a line of another form raises."""
+    found = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        requirement = line.partition("#")[0].strip()
+        if not requirement or requirement.startswith("-r "):
+            continue
+        match = PIN.fullmatch(requirement)
+        assert match, f"{path.name}: {requirement!r} is not pinned exactly"
+        found[match["name"]] = match["version"]
+    return found
+
+
+def dotted(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def light_modules() -> Iterator[str]:
+    for path in MODULES:
+        if path.relative_to(PACKAGE).parts[0] in LIGHT or dotted(path) in LIGHT_JOBS:
+            yield dotted(path)
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def module_id(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_every_requirement_is_pinned_exactly(name: str):
+    assert len(pins(ROOT / name)) >= 5
+
+
+def test_torch_is_the_release_that_still_has_kernels_for_pascal_cards():
+    assert pins(REQUIREMENTS)["torch"] == "2.13.0"
+
+
+def test_a_loose_requirement_is_reported(tmp_path: Path):
+    loose = tmp_path / "requirements.txt"
+    loose.write_text("numpy>=2  # arrays\n")
+    with pytest.raises(AssertionError, match="'numpy>=2' is not pinned exactly"):
+        pins(loose)
+
+
+def test_the_package_asks_for_the_pythons_that_the_makefile_accepts():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    makefile = (ROOT / "Makefile").read_text()
+    assert project["requires-python"] == ">=3.11,<3.14"
+    assert "(3, 11) <= sys.version_info < (3, 14)" in makefile
+
+
+def test_page_command_line_and_store_load_no_torch():
+    names = sorted(light_modules())
+    assert "dyod_studio.studio.views" in names
+    code = (
+        "import importlib, sys\n"
+        f"for name in {names}: importlib.import_module(name)\n"
+        f"print(*sorted(set({HEAVY}) & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_id)
+def test_a_module_stays_within_its_budget(path: Path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) < MAX_MODULE_LINES
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_id)
+def test_functions_stay_within_their_budget(path: Path):
+    lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions(path)}
+    assert {name: n for name, n in lengths.items() if n >= MAX_FUNCTION_LINES} == {}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_id)
+def test_nothing_is_printed_evaluated_or_unpickled(path: Path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    called = {
+        node.func.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    imported = {
+        alias.name.split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert called & {"print", "eval", "exec"} == set()
+    assert imported & {"pickle", "marshal", "shelve", "dill"} == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_id)
+def test_every_module_says_what_it_is(path: Path):
+    text = path.read_text(encoding="utf-8")
+    assert not text or ast.get_docstring(ast.parse(text))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_id)
+def test_no_check_is_switched_off(path: Path):
+    assert "noqa" not in path.read_text(encoding="utf-8")
+
+
+def test_only_the_settings_read_the_environment():
+    readers = {
+        module_id(path)
+        for path in MODULES
+        if re.search(r"os\.(environ\[|environ\.get|getenv)", path.read_text(encoding="utf-8"))
+    }
+    assert readers <= {"settings.py"}
