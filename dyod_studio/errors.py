@@ -8,6 +8,7 @@ StudioError
 ├── JobStateError             the job's state does not allow this move
 ├── DeviceError               the card and the installed PyTorch do not fit together
 ├── SamplerError              the sampler process died or is busy
+├── DatabaseBusyError         another process holds the database for too long
 └── TrainingError
     ├── TrainingDivergedError the loss is no longer a finite number
     └── TrainingCancelledError the run was asked to stop
@@ -44,6 +45,10 @@ class DeviceError(StudioError):
 
 class SamplerError(StudioError):
     """The sampler process could not answer."""
+
+
+class DatabaseBusyError(StudioError):
+    """Another process holds the database; nothing was changed."""
 
 
 class TrainingError(StudioError):

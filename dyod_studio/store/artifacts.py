@@ -1,0 +1,69 @@
+"""Trained parts; the newest of each kind is the one in use."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dyod_studio.errors import NotFoundError
+from dyod_studio.store.files import StoredFile
+from dyod_studio.store.tables import Artifact
+
+
+class ArtifactRepository:
+    """Reads and writes artifacts in the session it is given; the caller commits."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(
+        self,
+        project_id: int,
+        kind: str,
+        file: StoredFile,
+        *,
+        base_fingerprint: str,
+        config: Mapping[str, Any],
+        job_id: int | None = None,
+    ) -> Artifact:
+        artifact = Artifact(
+            project_id=project_id,
+            job_id=job_id,
+            kind=kind,
+            sha256=file.sha256,
+            bytes=file.bytes,
+            base_fingerprint=base_fingerprint,
+            config=dict(config),
+        )
+        self._session.add(artifact)
+        self._session.flush()
+        return artifact
+
+    def latest(self, project_id: int, kind: str) -> Artifact | None:
+        """The newest of its kind, or None when the project has none."""
+        chosen = select(Artifact).where(Artifact.project_id == project_id, Artifact.kind == kind)
+        return self._session.scalars(chosen.order_by(Artifact.id.desc()).limit(1)).one_or_none()
+
+    def by_sha256(self, project_id: int, sha256: str) -> Artifact:
+        chosen = select(Artifact).where(
+            Artifact.project_id == project_id, Artifact.sha256 == sha256
+        )
+        found = self._session.scalars(chosen.order_by(Artifact.id.desc()).limit(1)).one_or_none()
+        if found is None:
+            raise NotFoundError(f"This project has no trained part {sha256}.")
+        return found
+
+    def kinds(self, project_id: int) -> list[str]:
+        """Which kinds the project has, in alphabetical order."""
+        chosen = select(Artifact.kind).where(Artifact.project_id == project_id).distinct()
+        return list(self._session.scalars(chosen.order_by(Artifact.kind)))
+
+    def of_project(self, project_id: int) -> list[Artifact]:
+        """Every artifact of the project, the oldest first."""
+        chosen = select(Artifact).where(Artifact.project_id == project_id)
+        return list(self._session.scalars(chosen.order_by(Artifact.id)))
+
+    def of_job(self, job_id: int) -> list[Artifact]:
+        chosen = select(Artifact).where(Artifact.job_id == job_id).order_by(Artifact.id)
+        return list(self._session.scalars(chosen))

@@ -1,0 +1,112 @@
+"""Delete what a person no longer wants, and with it the files that no row names any more."""
+
+import shutil
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import NamedTuple
+
+from sqlalchemy import Select, delete, literal, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from dyod_studio.errors import NotFoundError
+from dyod_studio.store.files import PNG, SAFETENSORS, WEBP
+from dyod_studio.store.storage import Storage
+from dyod_studio.store.tables import (
+    Artifact,
+    Generation,
+    Job,
+    JobState,
+    Picture,
+    Preview,
+    Project,
+    RequestInput,
+    SampleRequest,
+)
+
+NAMES_A_QUERY = 500
+
+
+class FileName(NamedTuple):
+    """What a row says of a stored file."""
+
+    sha256: str
+    suffix: str
+
+
+def delete_project(storage: Storage, project_id: int) -> None:
+    """Delete a project with all it owns; files that another project names stay.
+
+    A job that runs notices within a step that its row is gone and stops; its run folder is
+    removed by the worker then.
+
+    Raises:
+        NotFoundError: there is no such project.
+    """
+    with storage.files.guard():
+        with storage.database.session() as session:
+            names = files_of_project(session, project_id)
+            resting = select(Job.id).where(
+                Job.project_id == project_id, Job.state != JobState.RUNNING
+            )
+            job_ids = list(session.scalars(resting))
+            gone = delete(Project).where(Project.id == project_id).returning(Project.id)
+            if session.scalar(gone) is None:
+                raise NotFoundError(f"There is no project {project_id}.")
+        remove_unreferenced(storage, names)
+    for job_id in job_ids:
+        shutil.rmtree(storage.run_dir(job_id), ignore_errors=True)
+
+
+def remove_unreferenced(storage: Storage, names: Iterable[FileName]) -> None:
+    """Remove those of the files that no row names."""
+    with storage.files.guard(), storage.database.session() as session:
+        for some in _batched(names):
+            for sha256, suffix in some - _referenced(session, some):
+                storage.files.remove(sha256, suffix)
+
+
+def files_of_project(session: Session, project_id: int) -> set[FileName]:
+    """Every stored file that the project's rows name."""
+    queries = [
+        _naming(Picture.sha256, Picture.suffix).where(Picture.project_id == project_id),
+        _naming(Picture.thumbnail_sha256, WEBP).where(Picture.project_id == project_id),
+        _naming(Artifact.sha256, SAFETENSORS).where(Artifact.project_id == project_id),
+        _naming(Generation.sha256, PNG).where(Generation.project_id == project_id),
+        _naming(Generation.thumbnail_sha256, WEBP).where(Generation.project_id == project_id),
+        _naming(Preview.sha256, PNG)
+        .join(Job, Job.id == Preview.job_id)
+        .where(Job.project_id == project_id),
+        _naming(RequestInput.sha256, RequestInput.suffix)
+        .join(SampleRequest, SampleRequest.id == RequestInput.request_id)
+        .where(SampleRequest.project_id == project_id),
+    ]
+    return {FileName(*row) for query in queries for row in session.execute(query)}
+
+
+def _referenced(session: Session, names: set[FileName]) -> set[FileName]:
+    """Which of the names stand in any row."""
+    wanted = [name.sha256 for name in names]
+    columns: list[tuple[InstrumentedAttribute[str], InstrumentedAttribute[str] | str]] = [
+        (Picture.sha256, Picture.suffix),
+        (Picture.thumbnail_sha256, WEBP),
+        (Artifact.sha256, SAFETENSORS),
+        (Generation.sha256, PNG),
+        (Generation.thumbnail_sha256, WEBP),
+        (Preview.sha256, PNG),
+        (RequestInput.sha256, RequestInput.suffix),
+    ]
+    queries = [_naming(sha256, suffix).where(sha256.in_(wanted)) for sha256, suffix in columns]
+    return {FileName(*row) for query in queries for row in session.execute(query)}
+
+
+def _naming(
+    sha256: InstrumentedAttribute[str], suffix: InstrumentedAttribute[str] | str
+) -> Select[str, str]:
+    return select(sha256, literal(suffix) if isinstance(suffix, str) else suffix)
+
+
+def _batched(names: Iterable[FileName]) -> Iterator[set[FileName]]:
+    """The names in portions that fit into one query."""
+    rest = iter(names)
+    while some := set(islice(rest, NAMES_A_QUERY)):
+        yield some
