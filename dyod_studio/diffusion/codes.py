@@ -6,6 +6,8 @@ Shapes: B codes of d coordinates, F frames.
 import torch
 from torch import Tensor
 
+from dyod_studio.errors import InvalidInputError
+
 
 def interpolate(a: Tensor, b: Tensor, num_frames: int) -> Tensor:
     """z = z_a + lambda (z_b - z_a) with lambda from 0 to 1: (F, d). DYOD, sec. 4.3.

@@ -1,6 +1,5 @@
 """Training losses on tensors. Shapes: B images, C channels, h x w cells, d coordinates."""
 
-import torch
 from torch import Tensor
 
 from dyod_studio.diffusion.codes import kl_per_coordinate
@@ -53,11 +52,3 @@ def negative_elbo(
     likelihood = 0.5 * elements * (mse + 1e-6).log()
     kl = kl_per_coordinate(mean.float(), log_variance.float()).sum()
     return (likelihood + beta * kl) / elements
-
-
-def seeded_draw(seed: int, step: int) -> torch.Generator:
-    """The generator of one training step: a function of seed and step alone.
-
-    A run that goes on from a checkpoint therefore draws what the uninterrupted run drew.
-    """
-    return torch.Generator().manual_seed((seed * 1_000_003 + step * 7_919) % (2**63))

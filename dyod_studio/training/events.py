@@ -5,6 +5,14 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
+class PicturesPrepared:
+    """Before the first step: ``done`` of ``total`` pictures are cropped, resized and encoded."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class StepDone:
     """One optimiser update has been applied. ``step`` counts finished updates, from 1."""
 
@@ -39,4 +47,4 @@ class ArtifactReady:
     path: Path
 
 
-Event = StepDone | PreviewsReady | CheckpointSaved | ArtifactReady
+Event = PicturesPrepared | StepDone | PreviewsReady | CheckpointSaved | ArtifactReady

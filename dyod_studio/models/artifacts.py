@@ -1,0 +1,84 @@
+"""Trained parts on disk: one .safetensors file whose header says what it is.
+
+Header (all strings): ``dyod.format`` = the artifact's kind, ``dyod.version``, ``dyod.config`` and
+``dyod.facts`` as JSON, ``dyod.base`` and ``dyod.base_fingerprint``; further keys follow
+modelspec 1.0.1 so that other tools show a title and a trigger word.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dyod_studio.errors import InvalidInputError
+
+FORMAT_VERSION = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """Tensors of a trained part with what is needed to use it again.
+
+    Args:
+        kind: the method that made it: ``inversion`` or ``vae``.
+        config: the method's settings. facts: what was learned about it, JSON-able.
+    """
+
+    kind: str
+    base_ref: str
+    base_fingerprint: str
+    config: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+
+
+def save_artifact(artifact: Artifact, path: Path, extra: Mapping[str, str] | None = None) -> Path:
+    """Write beside, flush, rename: a reader never meets half a file."""
+    header = {
+        "format": "pt",
+        "dyod.format": artifact.kind,
+        "dyod.version": FORMAT_VERSION,
+        "dyod.base": artifact.base_ref,
+        "dyod.base_fingerprint": artifact.base_fingerprint,
+        "dyod.config": json.dumps(artifact.config, sort_keys=True),
+        "dyod.facts": json.dumps(artifact.facts, sort_keys=True),
+        **(extra or {}),
+    }
+    tensors = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in artifact.tensors.items()
+    }
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial, metadata=header)
+    os.replace(partial, path)
+    return path
+
+
+def load_artifact(path: Path, kind: str) -> Artifact:
+    """Read a trained part; nothing is unpickled or evaluated.
+
+    Raises:
+        InvalidInputError: not a safetensors file, or not an artifact of this kind.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in list(file.keys())}
+    except (SafetensorError, FileNotFoundError) as exc:
+        raise InvalidInputError(f"{path.name} is not a readable .safetensors file.") from exc
+    if header.get("dyod.format") != kind or header.get("dyod.version") != FORMAT_VERSION:
+        found = header.get("dyod.format", "something else")
+        raise InvalidInputError(f"{path.name} holds {found}, not a trained {kind}.")
+    return Artifact(
+        kind=kind,
+        base_ref=header["dyod.base"],
+        base_fingerprint=header["dyod.base_fingerprint"],
+        config=json.loads(header["dyod.config"]),
+        facts=json.loads(header["dyod.facts"]),
+        tensors=tensors,
+    )

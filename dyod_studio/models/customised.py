@@ -1,0 +1,251 @@
+"""A base model with what was trained for one set: it makes pictures from seeds and settings.
+
+The same seed, settings and parts give the same picture, alone or in any batch. Shapes: B images
+of R x R pixels, C x h x w latents, d coordinates of a code, F frames.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate as resize
+
+from dyod_studio.diffusion.sampling import (
+    generators_of,
+    guided,
+    randn_per_image,
+    reverse_from_start,
+)
+from dyod_studio.errors import InvalidInputError
+from dyod_studio.models.artifacts import Artifact
+from dyod_studio.models.base import BaseModel
+from dyod_studio.models.initial_vae import InitialVae, VaeShape
+from dyod_studio.models.pixels import to_pictures, to_tensor
+from dyod_studio.models.placeholder import with_placeholder
+
+Start = Literal["prompt", "distribution", "image"]
+OnStep = Callable[[int, int], None]
+"""Called after every denoiser call with (finished, total); raise in it to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reverse:
+    """How the reverse process runs.
+
+    Args:
+        t0: share of the timesteps; 0 returns the start through the autoencoder.
+        guidance_scale: None for what suits the base model.
+        prompt: None for the learned word alone.
+    """
+
+    t0: float = 1.0
+    num_inference_steps: int = 50
+    guidance_scale: float | None = None
+    prompt: str | None = None
+
+
+CODE_SALT = 0x5EED_C0DE
+"""Keeps the code that a seed draws apart from the noise that it draws."""
+PIXELS_AT_ONCE = 8 * 128 * 128
+"""Pictures are made in chunks of about this many pixels, to bound memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedVae:
+    """The initial generator and the space it works in."""
+
+    network: InitialVae
+    space: Literal["latents", "pixels"]
+
+    @torch.no_grad()
+    def decode(self, codes: Tensor, base: BaseModel) -> Tensor:
+        """x' of each code as latents of the base model: (B, d) -> (B, C, h, w)."""
+        items = self.network.decode(codes.to(base.device))
+        if self.space == "latents":
+            return items
+        size = (base.resolution, base.resolution)
+        return base.encode_images(resize(items.clamp(-1, 1), size, mode="bicubic").clamp(-1, 1))
+
+    @torch.no_grad()
+    def encode(self, images: Sequence[Image.Image], base: BaseModel) -> Tensor:
+        """Mean code of square pictures: -> (B, d) float32 on the CPU."""
+        if self.space == "latents":
+            items = base.encode_images(to_tensor([fit(image, base.resolution) for image in images]))
+        else:
+            side = self.network.shape.side
+            items = to_tensor([fit(image, side) for image in images]).to(base.device)
+        return self.network.encode(items).cpu()
+
+
+@dataclass(frozen=True, slots=True)
+class CustomisedModel:
+    """What one project can draw with. Parts that were not trained are None.
+
+    Args:
+        token: the placeholder word whose vectors are attached to ``base``.
+    """
+
+    base: BaseModel
+    token: str | None = None
+    vae: TrainedVae | None = None
+
+    @property
+    def default_prompt(self) -> str:
+        """c*: the learned word alone; without one, the empty prompt."""
+        return self.token or ""
+
+    def sample(
+        self,
+        start: Start,
+        seeds: Sequence[int],
+        reverse: Reverse,
+        *,
+        images: Sequence[Image.Image] | None = None,
+        on_step: OnStep | None = None,
+    ) -> list[Image.Image]:
+        """One picture a seed, by one of the three initialisations of the reverse process.
+
+        Args:
+            start: pure noise (``prompt``), the VAE's drawing of the seed's own code
+                (``distribution``, eq. 9 of DYOD), or ``images`` (``image``, eq. 11).
+            images: square pictures of any size, one for all seeds or one a seed.
+        """
+        return self._refine(self._starts(start, seeds, images), seeds, reverse, on_step)
+
+    def sample_codes(
+        self,
+        codes: Tensor,
+        seeds: Sequence[int],
+        reverse: Reverse,
+        *,
+        on_step: OnStep | None = None,
+    ) -> list[Image.Image]:
+        """One picture a code, (F, d): the frames of an interpolation or a traversal.
+
+        Args:
+            seeds: noise of each frame; all the same for fixed, all different for free noise.
+        """
+        starts = self._needed_vae().decode(codes, self.base)
+        return self._refine(starts, seeds, reverse, on_step)
+
+    def draw_codes(self, seeds: Sequence[int]) -> Tensor:
+        """z ~ N(0, I) of each seed: (B, d)."""
+        like = torch.empty(len(seeds), self._needed_vae().network.shape.num_coordinates)
+        return randn_per_image(like, generators_of([seed ^ CODE_SALT for seed in seeds]))
+
+    def encode_codes(self, images: Sequence[Image.Image]) -> Tensor:
+        """Mean code of square pictures: -> (B, d)."""
+        return self._needed_vae().encode(images, self.base)
+
+    def _needed_vae(self) -> TrainedVae:
+        if self.vae is None:
+            raise InvalidInputError("This project has no trained vae yet: train 'vae' first.")
+        return self.vae
+
+    def _starts(
+        self, start: Start, seeds: Sequence[int], images: Sequence[Image.Image] | None
+    ) -> Tensor | None:
+        if start == "prompt":
+            return None
+        if start == "distribution":
+            return self._needed_vae().decode(self.draw_codes(seeds), self.base)
+        if not images or len(images) not in {1, len(seeds)}:
+            raise InvalidInputError("Give one picture to start from, or one for each seed.")
+        latents = self.base.encode_images(
+            to_tensor([fit(image, self.base.resolution) for image in images])
+        )
+        return latents.expand(len(seeds), -1, -1, -1)
+
+    def _refine(
+        self,
+        starts: Tensor | None,
+        seeds: Sequence[int],
+        reverse: Reverse,
+        on_step: OnStep | None,
+    ) -> list[Image.Image]:
+        """The reverse process for any number of seeds, a chunk at a time."""
+        base = self.base
+        prompt = self.default_prompt if reverse.prompt is None else reverse.prompt
+        with torch.no_grad():
+            texts = base.encode_prompts(["", prompt])
+        calls = len(base.schedule.timesteps_from(reverse.t0, reverse.num_inference_steps))
+        size = max(1, PIXELS_AT_ONCE // base.resolution**2)
+        firsts = range(0, len(seeds), size)
+        made: list[Image.Image] = []
+        for done, first in enumerate(firsts):
+            chunk = slice(first, first + size)
+            begin = None if starts is None else starts[chunk]
+            latents = self._noise(seeds[chunk]) if begin is None else begin
+            steps = self._steps(begin, self._noise(seeds[chunk]), texts, reverse)
+            for call, newest in enumerate(steps, start=1):
+                latents = newest
+                if on_step:
+                    on_step(done * calls + call, len(firsts) * calls)
+            made += to_pictures(base.decode_latents(latents))
+        return made
+
+    def _steps(
+        self, begin: Tensor | None, noise: Tensor, texts: Tensor, reverse: Reverse
+    ) -> Iterator[Tensor]:
+        base, scale = self.base, reverse.guidance_scale
+        without, with_condition = (text.expand(len(noise), -1, -1) for text in texts.split(1))
+        return reverse_from_start(
+            guided(
+                base.predict_noise,
+                with_condition,
+                without,
+                base.guidance_scale if scale is None else scale,
+            ),
+            begin,
+            noise,
+            base.schedule,
+            t0=reverse.t0,
+            num_inference_steps=reverse.num_inference_steps,
+        )
+
+    def _noise(self, seeds: Sequence[int]) -> Tensor:
+        like = torch.empty(len(seeds), *self.base.latent_shape)
+        return randn_per_image(like, generators_of(seeds)).to(self.base.device)
+
+
+def fit(image: Image.Image, side: int) -> Image.Image:
+    """A square picture at ``side`` pixels, by Lanczos as in the paper (sec. 4.1)."""
+    return image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
+
+
+def open_customised(
+    stack: ExitStack, base: BaseModel, inversion: Artifact | None, vae: Artifact | None
+) -> CustomisedModel:
+    """Attach trained parts to a base for as long as ``stack`` is open; nothing is copied.
+
+    Raises:
+        InvalidInputError: a part was trained on another base model.
+    """
+    for part in (inversion, vae):
+        if part is not None and part.base_fingerprint != base.fingerprint:
+            raise InvalidInputError(
+                f"The {part.kind} was trained on {part.base_ref}, this base model is another one."
+            )
+    token = None
+    if inversion is not None:
+        token = str(inversion.config["token"])
+        vectors = inversion.tensors["emb_params"]
+        base = stack.enter_context(with_placeholder(base, token, vectors))
+    return CustomisedModel(base, token, None if vae is None else _load_vae(vae, base))
+
+
+def _load_vae(artifact: Artifact, base: BaseModel) -> TrainedVae:
+    facts = artifact.facts
+    shape = VaeShape(
+        channels=facts["channels"],
+        side=facts["side"],
+        num_coordinates=artifact.config["num_coordinates"],
+        widths=tuple(facts["widths"]),
+    )
+    network = InitialVae(shape)
+    network.load_state_dict(dict(artifact.tensors))
+    return TrainedVae(network.eval().to(base.device), artifact.config["space"])

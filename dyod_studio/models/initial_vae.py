@@ -1,0 +1,88 @@
+"""The initial generator p_theta: a small convolutional VAE of the user's set.
+
+It works on the base model's latents or, as in the paper, on pixels; both are one interface:
+``sample``, ``encode``, ``decode``. Shapes: B items of K channels and S x S cells, d coordinates.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class VaeShape:
+    """What fixes the network: input channels and side, code size d, width of each level."""
+
+    channels: int
+    side: int
+    num_coordinates: int
+    widths: tuple[int, ...]
+
+
+class InitialVae(nn.Module):
+    """VAE with strided convolutions (arXiv:1312.6114), every level halving the side.
+
+    Items are standardised by the ``shift`` and ``scale`` of the training set, one per channel.
+    """
+
+    shift: Tensor
+    scale: Tensor
+    kl: Tensor
+
+    def __init__(self, shape: VaeShape) -> None:
+        super().__init__()
+        self.shape = shape
+        side = shape.side // 2 ** len(shape.widths)
+        features = shape.widths[-1] * side**2
+        self.encoder = nn.Sequential(*_down_levels(shape.channels, shape.widths), nn.Flatten())
+        self.to_code = nn.Linear(features, 2 * shape.num_coordinates)
+        self.from_code = nn.Linear(shape.num_coordinates, features)
+        self.unflatten = nn.Unflatten(1, (shape.widths[-1], side, side))
+        self.decoder = nn.Sequential(*_up_levels(shape.widths, shape.channels))
+        self.register_buffer("shift", torch.zeros(shape.channels, 1, 1))
+        self.register_buffer("scale", torch.ones(shape.channels, 1, 1))
+        self.register_buffer("kl", torch.zeros(shape.num_coordinates))
+
+    def standardise(self, items: Tensor) -> Tensor:
+        """(B, K, S, S) to zero mean and unit variance over the training set."""
+        return (items - self.shift) / self.scale
+
+    def posterior(self, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance of q(z | x), both (B, d)."""
+        mean, log_variance = self.to_code(self.encoder(self.standardise(items))).chunk(2, dim=1)
+        return mean, log_variance.clamp(-12, 12)
+
+    def encode(self, items: Tensor) -> Tensor:
+        """The mean code of each item: (B, K, S, S) -> (B, d)."""
+        return self.posterior(items)[0]
+
+    def decode_standardised(self, codes: Tensor) -> Tensor:
+        """(B, d) -> (B, K, S, S) in standardised units, as the loss compares them."""
+        return self.decoder(self.unflatten(self.from_code(codes)))
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """x' = p_theta(z), eq. (9) of DYOD: (B, d) -> (B, K, S, S)."""
+        return self.decode_standardised(codes) * self.scale + self.shift
+
+
+def _down_levels(channels: int, widths: Sequence[int]) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for width in widths:
+        layers += [nn.Conv2d(channels, width, 4, stride=2, padding=1), _norm(width), nn.SiLU()]
+        channels = width
+    return layers
+
+
+def _up_levels(widths: Sequence[int], channels: int) -> list[nn.Module]:
+    outputs = [*reversed(widths[:-1]), widths[0]]
+    layers: list[nn.Module] = []
+    for width, output in zip(reversed(widths), outputs, strict=True):
+        layers += [nn.ConvTranspose2d(width, output, 4, stride=2, padding=1)]
+        layers += [_norm(output), nn.SiLU()]
+    return [*layers, nn.Conv2d(widths[0], channels, 3, padding=1)]
+
+
+def _norm(width: int) -> nn.Module:
+    return nn.GroupNorm(min(8, width), width)

@@ -1,0 +1,197 @@
+"""Textual inversion of a whole set: learn the k vectors of a pseudo-word, nothing else.
+
+min over v of E || eps - eps_phi(x_t, t, c(v)) ||^2 with the base model frozen: eq. (7) of DYOD,
+after arXiv:2208.01618. B pictures a step, k vectors of width D.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from PIL import Image
+from pydantic import Field
+from torch import Tensor
+
+from dyod_studio.diffusion.losses import denoising_loss, min_snr_weights
+from dyod_studio.diffusion.sampling import generators_of, randn_per_image
+from dyod_studio.errors import InvalidInputError
+from dyod_studio.models.artifacts import Artifact, save_artifact
+from dyod_studio.models.base import BaseModel
+from dyod_studio.models.customised import CustomisedModel, Reverse
+from dyod_studio.models.placeholder import trained_vectors, with_placeholder
+from dyod_studio.training.config import MethodConfig
+from dyod_studio.training.data import (
+    Cached,
+    TrainingSet,
+    batch_indices,
+    rows_at,
+    step_generator,
+)
+from dyod_studio.training.events import ArtifactReady, Event
+from dyod_studio.training.loop import train
+
+TOKEN = "{token}"
+PREVIEW_SEEDS = (1, 2, 3, 4)
+TEMPLATES = (
+    "{token}",
+    "a photo of {token}",
+    "a rendering of {token}",
+    "a picture of {token}",
+    "a close-up photo of {token}",
+    "a photo of one {token}",
+    "a good photo of {token}",
+    "an illustration of {token}",
+)
+"""Contexts c(v): what all have in common is left to the vectors (arXiv:2208.01618, sec. 4)."""
+
+
+class InversionConfig(MethodConfig):
+    """Settings of textual inversion."""
+
+    steps: int = Field(400, ge=1, le=100_000, title="Steps")
+    """Optimiser updates. On the starter most of the gain is made in the first 300."""
+    batch_size: int = Field(4, ge=1, le=256, title="Batch size")
+    """Pictures an update looks at. More is steadier and takes more memory and time."""
+    learning_rate: float = Field(5e-3, gt=0, le=1, title="Learning rate")
+    """Size of one update, at batch 4; the vectors alone move, so it may be large."""
+    token: str = Field("<set>", pattern=r"^<[a-z0-9-]{1,40}>$", title="Token")
+    """The pseudo-word that will stand for the set in prompts, such as <toy-heads>."""
+    num_vectors: int = Field(2, ge=1, le=16, title="Vectors")
+    """k: how many words' worth of meaning the token holds. More fits closer, obeys prompts less."""
+    initializer: str = Field("", max_length=60, title="Initial word")
+    """A word to start from, such as shoe; empty starts from the mean of the vocabulary."""
+    templates: tuple[str, ...] = Field(TEMPLATES, min_length=1, title="Templates")
+    """Sentences around {token} that the vectors are learned in."""
+    min_snr_gamma: float = Field(0, ge=0, le=100, title="Min-SNR gamma")
+    """Above 0, noise levels are weighted as in arXiv:2303.09556 (5 is usual); 0 is the paper's."""
+    max_norm: float = Field(2.0, gt=0, le=100, title="Longest vector")
+    """Bound on a vector's length, as a multiple of the longest in the vocabulary: beyond it
+    prompts around the token lose their say."""
+
+
+class InversionTask:
+    """The k vectors that are attached to ``base`` and the loss that moves them."""
+
+    def __init__(self, base: BaseModel, latents: Cached, config: InversionConfig) -> None:
+        self._base, self._latents, self._config = base, latents, config
+        self._vectors = trained_vectors(base)
+        longest = base.text_encoder.get_input_embeddings().table.weight.norm(dim=1).max()
+        self._max_norm = config.max_norm * float(longest)
+        self._prompts = [text.replace(TOKEN, config.token) for text in config.templates]
+
+    def parameters(self) -> Sequence[torch.nn.Parameter]:
+        return [self._vectors]
+
+    def learning_rate(self, step: int) -> float:
+        """Constant, then linear to a tenth over the last fifth, so that the end is steady."""
+        left = (self._config.steps - step) / max(1, 0.2 * self._config.steps)
+        return self._config.learning_rate * (0.1 + 0.9 * min(1.0, left))
+
+    def loss(self, step: int) -> Tensor:
+        config, generator = self._config, step_generator(self._config.seed, step)
+        rows = batch_indices(len(self._latents), config.batch_size, config.seed, step)
+        clean = rows_at(self._latents, rows)
+        noise = torch.randn(clean.shape, generator=generator)
+        timesteps = torch.randint(
+            self._base.schedule.num_timesteps, (len(rows),), generator=generator
+        )
+        chosen = torch.randint(len(self._prompts), (len(rows),), generator=generator)
+        return self._loss_at(clean, noise, timesteps, [self._prompts[i] for i in chosen])
+
+    def _loss_at(
+        self, clean: Tensor, noise: Tensor, timesteps: Tensor, prompts: list[str]
+    ) -> Tensor:
+        base, gamma = self._base, self._config.min_snr_gamma
+        clean, noise, timesteps = (x.to(base.device) for x in (clean, noise, timesteps))
+        noisy = base.schedule.add_noise(clean, noise, timesteps)
+        output = base.denoise(noisy, timesteps, base.encode_prompts(prompts))
+        weights = min_snr_weights(base.schedule, timesteps, gamma) if gamma else None
+        return denoising_loss(output, base.schedule.target(clean, noise, timesteps), weights)
+
+    @torch.no_grad()
+    def fixed_loss(self, num_draws: int = 32) -> float:
+        """Loss on a fixed set of pictures, noises and timesteps, to compare states of a run."""
+        losses = []
+        for draw in range(num_draws):
+            t = torch.tensor(
+                [(2 * draw + 1) * self._base.schedule.num_timesteps // (2 * num_draws)]
+            )
+            clean = rows_at(self._latents, [draw % len(self._latents)])
+            noise = randn_per_image(clean, generators_of([draw]))
+            losses.append(self._loss_at(clean, noise, t, self._prompts[:1]))
+        return float(torch.stack(losses).mean())
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        self._vectors.copy_(self._vectors.renorm(2, 0, self._max_norm))
+
+    def previews(self) -> list[Image.Image]:
+        model = CustomisedModel(self._base, token=self._config.token)
+        return model.sample("prompt", PREVIEW_SEEDS, Reverse(num_inference_steps=20))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"emb_params": self._vectors.detach()}
+
+    @torch.no_grad()
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self._vectors.copy_(state["emb_params"])
+
+
+def run(
+    config: InversionConfig,
+    base: BaseModel,
+    dataset: TrainingSet,
+    run_dir: Path,
+    resume_from: Path | None = None,
+) -> Iterator[Event]:
+    """Invert the set; the last event names the artifact, one tensor ``emb_params`` (k, D) float32.
+
+    Raises:
+        InvalidInputError: the token or the initial word does not suit the base model.
+    """
+    if TOKEN not in config.templates[0]:
+        raise InvalidInputError(f"Every template must hold {TOKEN}, got {config.templates[0]!r}.")
+    latents = yield from dataset.prepare_latents(base)
+    accelerator = Accelerator(
+        cpu=base.device.type == "cpu",
+        mixed_precision="fp16" if base.dtype == torch.float16 else "no",
+    )
+    with with_placeholder(base, config.token, initial_vectors(base, config)) as extended:
+        task = InversionTask(extended, latents, config)
+        before = task.fixed_loss()
+        yield from train(task, config, accelerator, run_dir, resume_from)
+        facts = {"fixed_loss_before": before, "fixed_loss_after": task.fixed_loss()}
+        artifact = Artifact(
+            "inversion",
+            base.ref,
+            base.fingerprint,
+            config.model_dump(mode="json"),
+            facts,
+            task.state_dict(),
+        )
+    title = {
+        "modelspec.sai_model_spec": "1.0.1",
+        "modelspec.architecture": "stable-diffusion-v1/textual-inversion",
+        "modelspec.title": config.token,
+        "modelspec.trigger_phrase": config.token,
+    }
+    yield ArtifactReady(
+        "inversion", save_artifact(artifact, run_dir / "inversion.safetensors", title)
+    )
+
+
+def initial_vectors(base: BaseModel, config: InversionConfig) -> Tensor:
+    """(k, D) start: the mean of the initial word's tokens, or of the vocabulary.
+
+    Further vectors get a little seeded noise, without which all k would move as one.
+    """
+    table = base.text_encoder.get_input_embeddings().weight.detach().float().cpu()
+    if config.initializer.strip():
+        ids = base.tokenizer(config.initializer, add_special_tokens=False).input_ids
+        mean = table[ids].mean(dim=0)
+    else:
+        mean = table.mean(dim=0)
+    spread = torch.randn(config.num_vectors, len(mean), generator=step_generator(config.seed, 0))
+    spread[0] = 0
+    return mean + 0.1 * table.std() * spread
