@@ -65,7 +65,7 @@ $(VENV)/.created:
 	@touch $@
 
 $(VENV)/.torch-$(TORCH): $(VENV)/.created
-	@rm -f $(VENV)/.torch-*
+	@rm -f $(VENV)/.torch-* $(VENV)/.installed
 	@$(PIP) uninstall --yes --quiet torch
 	@$(PIP) install --index-url https://download.pytorch.org/whl/$(TORCH) $(TORCH_PIN)
 	@touch $@
