@@ -1,0 +1,68 @@
+"""The composition root: settings to a working studio."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from dyod_studio.settings import Settings
+from dyod_studio.store.storage import Storage, open_storage
+from dyod_studio.studio.doctor import Doctor
+from dyod_studio.studio.exports import Exports
+from dyod_studio.studio.facade import Studio
+from dyod_studio.studio.gallery import Gallery
+from dyod_studio.studio.projects import Projects
+from dyod_studio.studio.sampling import RunRequest, Sampling
+from dyod_studio.studio.training import Training
+
+
+def build_studio(settings: Settings, storage: Storage, run_request: RunRequest) -> Studio:
+    """Wire the parts together; ``run_request`` decides where pictures are made."""
+    projects = Projects(storage, settings.base)
+    gallery = Gallery(storage)
+    return Studio(
+        projects=projects,
+        training=Training(storage),
+        sampling=Sampling(storage, projects, run_request),
+        gallery=gallery,
+        exports=Exports(storage, projects, gallery),
+        doctor=Doctor(storage, settings),
+    )
+
+
+@contextmanager
+def command_line_studio(settings: Settings) -> Iterator[Studio]:
+    """A studio that makes pictures in this very process, for one command."""
+    with _opened(settings) as storage:
+        yield build_studio(settings, storage, _inline_sampler(settings))
+
+
+@contextmanager
+def page_studio(settings: Settings) -> Iterator[Studio]:
+    """A studio with a warm sampler process and a worker for the training queue beside it."""
+    from dyod_studio.jobs.sampler_pool import SamplerPool
+    from dyod_studio.jobs.worker import start_worker
+
+    with _opened(settings) as storage:
+        sampler = SamplerPool(settings)
+        start_worker(settings)
+        try:
+            yield build_studio(settings, storage, sampler.run)
+        finally:
+            sampler.close()
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Storage]:
+    storage = open_storage(settings.storage, settings.resolved_database_url)
+    try:
+        yield storage
+    finally:
+        storage.close()
+
+
+def _inline_sampler(settings: Settings) -> Callable[[int], None]:
+    def run(request_id: int) -> None:
+        from dyod_studio.jobs.sampler import run_request
+
+        run_request(settings, request_id)
+
+    return run
