@@ -39,7 +39,6 @@ def command_line_studio(settings: Settings) -> Iterator[Studio]:
 def page_studio(settings: Settings) -> Iterator[Studio]:
     """A studio with a warm sampler process and a worker for the training queue beside it."""
     from dyod_studio.jobs.sampler_pool import SamplerPool
-    from dyod_studio.jobs.worker import start_worker
 
     with _opened(settings) as storage:
         sampler = SamplerPool(settings)
@@ -48,6 +47,28 @@ def page_studio(settings: Settings) -> Iterator[Studio]:
             yield build_studio(settings, storage, sampler.run)
         finally:
             sampler.close()
+
+
+def serve(settings: Settings) -> None:
+    """Serve the page until it is interrupted."""
+    from dyod_studio.ui.launching import launch
+
+    with page_studio(settings) as studio:
+        launch(studio, settings)
+
+
+def run_worker(settings: Settings, *, once: bool) -> None:
+    """Run queued jobs in this process's care; with ``once`` until the queue is empty."""
+    from dyod_studio.jobs.worker import run_worker as run
+
+    run(settings, once=once)
+
+
+def start_worker(settings: Settings) -> None:
+    """See to it that a worker looks after the storage folder for as long as this process lives."""
+    from dyod_studio.jobs.worker import start_worker as start
+
+    start(settings)
 
 
 @contextmanager
