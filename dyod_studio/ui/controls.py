@@ -1,0 +1,98 @@
+"""The settings that every way of making pictures shares."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import gradio as gr
+
+from dyod_studio.errors import InvalidInputError
+from dyod_studio.studio.requests import SamplingProgress
+from dyod_studio.studio.views import GenerationView
+from dyod_studio.ui.pieces import note
+
+if TYPE_CHECKING:
+    from dyod_studio.studio.facade import Studio
+
+DEFAULT_STEPS = 50
+
+
+class FineControls(NamedTuple):
+    """What rarely needs a hand."""
+
+    guidance: gr.Textbox
+    steps: gr.Slider
+
+
+def t0_slider(label: str, info: str, value: float, elem_id: str) -> gr.Slider:
+    return gr.Slider(0, 1, value=value, step=0.05, label=label, info=info, elem_id=elem_id)
+
+
+def seed_field(elem_id: str) -> gr.Textbox:
+    """A text field: a number field cannot be left empty, and rounds large numbers."""
+    return gr.Textbox(
+        label="Seed", info="Same number, same picture.", placeholder="a new one each time",
+        max_lines=1, elem_id=elem_id, min_width=140,
+    )  # fmt: skip
+
+
+def build_fine_controls(elem_id: str) -> FineControls:
+    with gr.Accordion("Fine controls", open=False):
+        guidance = gr.Textbox(
+            label="Guidance", placeholder="the base model's own", max_lines=1,
+            elem_id=f"{elem_id}-guidance",
+            info="How strictly the learned style is followed (guidance scale); 1 is off.",
+        )  # fmt: skip
+        steps = gr.Slider(
+            5, 100, value=DEFAULT_STEPS, step=1, label="Steps", elem_id=f"{elem_id}-steps",
+            info="More is finer and slower (inference steps over the whole way).",
+        )  # fmt: skip
+    return FineControls(guidance, steps)
+
+
+def seed_in(text: str | None) -> int | None:
+    """The seed that was typed; None when the field was left empty."""
+    typed = any_text(text)
+    if typed is not None and not (typed.isascii() and typed.isdecimal()):
+        raise InvalidInputError(f"Seed must be a whole number or empty, got {typed!r}.")
+    return None if typed is None else int(typed)
+
+
+def guidance_in(text: str | None) -> float | None:
+    """The guidance scale that was typed; None when the field was left empty."""
+    typed = any_text(text)
+    try:
+        return None if typed is None else float(typed.replace(",", "."))
+    except ValueError as exc:
+        raise InvalidInputError(f"Guidance must be a number or empty, got {typed!r}.") from exc
+
+
+def told(progress: gr.Progress) -> Callable[[SamplingProgress], None]:
+    """A callback that moves the page's progress bar."""
+
+    def tell(state: SamplingProgress) -> None:
+        progress((state.step, state.num_steps), desc="Making pictures", unit="steps")
+
+    return tell
+
+
+def captioned(views: Sequence[GenerationView]) -> list[tuple[str, str]]:
+    """Pictures for a gallery, each under its seed."""
+    return [(str(view.file), f"seed {view.seed}") for view in views]
+
+
+def training_note(studio: "Studio", project: int | None, needed: Sequence[str]) -> str:
+    """A hint when a part is missing that this screen draws with; else nothing."""
+    if project is None:
+        return ""
+    learned = studio.projects.get(project).artifacts
+    if all(kind in learned for kind in needed):
+        return ""
+    if not learned:
+        return note("This project has not learned anything yet. Go to Train first.")
+    return note("One part is still missing here: train both on the Train screen.")
+
+
+def any_text(value: Any) -> str | None:
+    """A text field's value, or None when it holds nothing but blanks."""
+    text = str(value or "").strip()
+    return text or None

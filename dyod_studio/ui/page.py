@@ -1,0 +1,79 @@
+"""The whole page: the bar on top, and the five screens in the order of the work."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from dyod_studio.settings import ASSETS_DIR
+from dyod_studio.ui.explore import build_explore, show_explore
+from dyod_studio.ui.gallery import build_gallery, show_gallery
+from dyod_studio.ui.pictures import build_pictures, show_pictures
+from dyod_studio.ui.projects import (
+    Shell,
+    build_bar,
+    build_question,
+    build_start,
+    wire_projects,
+)
+from dyod_studio.ui.studio_screen import build_studio_screen, show_studio
+from dyod_studio.ui.train import build_train
+from dyod_studio.ui.train_live import describe_running, show_training
+from dyod_studio.ui.wiring import SILENT
+
+if TYPE_CHECKING:
+    from dyod_studio.studio.facade import Studio
+
+TICK_S = 2.0
+"""How often the page asks how the training goes."""
+MEMORY = {"storage_key": "dyod-studio-project", "secret": "dyod-studio"}
+"""Where the browser keeps the id of the project it had open; nothing secret is in it."""
+
+
+def build_page(studio: "Studio", scratch: Path) -> gr.Blocks:
+    """Lay out every screen and wire it. ``scratch`` is a folder for files of the moment."""
+    with gr.Blocks(title="DYOD Studio", analytics_enabled=False, fill_width=True) as page:
+        timer = gr.Timer(TICK_S)
+        project = gr.State(None)
+        remembered = gr.BrowserState(None, **MEMORY)
+        bar = build_bar((ASSETS_DIR / "mark.svg").read_text(encoding="utf-8"))
+        question = build_question()
+        start = build_start()
+        with gr.Column(visible=False, elem_id="workspace") as workspace:
+            tabs = _build_screens(studio, scratch, project, timer)
+        shell = Shell(project, remembered, bar, start, question, workspace)
+        wire_projects(studio, page, shell, tabs)
+        gr.on(
+            [timer.tick, project.change], partial(describe_running, studio), project, bar.running,
+            **SILENT,
+        )  # fmt: skip
+    return page
+
+
+def _build_screens(studio: "Studio", scratch: Path, project: gr.State, timer: gr.Timer) -> gr.Tabs:
+    with gr.Tabs(elem_id="screens") as tabs:
+        with gr.Tab("Pictures", id="pictures") as tab:
+            pictures = build_pictures(studio, project, tabs)
+            _keep_fresh(show_pictures, studio, project, tab, pictures)
+        with gr.Tab("Train", id="train") as tab:
+            live = build_train(studio, project, timer)
+            _keep_fresh(show_training, studio, project, tab, live)
+        with gr.Tab("Studio", id="studio") as tab:
+            hint = build_studio_screen(studio, scratch, project, tab)
+            _keep_fresh(show_studio, studio, project, tab, hint)
+        with gr.Tab("Explore", id="explore") as tab:
+            hint = build_explore(studio, project)
+            _keep_fresh(show_explore, studio, project, tab, hint)
+        with gr.Tab("Gallery", id="gallery") as tab:
+            made = build_gallery(studio, scratch, project)
+            _keep_fresh(show_gallery, studio, project, tab, made)
+    return tabs
+
+
+def _keep_fresh(
+    show: Callable[..., Any], studio: "Studio", project: gr.State, tab: gr.Tab, outputs: list[Any]
+) -> None:
+    """Fill a screen when another project is opened and when the screen comes into sight."""
+    gr.on([project.change, tab.select], partial(show, studio), project, outputs, **SILENT)

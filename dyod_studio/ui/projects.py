@@ -1,0 +1,228 @@
+"""Projects: the switcher on top of every screen, making a new one, deleting one."""
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import gradio as gr
+
+from dyod_studio.errors import NotFoundError
+from dyod_studio.ui.errors import chosen, shown_to_user
+from dyod_studio.ui.pieces import counted, note
+from dyod_studio.ui.wiring import PRIVATE, PROGRESS
+
+if TYPE_CHECKING:
+    from dyod_studio.studio.facade import Studio
+
+WELCOME = """
+<div class="welcome"><h1>Make it yours</h1>
+<p>Give the studio a set of pictures in one style: icons, shoes, toys, patterns.
+It learns the style, and then draws with you: from nothing, from your sketch,
+or on the way between two pictures. Everything stays on this computer.</p></div>
+"""
+
+
+class Bar(NamedTuple):
+    """The strip on top: who we are, the project, what is running."""
+
+    switcher: gr.Dropdown
+    new: gr.Button
+    delete: gr.Button
+    running: gr.HTML
+
+
+class Start(NamedTuple):
+    """The form that makes a project."""
+
+    panel: gr.Column
+    name: gr.Textbox
+    base: gr.Textbox
+    create: gr.Button
+    example: gr.Button
+    back: gr.Button
+
+
+class Question(NamedTuple):
+    """Asks before a project is deleted."""
+
+    panel: gr.Row
+    text: gr.HTML
+    yes: gr.Button
+    no: gr.Button
+
+
+class Shell(NamedTuple):
+    """What changes when another project is opened."""
+
+    project: gr.State
+    remembered: gr.BrowserState
+    bar: Bar
+    start: Start
+    question: Question
+    workspace: gr.Column
+
+    @property
+    def outputs(self) -> list[Any]:
+        """The components that ``opened`` gives new values to, in its order."""
+        bar, start = self.bar, self.start
+        return [
+            self.project, self.remembered, bar.switcher, bar.delete, bar.new, start.panel,
+            start.back, self.question.panel, self.workspace,
+        ]  # fmt: skip
+
+
+def build_bar(mark: str) -> Bar:
+    with gr.Row(elem_id="bar", equal_height=True):
+        gr.HTML(f'<div class="brand">{mark}<b>DYOD Studio</b></div>', padding=False, min_width=180)
+        running = gr.HTML(elem_id="running", padding=False, min_width=220)
+        switcher = gr.Dropdown(
+            label="Project", show_label=False, container=False, interactive=True, filterable=False,
+            elem_id="switcher", min_width=240, visible=False,
+        )  # fmt: skip
+        new = gr.Button("New project", size="sm", scale=0, min_width=120, elem_id="new-project")
+        delete = gr.Button("Delete", size="sm", scale=0, min_width=80, elem_id="delete-project")
+    return Bar(switcher, new, delete, running)
+
+
+def build_start() -> Start:
+    with gr.Column(visible=False, elem_id="start") as panel:
+        gr.HTML(WELCOME, padding=False)
+        with gr.Group():
+            name = gr.Textbox(
+                label="What is the project called?", placeholder="Toy heads", max_lines=1,
+                elem_id="project-name",
+            )  # fmt: skip
+            with gr.Accordion("Base model", open=False):
+                base = gr.Textbox(
+                    label="Base model", placeholder="starter", max_lines=1, elem_id="project-base",
+                    info="Empty takes the small model that ships with the studio. Or give a"
+                    " folder, a .safetensors file or a hub id of Stable Diffusion 1.x or 2.x.",
+                )  # fmt: skip
+        create = gr.Button("Make the project", variant="primary", elem_id="create-project")
+        example = gr.Button("Try it with the example pictures", elem_id="create-example")
+        back = gr.Button("Back", size="sm", variant="huggingface", visible=False)
+    return Start(panel, name, base, create, example, back)
+
+
+def build_question() -> Question:
+    with gr.Row(visible=False, elem_id="question", equal_height=True) as panel:
+        text = gr.HTML(padding=False)
+        yes = gr.Button("Delete for good", variant="stop", size="sm", scale=0, min_width=140)
+        no = gr.Button("Keep it", size="sm", scale=0, min_width=100)
+    return Question(panel, text, yes, no)
+
+
+def wire_projects(studio: "Studio", page: gr.Blocks, shell: Shell, tabs: gr.Tabs) -> None:
+    """Connect the bar, the form and the question."""
+    bar, start, question = shell.bar, shell.start, shell.question
+    outputs = shell.outputs
+    first_tab = partial(gr.Tabs, selected="pictures")
+    page.load(partial(on_open, studio), shell.remembered, outputs, **PRIVATE)
+    bar.switcher.input(partial(on_choose, studio), bar.switcher, outputs, **PRIVATE)
+    bar.new.click(on_new, None, [start.panel, shell.workspace], **PRIVATE)
+    start.back.click(on_back, None, [start.panel, shell.workspace], **PRIVATE)
+    form = [start.name, start.base]
+    made = [*outputs, *form]
+    for trigger in (start.create.click, start.name.submit):
+        trigger(partial(on_create, studio), form, made, **PRIVATE).success(
+            first_tab, None, tabs, **PRIVATE
+        )
+    start.example.click(partial(on_create_example, studio), form, made, **PRIVATE).success(
+        first_tab, None, tabs, **PRIVATE
+    )
+    bar.delete.click(
+        partial(on_ask, studio), shell.project, [question.panel, question.text], **PRIVATE
+    )
+    question.no.click(on_keep, None, question.panel, **PRIVATE)
+    question.yes.click(partial(on_delete, studio), shell.project, outputs, **PRIVATE)
+
+
+def opened(studio: "Studio", project: int | None) -> tuple[Any, ...]:
+    """The page with this project open; without one, the form that makes the first."""
+    views = studio.projects.all()
+    known = [view.id for view in views]
+    if project not in known:
+        project = max(known, default=None)
+    is_open = project is not None
+    choices = [(view.name, view.id) for view in views]
+    return (
+        project,
+        project,
+        gr.update(choices=choices, value=project, visible=is_open),
+        gr.update(visible=is_open),
+        gr.update(visible=is_open),
+        gr.update(visible=not is_open),
+        gr.update(visible=is_open),
+        gr.update(visible=False),
+        gr.update(visible=is_open),
+    )
+
+
+def on_open(studio: "Studio", remembered: int | None) -> tuple[Any, ...]:
+    """Open the project this browser had last, else the newest."""
+    return opened(studio, remembered)
+
+
+@shown_to_user
+def on_choose(studio: "Studio", project: int | None) -> tuple[Any, ...]:
+    return opened(studio, project)
+
+
+def on_new() -> tuple[Any, Any]:
+    return gr.update(visible=True), gr.update(visible=False)
+
+
+def on_back() -> tuple[Any, Any]:
+    return gr.update(visible=False), gr.update(visible=True)
+
+
+@shown_to_user
+def on_create(studio: "Studio", name: str, base: str) -> tuple[Any, ...]:
+    view = studio.projects.create(name.strip(), base.strip() or None)
+    return *opened(studio, view.id), "", ""
+
+
+@shown_to_user
+def on_create_example(
+    studio: "Studio", name: str, base: str, progress: gr.Progress = PROGRESS
+) -> tuple[Any, ...]:
+    """Make a project of the pictures that ship with the studio."""
+    progress(0, desc="Reading the example pictures")
+    view = studio.projects.create(
+        name.strip() or free_name(studio, "Example"), base.strip() or None
+    )
+    studio.projects.add_examples(view.id)
+    return *opened(studio, view.id), "", ""
+
+
+def free_name(studio: "Studio", stem: str) -> str:
+    """``stem``, or ``stem 2``, ``stem 3`` ... when that is taken."""
+    taken = {view.name for view in studio.projects.all()}
+    number = 1
+    name = stem
+    while name in taken:
+        number += 1
+        name = f"{stem} {number}"
+    return name
+
+
+@shown_to_user
+def on_ask(studio: "Studio", project: int | None) -> tuple[Any, str]:
+    view = studio.projects.get(chosen(project))
+    return gr.update(visible=True), note(
+        f"Delete {view.name} with its {counted(view.num_pictures, 'picture')}, everything it has"
+        " learned and everything made with it? This cannot be undone.",
+        "bad",
+    )
+
+
+def on_keep() -> Any:
+    return gr.update(visible=False)
+
+
+@shown_to_user
+def on_delete(studio: "Studio", project: int | None) -> tuple[Any, ...]:
+    try:
+        studio.projects.delete(chosen(project))
+    except NotFoundError:
+        gr.Info("The project was already gone.")
+    return opened(studio, None)
