@@ -91,7 +91,7 @@ class Projects:
 
     def add_examples(self, ref: int | str) -> ImportReport:
         """Add the example pictures that the studio ships."""
-        return self.add_pictures(ref, [ASSETS_DIR / "examples"])
+        return self.add_pictures(ref, [ASSETS_DIR / "examples" / "faces"])
 
     def add_pictures(
         self, ref: int | str, paths: Sequence[Path], on_progress: OnProgress | None = None
