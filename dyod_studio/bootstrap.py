@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from subprocess import Popen
 
 from dyod_studio.settings import Settings
 from dyod_studio.store.storage import Storage, open_storage
@@ -57,18 +58,18 @@ def serve(settings: Settings) -> None:
         launch(studio, settings)
 
 
-def run_worker(settings: Settings, *, once: bool) -> None:
-    """Run queued jobs in this process's care; with ``once`` until the queue is empty."""
+def run_worker(settings: Settings, *, once: bool) -> int:
+    """Run queued jobs, with ``once`` until the queue is empty; returns how many were run."""
     from dyod_studio.jobs.worker import run_worker as run
 
-    run(settings, once=once)
+    return run(settings, once=once)
 
 
-def start_worker(settings: Settings) -> None:
-    """See to it that a worker looks after the storage folder for as long as this process lives."""
+def start_worker(settings: Settings) -> Popen[bytes]:
+    """Start a worker that serves while this process lives; keep it, it need not be waited for."""
     from dyod_studio.jobs.worker import start_worker as start
 
-    start(settings)
+    return start(settings)
 
 
 @contextmanager
