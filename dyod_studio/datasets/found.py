@@ -1,0 +1,28 @@
+"""What may become of a file that was dropped in."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file that claims to be a picture.
+
+    ``name`` is what the user knows it by. When ``is_temporary``, ``path`` was unpacked from an
+    archive: whoever is done with it deletes it.
+    """
+
+    path: Path
+    name: str
+    is_temporary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedFile:
+    """A file that is not used, and why."""
+
+    file: str
+    reason: str
+
+
+Gathered = FoundFile | RejectedFile

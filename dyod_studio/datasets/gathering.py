@@ -1,0 +1,109 @@
+"""Every picture file in folders, files and archives, one at a time, and why others are not.
+
+Links are never followed, nothing but regular files is opened, and what an archive holds is written
+under made-up names into ``work_dir`` alone.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from dyod_studio.datasets.archives import (
+    ARCHIVE_SUFFIX,
+    IS_LINK,
+    NO_PICTURES,
+    ArchiveLimits,
+    Unpacker,
+    is_junk,
+)
+from dyod_studio.datasets.found import FoundFile, Gathered, RejectedFile
+from dyod_studio.datasets.reading import HEAD_BYTES, NOT_AN_IMAGE, image_suffix
+
+__all__ = ["FoundFile", "Gathered", "RejectedFile", "gather"]
+
+
+def gather(
+    paths: Sequence[Path], work_dir: Path, limits: ArchiveLimits | None = None
+) -> Iterator[Gathered]:
+    """Yield the picture files below ``paths`` in the order of their names, and what is not used.
+
+    Folders are searched with everything in them; ZIP archives, also inside archives, are unpacked
+    one file at a time, when it is asked for.
+
+    Args:
+        work_dir: an existing folder for what is unpacked; the caller deletes the files.
+
+    Raises:
+        OSError: the disk is full or broken.
+    """
+    unpacker = Unpacker(work_dir, limits or ArchiveLimits())
+    for path in paths:
+        name = printable(path.name or path.absolute().name)
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:
+            yield RejectedFile(name, "does not exist")
+        except (PermissionError, NotADirectoryError) as exc:
+            yield RejectedFile(name, f"cannot be opened ({exc.strerror})")
+        else:
+            if stat.S_ISDIR(mode):
+                yield from _gather_folder(path, name, work_dir, unpacker)
+            else:
+                yield from _gather_file(path, name, mode, unpacker)
+
+
+def _gather_folder(
+    root: Path, root_name: str, work_dir: Path, unpacker: Unpacker
+) -> Iterator[Gathered]:
+    folders = [(root, root_name)]
+    num_found = 0
+    while folders:
+        folder, folder_name = folders.pop()
+        try:
+            entries = sorted(_entries(folder), key=lambda entry: entry.name)
+        except (PermissionError, FileNotFoundError) as exc:
+            yield RejectedFile(folder_name, f"cannot be opened ({exc.strerror})")
+            continue
+        inner = []
+        for entry in entries:
+            path, name = Path(entry.path), f"{folder_name}/{printable(entry.name)}"
+            if entry.is_dir(follow_symlinks=False):
+                inner.append((path, name))
+                continue
+            for item in _gather_file(path, name, path.lstat().st_mode, unpacker):
+                num_found += isinstance(item, FoundFile)
+                yield item
+        folders.extend(pair for pair in reversed(inner) if pair[0] != work_dir)
+    if num_found == 0:
+        yield RejectedFile(root_name, NO_PICTURES)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return [entry for entry in entries if not is_junk(entry.name)]
+
+
+def _gather_file(path: Path, name: str, mode: int, unpacker: Unpacker) -> Iterator[Gathered]:
+    if stat.S_ISLNK(mode):
+        yield RejectedFile(name, IS_LINK)
+    elif not stat.S_ISREG(mode):
+        yield RejectedFile(name, "is a pipe or a device, not a file")
+    else:
+        try:
+            with path.open("rb") as file:
+                head = file.read(HEAD_BYTES)
+        except (PermissionError, FileNotFoundError) as exc:
+            yield RejectedFile(name, f"cannot be opened ({exc.strerror})")
+            return
+        if image_suffix(head):
+            yield FoundFile(path, name)
+        elif path.suffix.lower() == ARCHIVE_SUFFIX:
+            yield from unpacker.unpack(path, name)
+        else:
+            yield RejectedFile(name, NOT_AN_IMAGE if head else "is empty")
+
+
+def printable(name: str) -> str:
+    """The name of a file as text, also where its bytes are no valid text."""
+    return os.fsencode(name).decode("utf-8", "replace")
