@@ -1,0 +1,74 @@
+"""Processes by their identity: a pid alone may have passed to an innocent one.
+
+The start time comes from the boot time plus clock ticks; corrections of the clock move it by
+fractions of a second, a reused pid by far more.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psutil
+
+SAME_START_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessIdentity:
+    """One process of this machine. ``started_at``: seconds since the epoch."""
+
+    pid: int
+    started_at: float
+
+    def is_alive(self) -> bool:
+        """Whether this very process still runs; a zombie does not."""
+        return _find(self) is not None
+
+
+def identify(pid: int) -> ProcessIdentity | None:
+    """The process that has this pid now, or None."""
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return ProcessIdentity(pid, process.create_time())
+    except psutil.NoSuchProcess:
+        return None
+
+
+def end_process_tree(identity: ProcessIdentity, *, grace_s: float = 5.0) -> None:
+    """End a process and all that it started: asked first, killed after ``grace_s``.
+
+    Nothing happens when the process is gone or its pid belongs to another one now.
+    """
+    root = _find(identity)
+    if root is None:
+        return
+    tree = [*_descendants(root), root]
+    for process in tree:
+        _tell(process.terminate)
+    _, stubborn = psutil.wait_procs(tree, timeout=grace_s)
+    for process in stubborn:
+        _tell(process.kill)
+    psutil.wait_procs(stubborn, timeout=grace_s)
+
+
+def _find(identity: ProcessIdentity) -> psutil.Process | None:
+    found = identify(identity.pid)
+    if found is None or abs(found.started_at - identity.started_at) > SAME_START_S:
+        return None
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(identity.pid)
+    return None
+
+
+def _descendants(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _tell(signal: Callable[[], None]) -> None:
+    with suppress(psutil.NoSuchProcess):
+        signal()

@@ -1,0 +1,121 @@
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from dyod_studio.jobs.launching import environment
+from dyod_studio.jobs.worker import run_worker
+from dyod_studio.settings import Settings
+from dyod_studio.store.jobs import JobRepository
+from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.storage import Storage, open_storage
+from dyod_studio.store.tables import Job, JobState
+from tests.jobs.serving import CHILDREN, QUICK
+
+SERVING = Path(__file__).with_name("serving.py")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(storage=tmp_path / "storage", device="cpu")
+
+
+@pytest.fixture
+def storage(settings: Settings) -> Iterator[Storage]:
+    opened = open_storage(settings.storage, settings.resolved_database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def project_id(storage: Storage) -> int:
+    with storage.database.session() as session:
+        return ProjectRepository(session).add("chairs", base="starter", token="<chairs>").id
+
+
+class Queue:
+    """What the tests ask of the jobs table, a transaction each."""
+
+    def __init__(self, settings: Settings, storage: Storage, project_id: int) -> None:
+        self.settings, self.storage, self.project_id = settings, storage, project_id
+
+    def add(self, kind: str, num_steps: int = 3, **config: Any) -> int:
+        with self.storage.database.session() as session:
+            return JobRepository(session).add(self.project_id, kind, config, num_steps).id
+
+    def get(self, job_id: int) -> Job:
+        with self.storage.database.session() as session:
+            return JobRepository(session).get(job_id)
+
+    def cancel(self, job_id: int) -> None:
+        with self.storage.database.session() as session:
+            JobRepository(session).request_cancel(job_id)
+
+    def claim(self, pid: int | None = None, started_at: float = 0.0) -> int:
+        """Leave the oldest job as a worker leaves it that was killed at the worst moment."""
+        with self.storage.database.session() as session:
+            job = JobRepository(session).claim_next()
+            assert job is not None
+            if pid is not None:
+                JobRepository(session).set_process(job.id, pid, started_at)
+            return job.id
+
+    def drain(self) -> int:
+        return run_worker(self.settings, once=True, child_command=CHILDREN, timing=QUICK)
+
+    def wait_for(self, job_id: int, condition: Callable[[Job], object]) -> Job:
+        wait_until(lambda: condition(self.get(job_id)))
+        return self.get(job_id)
+
+    def wait_for_end(self, job_id: int) -> Job:
+        final = {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
+        return self.wait_for(job_id, lambda job: job.state in final)
+
+
+@pytest.fixture
+def queue(settings: Settings, storage: Storage, project_id: int) -> Queue:
+    return Queue(settings, storage, project_id)
+
+
+@pytest.fixture
+def start_serving(settings: Settings) -> Iterator[Callable[[object], subprocess.Popen[bytes]]]:
+    """Start worker processes; what is left of them and of their children is ended afterwards."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(argument: object) -> subprocess.Popen[bytes]:
+        command = [sys.executable, str(SERVING), str(argument)]
+        started.append(subprocess.Popen(command, env=environment(settings)))
+        return started[-1]
+
+    yield start
+    for process in started:
+        end_all([process.pid])
+        process.wait(30)
+
+
+@pytest.fixture
+def innocent() -> Iterator[psutil.Process]:
+    """A process that has nothing to do with the studio."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
+        yield psutil.Process(process.pid)
+        process.kill()
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.03)
+
+
+def end_all(pids: list[int]) -> None:
+    for pid in pids:
+        if psutil.pid_exists(pid):
+            process = psutil.Process(pid)
+            for member in [*process.children(recursive=True), process]:
+                member.kill()

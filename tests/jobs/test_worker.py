@@ -1,0 +1,277 @@
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+
+from dyod_studio.errors import JobStateError, NotFoundError
+from dyod_studio.jobs.metrics import read_losses
+from dyod_studio.jobs.worker import run_worker
+from dyod_studio.store.artifacts import ArtifactRepository
+from dyod_studio.store.cleaning import delete_project
+from dyod_studio.store.jobs import JobRepository
+from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.tables import JobState
+from tests.jobs.conftest import wait_until
+from tests.jobs.serving import QUICK
+
+
+def test_a_job_is_run_to_its_end_and_leaves_what_it_made(queue, storage):
+    job_id = queue.add("steps", num_steps=4)
+    assert queue.drain() == 1
+    job = queue.get(job_id)
+    assert (job.state, job.step, job.loss, job.error) == (JobState.SUCCEEDED, 4, 0.25, None)
+    assert job.attempts == 1
+    assert job.created_at <= job.started_at <= job.heartbeat_at
+    assert "Step 4 of 4, loss 0.2500." in job.log_tail
+    assert read_losses(storage.metrics_path(job_id)) == [(1, 1.0), (2, 0.5), (3, 1 / 3), (4, 0.25)]
+    with storage.database.session() as session:
+        (artifact,) = ArtifactRepository(session).of_job(job_id)
+        (preview,) = JobRepository(session).latest_previews(job_id)
+    stored = storage.files.path(artifact.sha256, ".safetensors")
+    assert stored.read_bytes() == b"weights of project 1"
+    assert storage.files.path(preview.sha256, ".png").read_bytes() == b"1 4"
+
+
+def test_the_queue_is_worked_off_in_its_order_and_goes_on_after_a_failure(queue):
+    ids = [queue.add(kind) for kind in ("steps", "crash", "steps")]
+    assert queue.drain() == 3
+    jobs = [queue.get(job_id) for job_id in ids]
+    assert [job.state for job in jobs] == ["succeeded", "failed", "succeeded"]
+    starts = [job.started_at for job in jobs]
+    assert starts == sorted(starts)
+    assert starts[1] >= jobs[0].finished_at
+
+
+def test_a_crash_is_told_by_its_type_and_first_line_and_the_log_has_the_rest(queue):
+    job_id = queue.add("crash")
+    queue.drain()
+    job = queue.get(job_id)
+    assert (job.state, job.error) == (JobState.FAILED, "ZeroDivisionError: no steps per second")
+    for line in ("about to divide", "Traceback (most recent call last):", "second line"):
+        assert line in job.log_tail
+
+
+def test_an_error_made_for_the_user_is_told_in_its_own_sentence(queue):
+    job_id = queue.add("refuse")
+    queue.drain()
+    assert queue.get(job_id).error == "This project has no pictures yet: add some first."
+
+
+def test_a_child_killed_by_the_system_fails_its_job_with_a_true_sentence(queue):
+    job_id = queue.add("killed", num_steps=7)
+    queue.drain()
+    job = queue.get(job_id)
+    assert job.state is JobState.FAILED
+    assert job.error == (
+        "The training process was ended by SIGKILL; the machine may have run out of memory, "
+        "after 0 of 7 steps."
+    )
+
+
+def test_a_child_that_leaves_without_a_word_fails_its_job(queue):
+    job_id = queue.add("leave", num_steps=7)
+    queue.drain()
+    expected = "The training process ended with exit code 3, after 0 of 7 steps."
+    assert queue.get(job_id).error == expected
+
+
+def test_a_child_that_cannot_be_started_fails_its_job(queue, settings, tmp_path):
+    job_id = queue.add("steps")
+    command = (str(tmp_path / "no such program"),)
+    assert run_worker(settings, once=True, child_command=command, timing=QUICK) == 1
+    assert queue.get(job_id).error.startswith("The training process could not be started: ")
+
+
+def test_a_job_that_is_cancelled_while_queued_is_never_started(queue, storage):
+    job_id = queue.add("steps")
+    queue.cancel(job_id)
+    assert queue.drain() == 0
+    assert queue.get(job_id).state is JobState.CANCELLED
+    assert not storage.run_dir(job_id).exists()
+
+
+def test_a_job_that_is_cancelled_while_it_runs_stops_within_a_step(queue, storage, start_serving):
+    job_id = queue.add("steps", num_steps=1000, step_s=0.1)
+    start_serving("once")
+    pid = queue.wait_for(job_id, lambda job: job.step >= 2).pid
+    queue.cancel(job_id)
+    asked = time.monotonic()
+    job = queue.wait_for_end(job_id)
+    assert time.monotonic() - asked < QUICK.cancel_grace_s
+    assert (job.state, job.error, job.seconds_left) == (JobState.CANCELLED, None, None)
+    wait_until(lambda: not psutil.pid_exists(pid))
+    assert len(read_losses(storage.metrics_path(job_id))) < 1000
+    with storage.database.session() as session:
+        assert ArtifactRepository(session).of_job(job_id) == []
+
+
+def test_a_child_that_does_not_obey_is_ended_with_all_that_it_started(
+    queue, storage, start_serving
+):
+    job_id = queue.add("deaf")
+    start_serving("once")
+    below = storage.run_dir(job_id) / "below.pid"
+    wait_until(lambda: below.exists() and below.read_text())
+    pids = [queue.get(job_id).pid, int(below.read_text())]
+    queue.cancel(job_id)
+    assert queue.wait_for_end(job_id).state is JobState.CANCELLED
+    wait_until(lambda: not any(psutil.pid_exists(pid) for pid in pids))
+
+
+def test_a_new_worker_sees_the_child_of_a_killed_worker_to_its_end(queue, start_serving, tmp_path):
+    job_id = queue.add("until", until=str(tmp_path / "go"))
+    first = start_serving("once")
+    pid = queue.wait_for(job_id, lambda job: job.pid is not None).pid
+    first.kill()
+    first.wait(30)
+    follower = threading.Thread(target=queue.drain)
+    follower.start()
+    beaten = queue.get(job_id).heartbeat_at
+    queue.wait_for(job_id, lambda job: job.heartbeat_at > beaten)
+    assert queue.get(job_id).state is JobState.RUNNING
+    (tmp_path / "go").touch()
+    follower.join(60)
+    job = queue.get(job_id)
+    assert (job.state, job.pid, job.attempts) == (JobState.SUCCEEDED, pid, 1)
+
+
+def test_an_adopted_child_is_cancelled_like_any_other(queue, storage, start_serving):
+    job_id = queue.add("deaf")
+    first = start_serving("once")
+    below = storage.run_dir(job_id) / "below.pid"
+    wait_until(lambda: below.exists() and below.read_text())
+    first.kill()
+    first.wait(30)
+    queue.cancel(job_id)
+    queue.drain()
+    job = queue.get(job_id)
+    assert job.state is JobState.CANCELLED
+    wait_until(lambda: not psutil.pid_exists(job.pid))
+    wait_until(lambda: not psutil.pid_exists(int(below.read_text())))
+
+
+def test_a_child_that_died_while_no_worker_watched_fails_its_job(queue, start_serving, tmp_path):
+    job_id = queue.add("until", num_steps=5, until=str(tmp_path / "never"))
+    first = start_serving("once")
+    pid = queue.wait_for(job_id, lambda job: job.pid is not None).pid
+    first.kill()
+    psutil.Process(pid).kill()
+    first.wait(30)
+    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie")
+    later = queue.add("steps")
+    queue.drain()
+    job = queue.get(job_id)
+    assert job.state is JobState.FAILED
+    assert job.error == (
+        "The training process ended while no worker watched it, after 0 of 5 steps."
+    )
+    assert queue.get(later).state is JobState.SUCCEEDED
+
+
+def test_a_worker_killed_before_its_child_had_a_name_leaves_no_job_running_for_ever(queue):
+    job_id = queue.add("steps")
+    queue.claim()
+    queue.drain()
+    job = queue.get(job_id)
+    assert job.error == "The studio was stopped before this job began."
+    assert queue.storage.database.path is not None
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_a_reused_pid_is_reaped_and_the_innocent_process_lives_on(queue, innocent, is_cancelled):
+    job_id = queue.add("steps")
+    queue.claim(innocent.pid, innocent.create_time() - 3600)
+    if is_cancelled:
+        queue.cancel(job_id)
+    queue.drain()
+    assert queue.get(job_id).state is (JobState.CANCELLED if is_cancelled else JobState.FAILED)
+    time.sleep(0.2)
+    assert innocent.status() != psutil.STATUS_ZOMBIE
+
+
+def test_a_child_whose_job_was_given_up_meanwhile_does_nothing(queue, settings, storage):
+    """The worker died at once after starting it; another one has written the job's end."""
+    from dyod_studio.jobs.child import run_child
+
+    job_id = queue.add("steps")
+    queue.claim()
+    queue.drain()
+    run_child(settings, job_id, lambda *_: pytest.fail("it ran"))
+    assert queue.get(job_id).pid is None
+
+
+def test_a_project_deleted_while_its_job_runs_takes_everything_with_it(
+    queue, storage, start_serving
+):
+    job_id = queue.add("steps", num_steps=1000, step_s=0.05)
+    with storage.database.session() as session:
+        other = ProjectRepository(session).add("lamps", base="starter", token="<lamps>")
+        later = JobRepository(session).add(other.id, "steps", {}, 2)
+    start_serving("once")
+    pid = queue.wait_for(job_id, lambda job: job.step >= 2).pid
+    delete_project(storage, queue.project_id)
+    assert queue.wait_for_end(later.id).state is JobState.SUCCEEDED
+    assert not psutil.pid_exists(pid)
+    assert not storage.run_dir(job_id).exists()
+    kept = {path.read_bytes() for path in (storage.root / "files").glob("??/*")}
+    assert kept == {b"2 1", b"2 2", b"weights of project 2"}
+    with pytest.raises(NotFoundError):
+        queue.get(job_id)
+
+
+def test_one_worker_serves_a_storage_folder(queue, start_serving, tmp_path):
+    job_id = queue.add("until", until=str(tmp_path / "go"))
+    start_serving("once")
+    queue.wait_for(job_id, lambda job: job.pid is not None)
+    with pytest.raises(JobStateError, match="A worker already serves this storage folder"):
+        queue.drain()
+    (tmp_path / "go").touch()
+    assert queue.wait_for_end(job_id).state is JobState.SUCCEEDED
+
+
+def test_a_stand_by_takes_over_from_a_killed_worker(queue, start_serving, innocent, tmp_path):
+    job_id = queue.add("until", until=str(tmp_path / "go"))
+    first = start_serving("once")
+    queue.wait_for(job_id, lambda job: job.pid is not None)
+    start_serving(innocent.pid)
+    first.kill()
+    first.wait(30)
+    (tmp_path / "go").touch()
+    later = queue.add("steps")
+    assert queue.wait_for_end(job_id).state is JobState.SUCCEEDED
+    assert queue.wait_for_end(later).state is JobState.SUCCEEDED
+
+
+def test_a_worker_outlives_its_parent_until_the_queue_is_empty(
+    queue, start_serving, innocent, tmp_path
+):
+    first = queue.add("until", until=str(tmp_path / "go"))
+    last = queue.add("steps")
+    worker = start_serving(innocent.pid)
+    queue.wait_for(first, lambda job: job.pid is not None)
+    innocent.kill()
+    time.sleep(0.5)
+    assert worker.poll() is None
+    (tmp_path / "go").touch()
+    assert worker.wait(60) == 0
+    assert queue.get(last).state is JobState.SUCCEEDED
+
+
+def test_a_worker_waits_for_work_while_its_parent_lives(queue, start_serving, innocent):
+    worker = start_serving(innocent.pid)
+    time.sleep(2)
+    assert worker.poll() is None
+    assert queue.wait_for_end(queue.add("steps")).state is JobState.SUCCEEDED
+    innocent.kill()
+    assert worker.wait(30) == 0
+
+
+def test_the_worker_is_imported_without_torch():
+    heavy = "{'torch', 'diffusers', 'transformers'} & set(sys.modules)"
+    modules = "dyod_studio.jobs.worker, dyod_studio.jobs.parameters, dyod_studio.jobs.child"
+    script = f"import sys, {modules}; print({heavy})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "set()", done.stderr
