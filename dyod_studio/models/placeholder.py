@@ -57,8 +57,9 @@ def with_placeholder(base: BaseModel, token: str, vectors: Tensor) -> Iterator[B
         )
     tokenizer = deepcopy(base.tokenizer)
     words = placeholder_words(token, len(vectors))
-    if len(tokenizer) != table.num_embeddings or tokenizer.add_tokens(words) != len(words):
+    if not tokenizer.get_vocab().keys().isdisjoint(words):
         raise InvalidInputError(f"{token!r} is already a word of this base model: choose another.")
+    tokenizer.add_tokens(words)
     extended = ExtendedEmbedding(table, vectors).to(base.device)
     base.text_encoder.set_input_embeddings(extended)
     try:
