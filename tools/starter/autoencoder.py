@@ -6,6 +6,7 @@ pictures, S pixels a side, latents (B, C, S / 8, S / 8).
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -125,6 +126,6 @@ def train_autoencoder(
     """Train for the schedule's time; ``shrink`` 2 trains on half-size pictures."""
     model = model.to(device, memory_format=torch.channels_last).train()
     stage = Stage(model, schedule, work_dir)
-    draw = batches(pixels, schedule.batch_size, shrink, device)
-    stage.run(lambda step: autoencoder_loss(model, draw(step)))
+    draw = batches(pixels, schedule.batch_size // schedule.replicas, shrink, device)
+    stage.run(lambda copy, step: autoencoder_loss(cast(AutoencoderKL, copy), draw(step)))
     return model.eval()

@@ -6,6 +6,7 @@ Shapes: B pairs, L tokens, D the shared width.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -118,11 +119,12 @@ def train_clip(
     model = model.to(device).train()
     draw = _batches(tokenizer, rows, shrink_images(images).to(device), schedule.batch_size, device)
 
-    def loss_of(step: int) -> Tensor:
+    def loss_of(copy: nn.Module, step: int) -> Tensor:
+        clip = cast(SmallClip, copy)
         image, ids, is_same = draw(step)
         with autocast(device):
-            image_embeds, text_embeds = model.embed_images(image), model.embed_texts(ids)
-        return contrastive_loss(image_embeds, text_embeds, model.log_scale, is_same)
+            image_embeds, text_embeds = clip.embed_images(image), clip.embed_texts(ids)
+        return contrastive_loss(image_embeds, text_embeds, clip.log_scale, is_same)
 
     Stage(model, schedule, work_dir).run(loss_of)
     return model.eval()

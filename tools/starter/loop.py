@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +30,11 @@ class Schedule:
     flat_share: float = 0.0
     """Share of the budget at the full rate before the cosine begins."""
     warmup_steps: int = 100
-    save_every_s: float = 120.0
-    log_every: int = 100
+    replicas: int = 1
+    """Copies that share the weights, each with its own thread and part of the batch. On a CPU two
+    single-threaded copies wait for each other once a step, not once an operation."""
+    save_every_s: float = 60.0
+    log_every: int = 50
 
 
 @dataclass(slots=True)
@@ -40,6 +44,17 @@ class Progress:
     step: int = 0
     samples: int = 0
     elapsed_s: float = 0.0
+
+
+LossOf = Callable[[nn.Module, int], Tensor]
+
+
+def _twin(model: nn.Module) -> nn.Module:
+    """A copy whose weights are the same memory but whose gradients are its own."""
+    twin = copy.deepcopy(model)
+    for theirs, mine in zip(twin.parameters(), model.parameters(), strict=True):
+        theirs.data = mine.data
+    return twin
 
 
 def autocast(device: torch.device) -> AbstractContextManager[Any]:
@@ -60,6 +75,8 @@ class Stage:
 
     def __init__(self, model: nn.Module, schedule: Schedule, work_dir: Path) -> None:
         self.model = model
+        self.copies = [model, *(_twin(model) for _ in range(schedule.replicas - 1))]
+        self.pool = ThreadPoolExecutor(len(self.copies))
         self.schedule = schedule
         self.progress = Progress()
         self.work_dir = work_dir
@@ -71,8 +88,13 @@ class Stage:
         )  # fmt: skip
         self.average = copy.deepcopy(model).requires_grad_(False) if schedule.ema_decay else None
 
-    def run(self, loss_of: Callable[[int], Tensor]) -> nn.Module:
-        """Train until the budget is used; returns the averaged model, or the model itself."""
+    def run(self, loss_of: LossOf) -> nn.Module:
+        """Train until the budget is used; returns the averaged model, or the model itself.
+
+        Args:
+            loss_of: loss of one copy of the model on the batch of that number; each number is used
+                once.
+        """
         self.load()
         last_save = tick = time.monotonic()
         while self.progress.elapsed_s < self.schedule.budget_s:
@@ -113,18 +135,34 @@ class Stage:
             self.average.load_state_dict(state["average"])
         self.progress = Progress(state["step"], state["samples"], state["elapsed_s"])
 
-    def _update(self, loss_of: Callable[[int], Tensor]) -> Tensor:
+    def _update(self, loss_of: LossOf) -> Tensor:
         for group in self.optimizer.param_groups:
             group["lr"] = rate_at(self.schedule, self.progress)
-        loss = loss_of(self.progress.step)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss = self._gradients(loss_of)
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.progress.step += 1
         self.progress.samples += self.schedule.batch_size
         self._follow()
-        return loss.detach()
+        return loss
+
+    def _gradients(self, loss_of: LossOf) -> Tensor:
+        count = len(self.copies)
+
+        def backward(i: int) -> Tensor:
+            self.copies[i].zero_grad(set_to_none=True)
+            loss = loss_of(self.copies[i], self.progress.step * count + i) / count
+            loss.backward()
+            return loss.detach()
+
+        if count == 1:
+            return backward(0)
+        losses = list(self.pool.map(backward, range(count)))
+        mine = [p.grad for p in self.model.parameters() if p.grad is not None]
+        for copy_ in self.copies[1:]:
+            theirs = [p.grad for p in copy_.parameters() if p.grad is not None]
+            torch._foreach_add_(mine, theirs)
+        return torch.stack(losses).sum()
 
     @torch.no_grad()
     def _follow(self) -> None:

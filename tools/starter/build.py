@@ -1,0 +1,152 @@
+"""The whole chain: icons to a base model on disk. Each stage goes on from its last checkpoint."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
+from transformers import CLIPTokenizer
+
+from tools.starter.autoencoder import grow, make_autoencoder, train_autoencoder
+from tools.starter.clip import SmallClip, train_clip
+from tools.starter.corpus import Sheet, autoencoder_pixels, drawable, open_corpus, render_corpus
+from tools.starter.export import Parts, text_encoder_of, write_clip, write_pipeline
+from tools.starter.heldout import HeldOut
+from tools.starter.latents import (
+    Moments,
+    encode_pictures,
+    encode_texts,
+    fold_whitening,
+    measure,
+    tabulate,
+)
+from tools.starter.loop import Schedule
+from tools.starter.packs import Pack, fetch
+from tools.starter.pictures import read_images, read_rows, write_pictures
+from tools.starter.recipe import Recipe
+from tools.starter.tokenizer import train_tokenizer
+from tools.starter.unet import TrainingData, make_unet, train_unet
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """Where a build works, with what, and on which device."""
+
+    work_dir: Path
+    packs: Sequence[Pack]
+    held_out: HeldOut
+    recipe: Recipe
+    device: torch.device
+
+    @property
+    def packs_dir(self) -> Path:
+        """The unpacked icon packs."""
+        return self.work_dir / "packs"
+
+    @property
+    def corpus_dir(self) -> Path:
+        """The rendered icons."""
+        return self.work_dir / "corpus"
+
+    def sheets(self) -> list[Sheet]:
+        """The rendered packs."""
+        return open_corpus(self.packs, self.corpus_dir)
+
+
+def build(shop: Workshop, budget_minutes: float, out: Path) -> None:
+    """Run every stage that is not finished, and write the model to ``out``."""
+    torch.manual_seed(0)
+    cores = os.cpu_count() or 1
+    plan = shop.recipe.planned(budget_minutes, shop.device.type, cores)
+    prepare(shop)
+    if shop.device.type == "cpu":
+        torch.set_num_threads(1)
+    autoencoder = autoencoder_stage(shop, plan)
+    torch.set_num_threads(cores)
+    clip = clip_stage(shop, plan["clip"])
+    out.mkdir(parents=True, exist_ok=True)
+    write_clip(clip, out)
+    data = cache(shop, autoencoder, clip)
+    if shop.device.type == "cpu":
+        torch.set_num_threads(1)
+    unet = unet_stage(shop, plan["unet"], data)
+    torch.set_num_threads(cores)
+    write_pipeline(Parts(autoencoder, clip, unet, shop.work_dir / "tokenizer"), out)
+
+
+def prepare(shop: Workshop) -> None:
+    """Fetch, render and compose whatever is missing."""
+    fetch(shop.packs, shop.packs_dir)
+    render_corpus(shop.packs, shop.packs_dir, shop.corpus_dir, shop.recipe.size_px)
+    icons = drawable(shop.sheets())
+    write_pictures(icons, shop.held_out, shop.work_dir, num_pairs=shop.recipe.num_pairs)
+
+
+def autoencoder_stage(shop: Workshop, plan: dict[str, Schedule]) -> AutoencoderKL:
+    """Train small, grow, train on; whitening is folded in by ``cache``."""
+    sheets, recipe = shop.sheets(), shop.recipe
+    hidden = frozenset(
+        (sheet.pack.key, name)
+        for sheet in sheets
+        for name in sheet.names
+        if shop.held_out.hides(sheet.pack.key, name)
+    )
+    pixels = autoencoder_pixels(sheets, hidden)
+    widths = recipe.autoencoder_widths
+    small = train_autoencoder(
+        make_autoencoder(widths, recipe.size_px // 2), pixels, plan["autoencoder-small"],
+        shop.work_dir, shop.device, shrink=2,
+    )  # fmt: skip
+    return train_autoencoder(
+        grow(small, widths, recipe.size_px), pixels, plan["autoencoder"], shop.work_dir, shop.device
+    )
+
+
+def clip_stage(shop: Workshop, schedule: Schedule) -> SmallClip:
+    """Train the tokenizer once, then both encoders."""
+    rows = read_rows(shop.work_dir)
+    tokenizer = _tokenizer(shop)
+    model = SmallClip(shop.recipe.clip, tokenizer)
+    images = read_images(shop.work_dir)
+    return train_clip(model, tokenizer, rows, images, schedule, shop.work_dir, shop.device)
+
+
+def cache(shop: Workshop, autoencoder: AutoencoderKL, clip: SmallClip) -> TrainingData:
+    """Latents and text embeddings of every picture and caption; whitens the autoencoder."""
+    rows = read_rows(shop.work_dir)
+    table = tabulate(rows)
+    path = shop.work_dir / "cache.safetensors"
+    if not path.exists():
+        latents = encode_pictures(autoencoder, read_images(shop.work_dir), shop.device)
+        moments = measure(latents)
+        white = (latents.float() - moments.mean.view(1, -1, 1, 1)) / moments.std.view(1, -1, 1, 1)
+        encoder = text_encoder_of(clip).to(shop.device)
+        embeddings = encode_texts(encoder, _tokenizer(shop), table.texts, shop.device)
+        made = {
+            "latents": white.half(),
+            "embeddings": embeddings,
+            "mean": moments.mean,
+            "std": moments.std,
+        }
+        save_file(made, path)
+    cached = load_file(path)
+    fold_whitening(autoencoder, Moments(cached["mean"], cached["std"]))
+    weights = torch.tensor([row.weight for row in rows])
+    return TrainingData(cached["latents"], weights, table, cached["embeddings"])
+
+
+def unet_stage(shop: Workshop, schedule: Schedule, data: TrainingData) -> UNet2DConditionModel:
+    """Train the denoiser on the cache."""
+    model = make_unet(shop.recipe.unet, data.latents.shape[-1], data.embeddings.shape[-1])
+    return train_unet(model, data, schedule, shop.work_dir, shop.device)
+
+
+def _tokenizer(shop: Workshop) -> CLIPTokenizer:
+    folder = shop.work_dir / "tokenizer"
+    if (folder / "vocab.json").exists():
+        return CLIPTokenizer.from_pretrained(folder)
+    texts = [text for row in read_rows(shop.work_dir) for text in row.captions]
+    return train_tokenizer(texts, folder)
