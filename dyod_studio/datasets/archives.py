@@ -53,7 +53,7 @@ class ArchiveLimits:
 
 def is_junk(name: str) -> bool:
     """Whether a file or folder of this name is nobody's picture and worth no word."""
-    return name.startswith(".") or name.lower() in JUNK_NAMES
+    return (name.startswith(".") and name != "..") or name.lower() in JUNK_NAMES
 
 
 class Unpacker:
@@ -74,7 +74,7 @@ class Unpacker:
         num_found = 0
         try:
             with _opened(path, self._limits.max_files) as archive:
-                for info in archive.infolist():
+                for info in sorted(archive.infolist(), key=_inner_name):
                     for item in self._unpack_member(archive, info, name, depth):
                         num_found += isinstance(item, FoundFile)
                         yield item
@@ -157,9 +157,11 @@ class _BoundedReader(io.BufferedReader):
     """A file that refuses to be read in huge pieces, as an endless table of contents would be."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or size < 0 or size > MAX_DIRECTORY_BYTES:
+        most = MAX_DIRECTORY_BYTES + 1
+        data = super().read(most if size is None or size < 0 else min(size, most))
+        if len(data) > MAX_DIRECTORY_BYTES:
             raise BadZipFile("The table of contents is too large.")
-        return super().read(size)
+        return data
 
 
 @contextmanager

@@ -60,7 +60,7 @@ def prepare(image: Image.Image, crop: Crop, resolution: int) -> Image.Image:
     A picture smaller than that is enlarged.
     """
     size = (resolution, resolution)
-    return image.resize(size, Image.Resampling.LANCZOS, box=crop.box, reducing_gap=3.0)
+    return image.crop(crop.box).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
 
 
 def thumbnail(image: Image.Image, side: int = 256) -> bytes:

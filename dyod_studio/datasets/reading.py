@@ -11,7 +11,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from dyod_studio.datasets.colours import WHITE, Colour, to_rgb
 from dyod_studio.errors import RejectedImageError
@@ -24,7 +24,6 @@ NOT_AN_IMAGE = "is not an image (JPEG, PNG, WebP, BMP, GIF, TIFF, HEIC or AVIF)"
 _SIGNATURES = {
     b"\xff\xd8\xff": ".jpg",
     b"\x89PNG\r\n": ".png",
-    b"BM": ".bmp",
     b"GIF8": ".gif",
     b"II*\0": ".tif",
     b"MM\0*": ".tif",
@@ -37,11 +36,13 @@ _BRANDS = {
 }
 SUPPORTED_SUFFIXES = (
     *dict.fromkeys((*_SIGNATURES.values(), *_BRANDS.values())),
-    *(".webp", ".jpeg", ".tiff", ".heif"),
+    *(".webp", ".bmp", ".jpeg", ".tiff", ".heif"),
 )
 """What a file dialog offers; when reading, the content counts and not the name."""
 
 _FILE_TROUBLE = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.EIO, errno.ESTALE)
+_BAD_OFFSETS = (None, errno.EINVAL, errno.EOVERFLOW)
+"""An OSError without a number is Pillow's own; the others come of seeking where a file says."""
 _DECODER_ERRORS = (
     SyntaxError,
     ValueError,
@@ -71,6 +72,8 @@ def image_suffix(head: bytes) -> str | None:
     """Return the suffix of the format that a file beginning with these bytes claims to be in."""
     if head.startswith(b"RIFF"):
         return ".webp" if head[8:12] == b"WEBP" else None
+    if head.startswith(b"BM"):
+        return ".bmp" if head[6:10] == bytes(4) else None
     if head[4:8] == b"ftyp":
         return _BRANDS.get(head[8:12])
     return next((suffix for start, suffix in _SIGNATURES.items() if head.startswith(start)), None)
@@ -98,9 +101,9 @@ def read_image(
     except Image.DecompressionBombError as exc:
         raise RejectedImageError(_too_many_pixels(limits)) from exc
     except OSError as exc:
-        if exc.errno is not None and exc.errno not in _FILE_TROUBLE:
+        if exc.errno not in (*_BAD_OFFSETS, *_FILE_TROUBLE):
             raise
-        raise RejectedImageError(_os_reason(exc, path)) from exc
+        raise RejectedImageError(_os_reason(exc)) from exc
     except _DECODER_ERRORS as exc:
         raise RejectedImageError("is damaged") from exc
 
@@ -123,6 +126,9 @@ def _check_file(path: Path, limits: ReadLimits) -> None:
             f"is {num_bytes / 1e6:,.0f} MB large; at most {limits.max_file_bytes / 1e6:,.0f} MB "
             "are read"
         )
+    with path.open("rb") as file:
+        if image_suffix(file.read(HEAD_BYTES)) is None:
+            raise RejectedImageError(NOT_AN_IMAGE)
 
 
 def _check_size(size: tuple[int, int], limits: ReadLimits) -> None:
@@ -148,10 +154,7 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _os_reason(exc: OSError, path: Path) -> str:
-    if exc.errno is not None:
+def _os_reason(exc: OSError) -> str:
+    if exc.errno in _FILE_TROUBLE:
         return f"cannot be read from the disk ({exc.strerror})"
-    if isinstance(exc, UnidentifiedImageError):
-        with path.open("rb") as file:
-            return "is damaged" if image_suffix(file.read(HEAD_BYTES)) else NOT_AN_IMAGE
     return "is cut off: its data ends early" if "truncated" in str(exc) else "is damaged"
