@@ -1,11 +1,10 @@
 """The settings that every way of making pictures shares."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import gradio as gr
 
-from dyod_studio.errors import InvalidInputError
 from dyod_studio.studio.requests import SamplingProgress
 from dyod_studio.studio.views import GenerationView
 from dyod_studio.ui.pieces import note
@@ -49,23 +48,6 @@ def build_fine_controls(elem_id: str) -> FineControls:
     return FineControls(guidance, steps)
 
 
-def seed_in(text: str | None) -> int | None:
-    """The seed that was typed; None when the field was left empty."""
-    typed = any_text(text)
-    if typed is not None and not (typed.isascii() and typed.isdecimal()):
-        raise InvalidInputError(f"Seed must be a whole number or empty, got {typed!r}.")
-    return None if typed is None else int(typed)
-
-
-def guidance_in(text: str | None) -> float | None:
-    """The guidance scale that was typed; None when the field was left empty."""
-    typed = any_text(text)
-    try:
-        return None if typed is None else float(typed.replace(",", "."))
-    except ValueError as exc:
-        raise InvalidInputError(f"Guidance must be a number or empty, got {typed!r}.") from exc
-
-
 def told(progress: gr.Progress) -> Callable[[SamplingProgress], None]:
     """A callback that moves the page's progress bar."""
 
@@ -90,9 +72,3 @@ def training_note(studio: "Studio", project: int | None, needed: Sequence[str]) 
     if not learned:
         return note("This project has not learned anything yet. Go to Train first.")
     return note("One part is still missing here: train both on the Train screen.")
-
-
-def any_text(value: Any) -> str | None:
-    """A text field's value, or None when it holds nothing but blanks."""
-    text = str(value or "").strip()
-    return text or None

@@ -23,7 +23,7 @@ def shown_to_user(handler: Callable[P, R]) -> Callable[P, R]:
         try:
             return handler(*args, **kwargs)
         except StudioError as exc:
-            raise gr.Error(str(exc), title="That did not work", print_exception=False) from exc
+            raise gr.Error(str(exc), print_exception=False) from exc
 
     return call
 

@@ -7,12 +7,9 @@ import gradio as gr
 
 from dyod_studio.studio.requests import SampleSettings, Start
 from dyod_studio.ui.controls import (
-    any_text,
     build_fine_controls,
     captioned,
-    guidance_in,
     seed_field,
-    seed_in,
     t0_slider,
     told,
     training_note,
@@ -20,6 +17,7 @@ from dyod_studio.ui.controls import (
 from dyod_studio.ui.errors import chosen, shown_to_user
 from dyod_studio.ui.explore_ways import build_between, build_traits
 from dyod_studio.ui.pieces import heading
+from dyod_studio.ui.typed import any_text, guidance_in, seed_in
 from dyod_studio.ui.wiring import PRIVATE, PROGRESS, SILENT
 
 if TYPE_CHECKING:
@@ -94,8 +92,9 @@ def show_traits(studio: "Studio", project: int | None) -> Any:
 
 @shown_to_user
 def on_new_pictures(
-    studio: "Studio", project: int | None, start: Start, t0: float, prompt: str, number: float,
-    seed: str, guidance: str, steps: float, progress: gr.Progress = PROGRESS,
+    studio: "Studio", project: int | None, start: Start, t0: float, prompt: str | None,
+    number: float, seed: str | None, guidance: str | None, steps: float,
+    progress: gr.Progress = PROGRESS,
 ) -> list[tuple[str, str]]:  # fmt: skip
     is_prompt = start == "prompt"
     settings = SampleSettings(

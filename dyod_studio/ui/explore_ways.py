@@ -9,15 +9,14 @@ from dyod_studio.errors import InvalidInputError
 from dyod_studio.studio.requests import InterpolationSettings, TraversalSettings
 from dyod_studio.ui.controls import (
     build_fine_controls,
-    guidance_in,
     seed_field,
-    seed_in,
     t0_slider,
     told,
 )
 from dyod_studio.ui.errors import chosen, shown_to_user
 from dyod_studio.ui.pieces import heading
 from dyod_studio.ui.strips import build_strip, strip_updates
+from dyod_studio.ui.typed import guidance_in, seed_in
 from dyod_studio.ui.wiring import PRIVATE, PROGRESS
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def build_traits(studio: "Studio", project: gr.State) -> gr.Dropdown:
     return coordinate
 
 
-def end_of(name: str, picture: str | None, seed: str) -> str:
+def end_of(name: str, picture: str | None, seed: str | None) -> str:
     """An end as the studio wants it: the picture's path, or ``seed:N``."""
     if picture:
         return picture
@@ -112,13 +111,13 @@ def end_of(name: str, picture: str | None, seed: str) -> str:
 
 @shown_to_user
 def on_between(
-    studio: "Studio", project: int | None, picture_a: str | None, seed_a: str,
-    picture_b: str | None, seed_b: str, frames: float, t0: float, free: bool,
-    guidance: str, steps: float, progress: gr.Progress = PROGRESS,
+    studio: "Studio", project: int | None, picture_a: str | None, seed_a: str | None,
+    picture_b: str | None, seed_b: str | None, frames: float, t0: float, free: bool,
+    guidance: str | None, steps: float, progress: gr.Progress = PROGRESS,
 ) -> tuple[Any, ...]:  # fmt: skip
     settings = InterpolationSettings(
         a=end_of("A", picture_a, seed_a), b=end_of("B", picture_b, seed_b),
-        num_frames=int(frames), t0=t0, seed=0, free_noise=free,
+        num_frames=int(frames), t0=t0, free_noise=free,
         guidance_scale=guidance_in(guidance), num_inference_steps=int(steps),
     )  # fmt: skip
     progress(0, desc="Waking the model")
@@ -128,7 +127,7 @@ def on_between(
 @shown_to_user
 def on_trait(
     studio: "Studio", project: int | None, coordinate: int | None, span: float, frames: float,
-    t0: float, seed: str, guidance: str, steps: float,
+    t0: float, seed: str | None, guidance: str | None, steps: float,
     progress: gr.Progress = PROGRESS,
 ) -> tuple[Any, ...]:  # fmt: skip
     if coordinate is None:

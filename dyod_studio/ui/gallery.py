@@ -46,6 +46,7 @@ def build_gallery(studio: "Studio", scratch: Path, project: gr.State) -> list[An
             picture = gr.Image(
                 label="Picture", show_label=False, interactive=False, height=300, format="png",
                 buttons=["download", "fullscreen"], visible=False, elem_id="gallery-picture",
+                elem_classes="frame",
             )  # fmt: skip
             details = gr.HTML(elem_id="gallery-details", padding=False)
             what = gr.Radio(EXPORTS, value="gallery", label="Take with you", elem_id="export-what")
@@ -72,8 +73,10 @@ def _hidden() -> Any:
 
 def show_gallery(studio: "Studio", project: int | None, offset: int = 0) -> tuple[Any, ...]:
     """A page of what was made, the newest first."""
-    total = 0 if project is None else studio.gallery.count(project)
-    views = studio.gallery.page(project, offset=offset, limit=PAGE_SIZE) if total else []
+    total, views = 0, []
+    if project is not None:
+        total = studio.gallery.count(project)
+        views = studio.gallery.page(project, offset=offset, limit=PAGE_SIZE)
     thumbs = [(str(view.thumbnail), kind_name(view)) for view in views]
     title = heading(f"{counted(total, 'picture')} made", "The newest first.")
     return (

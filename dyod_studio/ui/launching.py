@@ -1,6 +1,7 @@
 """Serve the page: on this machine only, with nothing sent to or asked from anybody else."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +20,15 @@ def launch(studio: "Studio", settings: Settings, *, block: bool = True) -> Any:
     environment is written first and the page imported after.
     """
     storage = settings.storage.resolve()
-    scratch = storage / "tmp" / "page"
-    scratch.mkdir(parents=True, exist_ok=True)
+    scratch = fresh_folder(storage / "tmp" / f"page-{settings.port}")
     os.environ.update(QUIET_ENVIRONMENT, GRADIO_TEMP_DIR=str(scratch))
+    import gradio as gr
+
     from dyod_studio.ui.page import build_page
     from dyod_studio.ui.theme import build_theme
 
     page = build_page(studio, scratch)
+    gr.set_static_paths([storage / "files"])
     page.launch(
         server_name=settings.host,
         server_port=settings.port,
@@ -46,6 +49,13 @@ def launch(studio: "Studio", settings: Settings, *, block: bool = True) -> Any:
     return page
 
 
+def fresh_folder(folder: Path) -> Path:
+    """An empty folder; what an earlier page left in it is gone."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
 def allowed_paths(storage: Path) -> list[str]:
-    """The only folders a browser may read: pictures and previews, and the examples."""
-    return [str(storage / "files"), str(storage / "jobs"), str(ASSETS_DIR / "examples")]
+    """The only folders a browser may read: pictures, and the examples."""
+    return [str(storage / "files"), str(ASSETS_DIR / "examples")]

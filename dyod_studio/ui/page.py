@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from dyod_studio.settings import ASSETS_DIR
+from dyod_studio.ui.errors import shown_to_user
 from dyod_studio.ui.explore import build_explore, show_explore
 from dyod_studio.ui.gallery import build_gallery, show_gallery
 from dyod_studio.ui.pictures import build_pictures, show_pictures
@@ -28,13 +29,17 @@ if TYPE_CHECKING:
 
 TICK_S = 2.0
 """How often the page asks how the training goes."""
+CACHE_S = (3600, 24 * 3600)
+"""Every hour, forget what browsers uploaded more than a day ago."""
 MEMORY = {"storage_key": "dyod-studio-project", "secret": "dyod-studio"}
 """Where the browser keeps the id of the project it had open; nothing secret is in it."""
 
 
 def build_page(studio: "Studio", scratch: Path) -> gr.Blocks:
     """Lay out every screen and wire it. ``scratch`` is a folder for files of the moment."""
-    with gr.Blocks(title="DYOD Studio", analytics_enabled=False, fill_width=True) as page:
+    with gr.Blocks(
+        title="DYOD Studio", analytics_enabled=False, fill_width=True, delete_cache=CACHE_S
+    ) as page:
         timer = gr.Timer(TICK_S)
         project = gr.State(None)
         remembered = gr.BrowserState(None, **MEMORY)
@@ -76,4 +81,5 @@ def _keep_fresh(
     show: Callable[..., Any], studio: "Studio", project: gr.State, tab: gr.Tab, outputs: list[Any]
 ) -> None:
     """Fill a screen when another project is opened and when the screen comes into sight."""
-    gr.on([project.change, tab.select], partial(show, studio), project, outputs, **SILENT)
+    handler = partial(shown_to_user(show), studio)
+    gr.on([project.change, tab.select], handler, project, outputs, **SILENT)

@@ -16,14 +16,11 @@ STATE_NAMES = {
     "cancelled": "cancelled",
 }
 KIND_NAMES = {
-    "sample": "picture",
     "prompt": "from the word",
     "distribution": "new picture",
     "image": "from a sketch",
     "interpolation": "between two",
-    "interpolate": "between two",
     "traversal": "one trait",
-    "traverse": "one trait",
 }
 MAX_LISTED = 50
 
@@ -133,6 +130,7 @@ def job_card(job: JobView) -> str:
 def parameter_table(view: GenerationView) -> str:
     """Everything that is needed to make this picture again."""
     rows: dict[str, object] = {
+        "how": kind_name(view),
         "made": f"{view.created_at:%Y-%m-%d %H:%M} UTC",
         "size": f"{view.width} x {view.height}",
         "seed": view.seed,
@@ -144,12 +142,20 @@ def parameter_table(view: GenerationView) -> str:
 
 def _rows(values: Mapping[str, object]) -> str:
     return "".join(
-        f"<tr><th>{escape(str(name))}</th><td>{escape(str(value))}</td></tr>"
+        f"<tr><th>{escape(name.replace('_', ' '))}</th><td>{escape(_said(value))}</td></tr>"
         for name, value in values.items()
-        if value is not None
+        if value not in (None, {}, [])
     )
 
 
+def _said(value: object) -> str:
+    """A parameter's value; of a mapping's long hashes only the beginning."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {str(item)[:8]}" for name, item in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def kind_name(view: GenerationView) -> str:
-    kind = str(view.parameters.get("start") or view.kind)
-    return KIND_NAMES.get(kind, kind)
+    return KIND_NAMES.get(view.kind, view.kind)

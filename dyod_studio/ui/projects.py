@@ -8,6 +8,7 @@ import gradio as gr
 from dyod_studio.errors import NotFoundError
 from dyod_studio.ui.errors import chosen, shown_to_user
 from dyod_studio.ui.pieces import counted, note
+from dyod_studio.ui.typed import any_text
 from dyod_studio.ui.wiring import PRIVATE, PROGRESS
 
 if TYPE_CHECKING:
@@ -176,20 +177,18 @@ def on_back() -> tuple[Any, Any]:
 
 
 @shown_to_user
-def on_create(studio: "Studio", name: str, base: str) -> tuple[Any, ...]:
-    view = studio.projects.create(name.strip(), base.strip() or None)
+def on_create(studio: "Studio", name: str | None, base: str | None) -> tuple[Any, ...]:
+    view = studio.projects.create(any_text(name) or "", any_text(base))
     return *opened(studio, view.id), "", ""
 
 
 @shown_to_user
 def on_create_example(
-    studio: "Studio", name: str, base: str, progress: gr.Progress = PROGRESS
+    studio: "Studio", name: str | None, base: str | None, progress: gr.Progress = PROGRESS
 ) -> tuple[Any, ...]:
     """Make a project of the pictures that ship with the studio."""
     progress(0, desc="Reading the example pictures")
-    view = studio.projects.create(
-        name.strip() or free_name(studio, "Example"), base.strip() or None
-    )
+    view = studio.projects.create(any_text(name) or free_name(studio, "Example"), any_text(base))
     studio.projects.add_examples(view.id)
     return *opened(studio, view.id), "", ""
 

@@ -11,15 +11,14 @@ from dyod_studio.ui.canvas import saved, sketch_from_canvas
 from dyod_studio.ui.controls import (
     build_fine_controls,
     captioned,
-    guidance_in,
     seed_field,
-    seed_in,
     t0_slider,
     told,
     training_note,
 )
 from dyod_studio.ui.errors import chosen, shown_to_user
 from dyod_studio.ui.pieces import heading
+from dyod_studio.ui.typed import guidance_in, seed_in
 from dyod_studio.ui.wiring import PRIVATE, PROGRESS
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ def show_studio(studio: "Studio", project: int | None) -> str:
 @shown_to_user
 def on_make(
     studio: "Studio", scratch: Path, project: int | None, canvas: dict[str, Any] | None, t0: float,
-    number: float, seed: str, guidance: str, steps: float,
+    number: float, seed: str | None, guidance: str | None, steps: float,
     progress: gr.Progress = PROGRESS,
 ) -> list[tuple[str, str]]:  # fmt: skip
     """Turn what is on the canvas into pictures of the set."""

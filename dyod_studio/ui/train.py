@@ -54,10 +54,11 @@ def _draw_forms(
     What the fields are is known to the training code, and reading it loads PyTorch.
     """
 
-    @gr.render([method, asked], show_progress="hidden")
     def draw(name: str, is_asked: bool) -> None:
         if is_asked:
             _draw_form(studio, project, _method(studio, name), queued)
+
+    gr.render([method, asked], show_progress="hidden")(draw)
 
 
 def _method(studio: "Studio", name: str) -> MethodView:
@@ -90,10 +91,12 @@ def draw_field(view: FieldView) -> gr.components.Component:
 
 @shown_to_user
 def on_train_both(studio: "Studio", project: int | None, queued: int) -> int:
-    """Queue both methods; returns how often something was queued on this page."""
+    """Queue both methods, but none twice; returns how often something was queued on this page."""
+    active = {job.kind for job in studio.training.jobs(chosen(project)) if not job.is_final}
     for method in BOTH:
-        studio.training.start(chosen(project), method, {})
-    gr.Info("Both are in the queue. You can watch them here, or go on and draw.", title="Training")
+        if method not in active:
+            studio.training.start(chosen(project), method, {})
+    gr.Info("Both are in the queue. Watch them here, or go on and draw.")
     return queued + 1
 
 

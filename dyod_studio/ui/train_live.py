@@ -75,7 +75,7 @@ def describe_training(studio: "Studio", project: int | None, watched: int | None
     now = repr((project, view.artifacts, jobs, job.id if job else None))
     if now == seen:
         return gr.skip()
-    listed = sorted(jobs, key=lambda entry: (entry.is_final, -entry.id))
+    listed = sorted(jobs, key=in_order)
     cards = "".join(job_card(entry) for entry in listed[:MAX_CARDS])
     choices = [("The newest run", NEWEST)] + [(run_name(entry), entry.id) for entry in listed]
     return (
@@ -84,10 +84,15 @@ def describe_training(studio: "Studio", project: int | None, watched: int | None
         gr.update(visible=job is not None),
         gr.update(choices=choices, value=job.id if job and job.id == watched else NEWEST),
         gr.update(visible=job is not None and not job.is_final),
-        loss_curve(studio.training.losses(job.id) if job else []),
-        [str(path) for path in job.previews] if job else [],
+        shown_if_any(loss_curve(studio.training.losses(job.id) if job else [])),
+        shown_if_any([str(path) for path in job.previews] if job else []),
         now,
     )
+
+
+def in_order(job: JobView) -> tuple[bool, int]:
+    """What trains and waits first, in its order; then what has ended, the newest first."""
+    return job.is_final, -job.id if job.is_final else job.id
 
 
 def watched_job(jobs: Sequence[JobView], watched: int | None) -> JobView | None:
@@ -101,6 +106,11 @@ def watched_job(jobs: Sequence[JobView], watched: int | None) -> JobView | None:
 
 def run_name(job: JobView) -> str:
     return f"{method_name(job.kind)} · run {job.id} · {STATE_NAMES.get(job.state, job.state)}"
+
+
+def shown_if_any(value: Sequence[str] | pd.DataFrame) -> Any:
+    """An update that keeps an empty curve or gallery out of sight."""
+    return gr.update(value=value, visible=len(value) > 0)
 
 
 def learned_chips(view: ProjectView) -> str:
@@ -144,4 +154,4 @@ def on_cancel(studio: "Studio", project: int | None, watched: int | None) -> Non
     job = watched_job(studio.training.jobs(chosen(project)), watched)
     if job is not None:
         studio.training.cancel(job.id)
-        gr.Info("It stops after the step it is in.", title="Cancelled")
+        gr.Info("It stops after the step it is in.")

@@ -181,7 +181,7 @@ class FakeTraining:
 
     def advance(self, job_id: int, step: int) -> JobView:
         """A running job at ``step``, with four preview pictures."""
-        folder = self._folder / "jobs" / str(job_id) / "previews"
+        folder = self._folder / "files" / f"job{job_id}"
         paths = [draw_picture(folder / f"{step}-{i}.png", i / 4, 64) for i in range(4)]
         return self.move(
             job_id, state="running", step=step, loss=0.123, seconds_left=125.0,
@@ -211,19 +211,19 @@ class FakeSampling:
         if settings.image is not None:
             with Image.open(settings.image) as image:
                 self.sketches.append(image.copy())
-        return self._make(int(ref), "sample", settings, settings.num_images, on_progress)
+        return self._make(int(ref), settings.start, settings, settings.num_images, on_progress)
 
     def interpolate(
         self, ref: int | str, settings: InterpolationSettings,
         on_progress: Callable[[SamplingProgress], None] | None = None,
     ) -> list[GenerationView]:  # fmt: skip
-        return self._make(int(ref), "interpolate", settings, settings.num_frames, on_progress)
+        return self._make(int(ref), "interpolation", settings, settings.num_frames, on_progress)
 
     def traverse(
         self, ref: int | str, settings: TraversalSettings,
         on_progress: Callable[[SamplingProgress], None] | None = None,
     ) -> list[GenerationView]:  # fmt: skip
-        return self._make(int(ref), "traverse", settings, settings.num_frames, on_progress)
+        return self._make(int(ref), "traversal", settings, settings.num_frames, on_progress)
 
     def coordinates(self, ref: int | str) -> list[CoordinateView]:
         return [CoordinateView(rank, 7 - rank, 2.0 / (rank + 1)) for rank in range(4)]

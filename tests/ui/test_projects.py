@@ -1,0 +1,101 @@
+"""Opening, making and deleting projects."""
+
+import gradio as gr
+import pytest
+
+from dyod_studio.ui.paging import pager_updates, turned
+from dyod_studio.ui.projects import (
+    free_name,
+    on_ask,
+    on_choose,
+    on_create,
+    on_create_example,
+    on_delete,
+    on_open,
+)
+
+PROJECT, REMEMBERED, SWITCHER, START_PANEL, WORKSPACE = 0, 1, 2, 5, 8
+
+
+def test_an_empty_studio_opens_on_the_form_that_makes_the_first_project(studio):
+    updates = on_open(studio, None)
+    assert updates[PROJECT] is None
+    assert updates[START_PANEL]["visible"] is True
+    assert updates[WORKSPACE]["visible"] is False
+
+
+def test_a_browser_gets_back_the_project_it_had_open(studio):
+    first = studio.projects.create("a").id
+    studio.projects.create("b")
+    assert on_open(studio, first)[PROJECT] == first
+
+
+def test_a_browser_that_remembers_a_deleted_project_gets_the_newest(studio, project):
+    updates = on_open(studio, 99)
+    assert updates[PROJECT] == updates[REMEMBERED] == project
+    assert updates[WORKSPACE]["visible"] is True
+
+
+def test_the_switcher_lists_every_project_by_name(studio, project):
+    other = studio.projects.create("Icons").id
+    switcher = on_choose(studio, other)[SWITCHER]
+    assert switcher["choices"] == [("Toy heads", project), ("Icons", other)]
+    assert switcher["value"] == other
+
+
+def test_a_new_project_is_opened_and_the_form_is_empty_again(studio):
+    *updates, name, base = on_create(studio, "  Shoes ", None)
+    assert studio.projects.get(updates[PROJECT]).name == "Shoes"
+    assert (name, base) == ("", "")
+
+
+@pytest.mark.parametrize("name", [None, "", "   "])
+def test_a_project_without_a_name_is_refused_in_a_sentence(studio, name):
+    with pytest.raises(gr.Error, match="name"):
+        on_create(studio, name, None)
+
+
+def test_a_taken_name_is_refused_in_a_sentence(studio, project):
+    with pytest.raises(gr.Error, match="Toy heads"):
+        on_create(studio, "Toy heads", None)
+
+
+def test_one_button_makes_a_project_of_the_example_pictures(studio):
+    updates = on_create_example(studio, None, None)
+    view = studio.projects.get(updates[PROJECT])
+    assert (view.name, view.num_pictures) == ("Example", 24)
+
+
+def test_a_second_example_gets_a_name_of_its_own(studio):
+    studio.projects.create("Example")
+    assert free_name(studio, "Example") == "Example 2"
+
+
+def test_deleting_is_asked_with_the_name_and_what_would_go(studio, project):
+    panel, question = on_ask(studio, project)
+    assert panel["visible"] is True
+    assert "Toy heads" in question
+    assert "24 pictures" in question
+    assert studio.projects.all()
+
+
+def test_deleting_the_last_project_leads_back_to_the_form(studio, project):
+    updates = on_delete(studio, project)
+    assert studio.projects.all() == []
+    assert updates[START_PANEL]["visible"] is True
+
+
+@pytest.mark.parametrize(
+    ("offset", "pages", "total", "expected"),
+    [(0, 1, 100, 60), (60, 1, 100, 60), (60, -1, 100, 0), (0, -1, 100, 0), (0, 1, 60, 0)],
+)
+def test_turning_pages_stays_within_the_pictures(offset, pages, total, expected):
+    assert turned(offset, pages, total) == expected
+
+
+def test_the_pager_shows_only_when_there_is_more_than_a_page():
+    assert pager_updates(0, 60)[0]["visible"] is False
+    row, _, before, where, after = pager_updates(60, 130)
+    assert row["visible"] is True
+    assert (before["interactive"], after["interactive"]) == (True, True)
+    assert where == "61 to 120 of 130"
