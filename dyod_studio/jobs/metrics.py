@@ -21,6 +21,7 @@ class MetricsLog:
 
 @contextmanager
 def open_metrics(path: Path) -> Iterator[MetricsLog]:
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         yield MetricsLog(file)
 

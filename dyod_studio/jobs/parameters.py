@@ -1,14 +1,14 @@
 """What a sample request says: every value that decides its images, as JSON in its row.
 
-Input files stand beside the request in rows of their own; an end of an interpolation is
-``seed:N``, or the name of such a file.
+Input files stand beside the request in rows of their own, by the names ``image``, ``a``, ``b``.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+SEED_PREFIX = "seed:"
 SEEDS = 2**63
 """How many seeds there are; counting on from the last one begins again at 0."""
 
@@ -20,10 +20,8 @@ class SamplingParameters(BaseModel):
 
     base: str
     """The base model: ``starter``, a folder, a hub id, a file."""
-    inversion_sha256: str | None
-    """The trained word in use, or None."""
-    vae_sha256: str | None
-    """The initial VAE in use, or None."""
+    artifacts: dict[str, str]
+    """The trained parts in use: kind to SHA-256."""
     t0: float = Field(ge=0, le=1)
     seed: int = Field(ge=0, lt=SEEDS)
     num_inference_steps: int = Field(ge=1)
@@ -33,21 +31,20 @@ class SamplingParameters(BaseModel):
 
 
 class SampleParameters(SamplingParameters):
-    """One image a seed. A start from ``image`` has one input file called ``image``."""
+    """One image a seed, from ``prompt``, ``distribution`` or the input file ``image``."""
 
-    start: Literal["prompt", "distribution", "image"]
     num_images: int = Field(ge=1)
 
     def seeds(self) -> list[int]:
-        """The noise of each image, and with ``distribution`` its code too."""
+        """The noise of each image, and its code where it has one."""
         return _count_on(self.seed, self.num_images)
 
 
 class InterpolationParameters(SamplingParameters):
-    """Frames from ``a`` to ``b``: each is ``seed:N``, or the input file of the same name."""
+    """Frames from ``a`` to ``b``: each is ``seed:N``, or names the picture it stands for."""
 
-    a: str = Field(pattern=r"^(seed:\d+|a)$")
-    b: str = Field(pattern=r"^(seed:\d+|b)$")
+    a: str
+    b: str
     num_frames: int = Field(ge=2)
     free_noise: bool
     is_spherical: bool
@@ -76,7 +73,9 @@ class TraversalParameters(SamplingParameters):
 AnyParameters = SampleParameters | InterpolationParameters | TraversalParameters
 
 KINDS: dict[str, type[AnyParameters]] = {
-    "sample": SampleParameters,
+    "prompt": SampleParameters,
+    "distribution": SampleParameters,
+    "image": SampleParameters,
     "interpolation": InterpolationParameters,
     "traversal": TraversalParameters,
 }

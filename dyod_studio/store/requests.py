@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from dyod_studio.errors import JobStateError, NotFoundError
 from dyod_studio.store.tables import (
+    NEXT_STATES,
     JobState,
     RequestInput,
     SampleRequest,
@@ -69,6 +70,13 @@ class SampleRequestRepository:
             row.name: InputFile(row.name, row.sha256, row.suffix)
             for row in self._session.scalars(chosen)
         }
+
+    def is_open(self, request_id: int) -> bool:
+        """Whether it is still there and has not come to an end."""
+        chosen = select(SampleRequest.id).where(
+            SampleRequest.id == request_id, SampleRequest.state.in_(list(NEXT_STATES))
+        )
+        return self._session.scalar(chosen) is not None
 
     def progress(self, request_id: int, step: int, num_steps: int) -> bool:
         """Note how far it is; False when it should stop: cancelled, or deleted."""

@@ -1,3 +1,4 @@
+import io
 import subprocess
 import sys
 import time
@@ -7,14 +8,16 @@ from typing import Any
 
 import psutil
 import pytest
+from PIL import Image
 
 from dyod_studio.jobs.launching import environment
 from dyod_studio.jobs.worker import run_worker
 from dyod_studio.settings import Settings
 from dyod_studio.store.jobs import JobRepository
+from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.storage import Storage, open_storage
-from dyod_studio.store.tables import Job, JobState
+from dyod_studio.store.tables import Job, JobState, Picture
 from tests.jobs.serving import CHILDREN, QUICK
 
 SERVING = Path(__file__).with_name("serving.py")
@@ -119,3 +122,64 @@ def end_all(pids: list[int]) -> None:
             process = psutil.Process(pid)
             for member in [*process.children(recursive=True), process]:
                 member.kill()
+
+
+@pytest.fixture(scope="session")
+def base_dir(base_folders: dict[str, Path]) -> Path:
+    """A tiny base model with the starter's structure and random weights."""
+    return base_folders["starter"]
+
+
+@pytest.fixture(scope="session")
+def trained_dir(base_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A storage folder whose project has six pictures, an inversion and a VAE, really trained."""
+    from dyod_studio.jobs.child import run_child, train_job
+
+    settings = Settings(storage=tmp_path_factory.mktemp("trained") / "storage", device="cpu")
+    storage = open_storage(settings.storage, settings.resolved_database_url)
+    project_id = add_project_with_pictures(storage, str(base_dir))
+    for kind, config in TINY_RUNS.items():
+        with storage.database.session() as session:
+            JobRepository(session).add(project_id, kind, config, config["steps"])
+        with storage.database.session() as session:
+            job = JobRepository(session).claim_next()
+        run_child(settings, job.id, train_job)
+        with storage.database.session() as session:
+            assert JobRepository(session).get(job.id).state is JobState.SUCCEEDED
+    storage.close()
+    return settings.storage
+
+
+TINY_RUNS = {
+    "inversion": {"steps": 2, "batch_size": 2, "token": "<chairs>", "preview_every": 100},
+    "vae": {"steps": 3, "batch_size": 2, "num_coordinates": 4, "width": 4, "preview_every": 100},
+}
+
+
+def add_project_with_pictures(storage: Storage, base: str) -> int:
+    """A project of six small coloured squares, as an import leaves it."""
+    with storage.files.guard(), storage.database.session() as session:
+        project = ProjectRepository(session).add("chairs", base=base, token="<chairs>")
+        for number in range(6):
+            image = Image.new("RGB", (48, 40), (40 * number, 255 - 40 * number, 128))
+            image.paste((255, 255, 255), (4 * number, 6, 4 * number + 14, 30))
+            file = io.BytesIO()
+            image.save(file, "PNG")
+            stored = storage.files.add_bytes(file.getvalue(), ".png")
+            thumbnail = storage.files.add_bytes(b"thumbnail %d" % number, ".webp")
+            PictureRepository(session).add(
+                Picture(
+                    project_id=project.id,
+                    name=f"{number}.png",
+                    sha256=stored.sha256,
+                    phash="0",
+                    suffix=".png",
+                    width=48,
+                    height=40,
+                    crop_left=4,
+                    crop_top=0,
+                    crop_side=40,
+                    thumbnail_sha256=thumbnail.sha256,
+                )
+            )
+        return project.id

@@ -1,0 +1,188 @@
+"""Carry out sample requests: load what they name, draw, store the images with all that made them.
+
+Runs in the sampler process of the page, or in the command's own process.
+"""
+
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import diffusers
+import torch
+from PIL import Image
+
+from dyod_studio.errors import JobStateError, NotFoundError, SamplerError, StudioError
+from dyod_studio.jobs.bases import load_base_model
+from dyod_studio.jobs.drawing import draw
+from dyod_studio.jobs.images import store_image
+from dyod_studio.jobs.parameters import AnyParameters, read_parameters
+from dyod_studio.jobs.retrying import patiently
+from dyod_studio.models.artifacts import Artifact, load_artifact
+from dyod_studio.models.customised import CustomisedModel, open_customised
+from dyod_studio.settings import Settings
+from dyod_studio.store.artifacts import ArtifactRepository
+from dyod_studio.store.cleaning import FileName, remove_unreferenced
+from dyod_studio.store.files import PNG, SAFETENSORS, WEBP
+from dyod_studio.store.generations import GenerationRepository
+from dyod_studio.store.requests import InputFile, SampleRequestRepository
+from dyod_studio.store.storage import Storage, open_storage
+from dyod_studio.store.tables import Generation, JobState
+
+WRITE_EVERY_S = 0.1
+CANCELLED = "This request was cancelled."
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it was read from its row."""
+
+    id: int
+    project_id: int
+    kind: str
+    parameters: AnyParameters
+    inputs: Mapping[str, InputFile]
+
+
+def run_request(settings: Settings, request_id: int) -> None:
+    """Carry out a queued request; its row says how far it is and how it ended.
+
+    Raises:
+        StudioError: why it could not be done, also written into its row.
+    """
+    storage = open_storage(settings.storage, settings.resolved_database_url)
+    try:
+        request = patiently(partial(_take, storage, request_id))
+        try:
+            _carry_out(settings, storage, request)
+        except Exception as exc:  # the row must say so, whatever it was; the caller is told too
+            _fail(storage, request_id, exc)
+            raise
+    finally:
+        storage.close()
+
+
+def _take(storage: Storage, request_id: int) -> Request:
+    with storage.database.session() as session:
+        requests = SampleRequestRepository(session)
+        requests.move(request_id, JobState.RUNNING)
+        row = requests.get(request_id)
+        parameters = read_parameters(row.kind, row.parameters)
+        return Request(row.id, row.project_id, row.kind, parameters, requests.inputs(row.id))
+
+
+def _carry_out(settings: Settings, storage: Storage, request: Request) -> None:
+    parameters = request.parameters
+    base = load_base_model(settings, parameters.base)
+    parts = {kind: _load_part(storage, request, kind) for kind in parameters.artifacts}
+    files = {
+        name: storage.files.path(file.sha256, file.suffix) for name, file in request.inputs.items()
+    }
+    with ExitStack() as stack:
+        model = open_customised(stack, base, parts.get("inversion"), parts.get("vae"))
+        on_step = Progress(storage, request.id)
+        images = draw(model, request.kind, parameters, files, on_step)
+        resolved = _resolve(model, request)
+    patiently(partial(_finish, storage, request, images, resolved))
+
+
+def _load_part(storage: Storage, request: Request, kind: str) -> Artifact:
+    with storage.database.session() as session:
+        sha256 = request.parameters.artifacts[kind]
+        row = ArtifactRepository(session).by_sha256(request.project_id, sha256)
+        return load_artifact(storage.files.path(row.sha256, SAFETENSORS), kind)
+
+
+class Progress:
+    """Shows each denoiser call in the row, and stops when the request was cancelled."""
+
+    def __init__(self, storage: Storage, request_id: int) -> None:
+        self._storage, self._request_id = storage, request_id
+        self._last_write = 0.0
+
+    def __call__(self, step: int, num_steps: int) -> None:
+        now = time.monotonic()
+        if step < num_steps and now - self._last_write < WRITE_EVERY_S:
+            return
+        self._last_write = now
+        with self._storage.database.session() as session:
+            requests = SampleRequestRepository(session)
+            if not requests.progress(self._request_id, step, num_steps):
+                raise SamplerError(CANCELLED)
+
+
+def _resolve(model: CustomisedModel, request: Request) -> dict[str, Any]:
+    """The request's parameters with nothing left open: what makes the same images again."""
+    values = request.parameters.model_dump(mode="json")
+    base = model.base
+    guidance_scale, prompt = values["guidance_scale"], values["prompt"]
+    inputs = {f"{file.name}_sha256": file.sha256 for file in request.inputs.values()}
+    return {
+        **values,
+        **inputs,
+        "kind": request.kind,
+        "first_seed": values["seed"],
+        "guidance_scale": base.guidance_scale if guidance_scale is None else guidance_scale,
+        "prompt": model.default_prompt if prompt is None else prompt,
+        "base_fingerprint": base.fingerprint,
+        "device": base.device.type,
+        "dtype": str(base.dtype).removeprefix("torch."),
+        "torch": torch.__version__,
+        "diffusers": diffusers.__version__,
+    }
+
+
+def _finish(
+    storage: Storage, request: Request, images: list[Image.Image], resolved: dict[str, Any]
+) -> None:
+    """Store the images; then their rows and the end of the request, in one transaction."""
+    with storage.files.guard():
+        rows = [
+            _store(storage, request, image, {**resolved, "seed": seed, "position": position})
+            for position, (image, seed) in enumerate(
+                zip(images, request.parameters.seeds(), strict=True)
+            )
+        ]
+        try:
+            with storage.database.session() as session:
+                SampleRequestRepository(session).move(request.id, JobState.SUCCEEDED)
+                for row in rows:
+                    GenerationRepository(session).add(row)
+        except (JobStateError, NotFoundError) as exc:
+            names = [FileName(row.sha256, PNG) for row in rows]
+            names += [FileName(row.thumbnail_sha256, WEBP) for row in rows]
+            remove_unreferenced(storage, names)
+            raise SamplerError(CANCELLED) from exc
+
+
+def _store(
+    storage: Storage, request: Request, image: Image.Image, parameters: dict[str, Any]
+) -> Generation:
+    stored = store_image(storage.files, image, parameters)
+    return Generation(
+        project_id=request.project_id,
+        request_id=request.id,
+        kind=request.kind,
+        position=parameters["position"],
+        parameters=parameters,
+        seed=parameters["seed"],
+        sha256=stored.sha256,
+        thumbnail_sha256=stored.thumbnail_sha256,
+        width=stored.width,
+        height=stored.height,
+    )
+
+
+def _fail(storage: Storage, request_id: int, exc: Exception) -> None:
+    """Write the cause into the row, unless it has its end or is gone with its project."""
+    error = str(exc) if isinstance(exc, StudioError) else f"{type(exc).__name__}: {exc}"
+
+    def write() -> None:
+        with storage.database.session() as session:
+            requests = SampleRequestRepository(session)
+            if requests.is_open(request_id):
+                requests.move(request_id, JobState.FAILED, error=error)
+
+    patiently(write)

@@ -1,0 +1,108 @@
+"""The sampler process beside the page: started on first use, kept warm, replaced when it dies.
+
+It loads torch and the models; the page's own process never does.
+"""
+
+import multiprocessing
+import os
+import threading
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+from dyod_studio.errors import SamplerError
+from dyod_studio.jobs.retrying import patiently
+from dyod_studio.settings import Settings
+from dyod_studio.store.requests import SampleRequestRepository
+from dyod_studio.store.storage import Storage, open_storage
+from dyod_studio.store.tables import JobState
+
+DIED = "The sampler process ended unexpectedly; try again, a new one starts by itself."
+
+
+class SamplerPool:
+    """Carries out sample requests, one after the other, in one long-lived process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._executor: ProcessPoolExecutor | None = None
+
+    def run(self, request_id: int) -> None:
+        """Carry out a queued request; safe to call from several threads.
+
+        Raises:
+            StudioError: why the request could not be done.
+            SamplerError: the process died; the next request gets a new one.
+        """
+        with self._lock:
+            executor, running = self._submit(request_id)
+        try:
+            running.result()
+        except BrokenProcessPool as exc:
+            self._forget(executor)
+            self._fail(request_id)
+            raise SamplerError(DIED) from exc
+
+    def close(self) -> None:
+        """End the process after the request that it is at; those that wait are dropped."""
+        with self._lock:
+            executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(cancel_futures=True)
+
+    def _submit(self, request_id: int) -> "tuple[ProcessPoolExecutor, Future[None]]":
+        """Hand the request over; a process that died while idle is replaced first."""
+        if self._executor is not None:
+            try:
+                waiting = self._executor.submit(_run_request, self._settings, request_id)
+                return self._executor, waiting
+            except BrokenProcessPool:
+                self._executor.shutdown(wait=False)
+        self._executor = _start()
+        return self._executor, self._executor.submit(_run_request, self._settings, request_id)
+
+    def _forget(self, executor: ProcessPoolExecutor) -> None:
+        with self._lock:
+            if self._executor is executor:
+                self._executor = None
+        executor.shutdown(wait=False)
+
+    def _fail(self, request_id: int) -> None:
+        storage = open_storage(self._settings.storage, self._settings.resolved_database_url)
+        try:
+            patiently(lambda: _fail_open(storage, request_id))
+        finally:
+            storage.close()
+
+
+def _start() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(
+        max_workers=1,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_end_with_parent,
+    )
+
+
+def _end_with_parent() -> None:
+    """Let no sampler stay behind, with a card full of weights, when the page was killed."""
+    parent = multiprocessing.parent_process()
+
+    def wait_and_end() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait_and_end, daemon=True).start()
+
+
+def _run_request(settings: Settings, request_id: int) -> None:
+    from dyod_studio.jobs.sampler import run_request
+
+    run_request(settings, request_id)
+
+
+def _fail_open(storage: Storage, request_id: int) -> None:
+    with storage.database.session() as session:
+        requests = SampleRequestRepository(session)
+        if requests.is_open(request_id):
+            requests.move(request_id, JobState.FAILED, error=DIED)

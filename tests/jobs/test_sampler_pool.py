@@ -1,0 +1,134 @@
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from dyod_studio.errors import NotFoundError, SamplerError
+from dyod_studio.jobs.launching import environment
+from dyod_studio.jobs.sampler_pool import SamplerPool
+from dyod_studio.store.generations import GenerationRepository
+from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.requests import SampleRequestRepository
+from dyod_studio.store.tables import JobState
+from tests.jobs.conftest import wait_until
+
+
+@pytest.fixture
+def pool(settings):
+    opened = SamplerPool(settings)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def ask(storage, base_dir):
+    with storage.database.session() as session:
+        project = ProjectRepository(session).add("chairs", base=str(base_dir), token="<c>")
+
+    def queue(num_inference_steps: int = 2, artifacts: dict[str, str] | None = None) -> int:
+        parameters = {
+            "base": str(base_dir),
+            "artifacts": artifacts or {},
+            "t0": 1.0,
+            "seed": 0,
+            "num_inference_steps": num_inference_steps,
+            "guidance_scale": None,
+            "prompt": "a shoe",
+            "num_images": 1,
+        }
+        with storage.database.session() as session:
+            requests = SampleRequestRepository(session)
+            return requests.add(project.id, "prompt", parameters, num_steps=2).id
+
+    return queue
+
+
+@pytest.fixture
+def request_row(storage):
+    def read(request_id: int):
+        with storage.database.session() as session:
+            return SampleRequestRepository(session).get(request_id)
+
+    return read
+
+
+def samplers() -> list[psutil.Process]:
+    """The processes below this one that were made to run requests."""
+    below = psutil.Process().children(recursive=True)
+    return [process for process in below if "spawn_main" in " ".join(process.cmdline())]
+
+
+def test_the_process_stays_warm_and_a_killed_one_is_replaced_at_the_next_request(
+    pool, ask, request_row, storage
+):
+    ids = [ask() for _ in range(3)]
+    pool.run(ids[0])
+    (first,) = samplers()
+    pool.run(ids[1])
+    assert samplers() == [first]
+
+    first.kill()
+    first.wait(30)
+    pool.run(ids[2])
+
+    assert [request_row(request_id).state for request_id in ids] == [JobState.SUCCEEDED] * 3
+    assert first not in samplers()
+    with storage.database.session() as session:
+        assert len({row.sha256 for row in GenerationRepository(session).page(1)}) == 1
+
+
+def test_a_request_whose_process_is_killed_fails_in_one_sentence(pool, ask, request_row):
+    from concurrent.futures import ThreadPoolExecutor
+
+    doomed = ask(num_inference_steps=1000)
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(pool.run, doomed)
+        wait_until(lambda: request_row(doomed).step > 0)
+        for process in samplers():
+            process.kill()
+        with pytest.raises(SamplerError, match="The sampler process ended unexpectedly"):
+            running.result(60)
+    row = request_row(doomed)
+    assert row.state is JobState.FAILED
+    assert row.error.startswith("The sampler process ended unexpectedly")
+    later = ask()
+    pool.run(later)
+    assert request_row(later).state is JobState.SUCCEEDED
+
+
+def test_an_error_made_for_the_user_comes_through_as_it_is(pool, ask, request_row):
+    request_id = ask(artifacts={"vae": "0" * 64})
+    with pytest.raises(NotFoundError, match="no trained part"):
+        pool.run(request_id)
+    assert request_row(request_id).state is JobState.FAILED
+
+
+PAGE = """
+import sys, time
+from dyod_studio.jobs.sampler_pool import SamplerPool
+from dyod_studio.settings import Settings
+
+if __name__ == "__main__":
+    pool = SamplerPool(Settings())
+    pool.run(int(sys.argv[1]))
+    heavy = {"torch", "diffusers", "transformers"} & set(sys.modules)
+    print(sorted(heavy), flush=True)
+    time.sleep(600)
+"""
+
+
+def test_the_sampler_ends_when_the_page_is_killed_and_the_page_never_loads_torch(
+    ask, settings, tmp_path
+):
+    script = tmp_path / "page.py"
+    script.write_text(PAGE)
+    command = [sys.executable, str(script), str(ask())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(settings)) as page:
+        assert page.stdout is not None
+        assert page.stdout.readline() == b"[]\n"
+        below = psutil.Process(page.pid).children(recursive=True)
+        assert below
+        page.kill()
+    _, left = psutil.wait_procs(below, timeout=30)
+    assert left == []

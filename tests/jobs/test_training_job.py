@@ -1,0 +1,53 @@
+"""A real method on a tiny base, run as the studio runs it."""
+
+import pytest
+
+from dyod_studio.jobs.metrics import read_losses
+from dyod_studio.jobs.worker import run_worker
+from dyod_studio.models.artifacts import load_artifact
+from dyod_studio.store.artifacts import ArtifactRepository
+from dyod_studio.store.jobs import JobRepository
+from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.tables import JobState
+from tests.jobs.conftest import TINY_RUNS, add_project_with_pictures
+
+
+def test_the_worker_trains_a_real_method_in_a_process_of_its_own(settings, storage, base_dir):
+    project_id = add_project_with_pictures(storage, str(base_dir))
+    config = TINY_RUNS["inversion"] | {"preview_every": 2}
+    with storage.database.session() as session:
+        job_id = JobRepository(session).add(project_id, "inversion", config, 2).id
+    assert run_worker(settings, once=True) == 1
+    with storage.database.session() as session:
+        job = JobRepository(session).get(job_id)
+        assert (job.state, job.step, job.error) == (JobState.SUCCEEDED, 2, None), job.log_tail
+        (row,) = ArtifactRepository(session).of_job(job_id)
+        previews = JobRepository(session).latest_previews(job_id)
+    assert all(storage.files.path(preview.sha256, ".png").exists() for preview in previews)
+    assert previews
+    assert [step for step, _ in read_losses(storage.metrics_path(job_id))] == [1, 2]
+    artifact = load_artifact(storage.files.path(row.sha256, ".safetensors"), "inversion")
+    assert artifact.base_fingerprint == row.base_fingerprint
+    assert artifact.config["token"] == "<chairs>"
+
+
+@pytest.mark.parametrize(
+    ("base", "sentence"),
+    [("no such folder/at all", "no such folder/at all"), (None, "no pictures")],
+    ids=["a base that is not there", "a project without pictures"],
+)
+def test_a_run_that_cannot_begin_fails_in_one_sentence(settings, storage, base_dir, base, sentence):
+    if base is None:
+        with storage.database.session() as session:
+            projects = ProjectRepository(session)
+            project_id = projects.add("lamps", base=str(base_dir), token="<lamps>").id
+    else:
+        project_id = add_project_with_pictures(storage, base)
+    with storage.database.session() as session:
+        job_id = JobRepository(session).add(project_id, "vae", TINY_RUNS["vae"], 3).id
+    run_worker(settings, once=True)
+    with storage.database.session() as session:
+        job = JobRepository(session).get(job_id)
+    assert job.state is JobState.FAILED
+    assert sentence in job.error
+    assert "\n" not in job.error
