@@ -67,6 +67,8 @@ def run_request(settings: Settings, request_id: int) -> None:
 def _take(storage: Storage, request_id: int) -> Request:
     with storage.database.session() as session:
         requests = SampleRequestRepository(session)
+        if requests.get(request_id).state is JobState.CANCELLED:
+            raise SamplerError(CANCELLED)
         requests.move(request_id, JobState.RUNNING)
         row = requests.get(request_id)
         parameters = read_parameters(row.kind, row.parameters)

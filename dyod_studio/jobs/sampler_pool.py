@@ -6,8 +6,9 @@ It loads torch and the models; the page's own process never does.
 import multiprocessing
 import os
 import threading
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 
 from dyod_studio.errors import SamplerError
 from dyod_studio.jobs.retrying import patiently
@@ -26,6 +27,7 @@ class SamplerPool:
         self._settings = settings
         self._lock = threading.Lock()
         self._executor: ProcessPoolExecutor | None = None
+        self._in_hand: set[int] = set()
 
     def run(self, request_id: int) -> None:
         """Carry out a queued request; safe to call from several threads.
@@ -36,17 +38,25 @@ class SamplerPool:
         """
         with self._lock:
             executor, running = self._submit(request_id)
+            self._in_hand.add(request_id)
         try:
             running.result()
+        except CancelledError as exc:
+            raise SamplerError("This request was cancelled.") from exc
         except BrokenProcessPool as exc:
             self._forget(executor)
-            self._fail(request_id)
+            self._end(request_id, JobState.FAILED, DIED)
             raise SamplerError(DIED) from exc
+        finally:
+            self._in_hand.discard(request_id)
 
     def close(self) -> None:
-        """End the process after the request that it is at; those that wait are dropped."""
+        """Cancel what is in hand, and end the process."""
         with self._lock:
             executor, self._executor = self._executor, None
+            in_hand = sorted(self._in_hand)
+        for request_id in in_hand:
+            self._end(request_id, JobState.CANCELLED, None)
         if executor is not None:
             executor.shutdown(cancel_futures=True)
 
@@ -67,10 +77,10 @@ class SamplerPool:
                 self._executor = None
         executor.shutdown(wait=False)
 
-    def _fail(self, request_id: int) -> None:
+    def _end(self, request_id: int, state: JobState, error: str | None) -> None:
         storage = open_storage(self._settings.storage, self._settings.resolved_database_url)
         try:
-            patiently(lambda: _fail_open(storage, request_id))
+            patiently(partial(_end_open, storage, request_id, state, error))
         finally:
             storage.close()
 
@@ -101,8 +111,8 @@ def _run_request(settings: Settings, request_id: int) -> None:
     run_request(settings, request_id)
 
 
-def _fail_open(storage: Storage, request_id: int) -> None:
+def _end_open(storage: Storage, request_id: int, state: JobState, error: str | None) -> None:
     with storage.database.session() as session:
         requests = SampleRequestRepository(session)
         if requests.is_open(request_id):
-            requests.move(request_id, JobState.FAILED, error=DIED)
+            requests.move(request_id, state, error=error)

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
+from dyod_studio.errors import NotFoundError
 from dyod_studio.jobs.logs import read_tail
 from dyod_studio.jobs.processes import ProcessIdentity, end_process_tree
 from dyod_studio.jobs.retrying import patiently
@@ -92,7 +93,7 @@ class Watcher:
         with self._storage.database.session() as session:
             job = JobRepository(session).find(job_id)
         if job is None:
-            shutil.rmtree(self._storage.run_dir(job_id), ignore_errors=True)
+            self._clear_away(job_id)
         elif job.state is not JobState.RUNNING:
             self._beat(job_id)
         elif job.cancel_requested:
@@ -101,8 +102,17 @@ class Watcher:
             self._end(job_id, JobState.FAILED, _what_happened(job, child))
 
     def _end(self, job_id: int, state: JobState, error: str | None) -> None:
-        with self._storage.database.session() as session:
-            JobRepository(session).move(job_id, state, error=error, log_tail=self._log_tail(job_id))
+        try:
+            with self._storage.database.session() as session:
+                JobRepository(session).move(
+                    job_id, state, error=error, log_tail=self._log_tail(job_id)
+                )
+        except NotFoundError:
+            self._clear_away(job_id)
+
+    def _clear_away(self, job_id: int) -> None:
+        """Remove what a job wrote whose project was deleted while it ran."""
+        shutil.rmtree(self._storage.run_dir(job_id), ignore_errors=True)
 
     def _log_tail(self, job_id: int) -> str:
         return read_tail(self._storage.log_path(job_id))

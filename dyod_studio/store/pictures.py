@@ -4,7 +4,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from dyod_studio.errors import NotFoundError
-from dyod_studio.store.tables import Picture
+from dyod_studio.store.tables import Picture, Project
 
 
 class PictureRepository:
@@ -14,6 +14,19 @@ class PictureRepository:
         self._session = session
 
     def add(self, picture: Picture) -> Picture:
+        """Add a picture; the one that has the same bytes already stays the only one.
+
+        Raises:
+            NotFoundError: the project was deleted meanwhile.
+        """
+        if self._session.get(Project, picture.project_id) is None:
+            raise NotFoundError(f"There is no project {picture.project_id}.")
+        same = select(Picture).where(
+            Picture.project_id == picture.project_id, Picture.sha256 == picture.sha256
+        )
+        earlier = self._session.scalars(same).one_or_none()
+        if earlier is not None:
+            return earlier
         self._session.add(picture)
         self._session.flush()
         return picture

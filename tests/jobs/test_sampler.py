@@ -170,9 +170,17 @@ def test_a_request_that_is_cancelled_before_it_begins_makes_nothing(bench):
     request_id = bench.ask("prompt", t0=1.0, num_images=1)
     with bench.storage.database.session() as session:
         SampleRequestRepository(session).cancel(request_id)
-    with pytest.raises(JobStateError, match="is cancelled"):
+    with pytest.raises(SamplerError, match="was cancelled"):
         run_request(bench.settings, request_id)
     assert bench.request(request_id).state is JobState.CANCELLED
+
+
+def test_a_request_is_carried_out_once(bench):
+    request_id = bench.ask("prompt", t0=1.0, num_images=1)
+    run_request(bench.settings, request_id)
+    with pytest.raises(JobStateError, match="is succeeded; it cannot become running"):
+        run_request(bench.settings, request_id)
+    assert bench.request(request_id).state is JobState.SUCCEEDED
 
 
 @pytest.mark.parametrize("how", ["cancelled", "deleted"])

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -79,9 +80,7 @@ def test_the_process_stays_warm_and_a_killed_one_is_replaced_at_the_next_request
 
 
 def test_a_request_whose_process_is_killed_fails_in_one_sentence(pool, ask, request_row):
-    from concurrent.futures import ThreadPoolExecutor
-
-    doomed = ask(num_inference_steps=1000)
+    doomed = ask(num_inference_steps=900)
     with ThreadPoolExecutor(1) as thread:
         running = thread.submit(pool.run, doomed)
         wait_until(lambda: request_row(doomed).step > 0)
@@ -102,6 +101,23 @@ def test_an_error_made_for_the_user_comes_through_as_it_is(pool, ask, request_ro
     with pytest.raises(NotFoundError, match="no trained part"):
         pool.run(request_id)
     assert request_row(request_id).state is JobState.FAILED
+
+
+def test_closing_cancels_what_is_in_hand_and_does_not_wait_for_its_end(pool, ask, request_row):
+    ids = [ask(num_inference_steps=900), ask(num_inference_steps=900)]
+    with ThreadPoolExecutor(2) as threads:
+        running = [threads.submit(pool.run, ids[0])]
+        wait_until(lambda: request_row(ids[0]).step > 0)
+        running.append(threads.submit(pool.run, ids[1]))
+        wait_until(lambda: len(pool._in_hand) == 2)
+        pool.close()
+        for future in running:
+            with pytest.raises(SamplerError, match="This request was cancelled"):
+                future.result(60)
+    rows = [request_row(request_id) for request_id in ids]
+    assert [row.state for row in rows] == [JobState.CANCELLED] * 2
+    assert rows[0].step < 900
+    assert samplers() == []
 
 
 PAGE = """

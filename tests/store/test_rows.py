@@ -96,6 +96,18 @@ def test_pictures_come_in_pages_in_their_order(session, project_id):
     assert pictures.count(project_id + 1) == 0
 
 
+def test_bytes_that_two_imports_bring_at_once_are_one_picture(session, project_id):
+    pictures = PictureRepository(session)
+    first = pictures.add(picture(project_id, "a"))
+    assert pictures.add(picture(project_id, "a")) is first
+    assert pictures.count(project_id) == 1
+
+
+def test_a_picture_for_a_project_that_was_deleted_meanwhile_is_refused(session, project_id):
+    with pytest.raises(NotFoundError, match="There is no project 9"):
+        PictureRepository(session).add(picture(9, "a"))
+
+
 def test_the_newest_artifact_of_a_kind_is_the_one_in_use(session, project_id, tmp_path):
     artifacts = ArtifactRepository(session)
     assert artifacts.latest(project_id, "vae") is None
