@@ -1,0 +1,109 @@
+"""Commands for projects and their pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dyod_studio.cli.progress import counted
+from dyod_studio.cli.reply import Reply, plural, table
+from dyod_studio.cli.session import studio_of
+from dyod_studio.studio.views import ImportReport, ProjectView
+
+ProjectRef = Annotated[str, typer.Argument(metavar="PROJECT", help="Name or number.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``project ...`` and ``dataset ...``."""
+    project = typer.Typer(help="Make, list, show and delete projects.")
+    project.command("create")(create)
+    project.command("list")(list_all)
+    project.command("show")(show)
+    project.command("delete")(delete)
+    app.add_typer(project, name="project")
+    dataset = typer.Typer(help="Bring pictures into a project.")
+    dataset.command("add")(add)
+    dataset.command("examples")(examples)
+    app.add_typer(dataset, name="dataset")
+
+
+def create(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    base: Annotated[
+        str | None,
+        typer.Option(help="starter, a folder, a hub id or a .safetensors file."),
+    ] = None,
+) -> Reply:
+    """Make a project on a base model."""
+    project = studio_of(ctx).projects.create(name, base)
+    return Reply(
+        project,
+        f"Made project {project.id}, {project.name!r}, on the base model {project.base!r}. "
+        f"Its word is {project.token}.",
+    )
+
+
+def list_all(ctx: typer.Context) -> Reply:
+    """List all projects."""
+    projects = studio_of(ctx).projects.all()
+    if not projects:
+        return Reply({"projects": []}, "There are no projects yet.")
+    rows = [(p.id, p.name, p.base, p.num_pictures, ", ".join(p.artifacts) or "-") for p in projects]
+    return Reply({"projects": projects}, table(("id", "name", "base", "pictures", "trained"), rows))
+
+
+def show(ctx: typer.Context, project: ProjectRef) -> Reply:
+    """Show one project."""
+    view = studio_of(ctx).projects.get(project)
+    return Reply(view, _describe(view))
+
+
+def delete(ctx: typer.Context, project: ProjectRef) -> Reply:
+    """Delete a project with its pictures, trained parts and gallery."""
+    projects = studio_of(ctx).projects
+    view = projects.get(project)
+    projects.delete(project)
+    return Reply(
+        {"deleted": {"id": view.id, "name": view.name}},
+        f"Deleted project {view.id}, {view.name!r}.",
+    )
+
+
+def add(
+    ctx: typer.Context,
+    project: ProjectRef,
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Pictures, folders and ZIP files.")
+    ],
+) -> Reply:
+    """Bring in pictures, folders and ZIP files; say what was left out and why."""
+    with counted("Reading pictures", unit="file") as on_progress:
+        report = studio_of(ctx).projects.add_pictures(project, paths, on_progress)
+    return Reply(report, _tell(report))
+
+
+def examples(ctx: typer.Context, project: ProjectRef) -> Reply:
+    """Bring in the example pictures that the studio ships."""
+    report = studio_of(ctx).projects.add_examples(project)
+    return Reply(report, _tell(report))
+
+
+def _describe(view: ProjectView) -> str:
+    rows: Sequence[tuple[str, object]] = (
+        ("project", f"{view.id}, {view.name}"),
+        ("base model", view.base),
+        ("word", view.token),
+        ("pictures", view.num_pictures),
+        ("trained", ", ".join(view.artifacts) or "nothing yet"),
+        ("made", view.created_at.isoformat(sep=" ", timespec="seconds")),
+    )
+    return "\n".join(f"{title:<11} {value}" for title, value in rows)
+
+
+def _tell(report: ImportReport) -> str:
+    lines = [f"{plural(report.accepted, 'picture')} accepted."]
+    lines += [f"Left out: {entry.file}: {entry.reason}" for entry in report.rejected]
+    lines += [f"Left out: {entry.file}: repeats {entry.of}" for entry in report.duplicates]
+    return "\n".join(lines)
