@@ -43,7 +43,8 @@ def dotted(path: Path) -> str:
 
 def light_modules() -> Iterator[str]:
     for path in MODULES:
-        if path.relative_to(PACKAGE).parts[0] in LIGHT or dotted(path) in LIGHT_JOBS:
+        parts = path.relative_to(PACKAGE).parts
+        if "migrations" not in parts and (parts[0] in LIGHT or dotted(path) in LIGHT_JOBS):
             yield dotted(path)
 
 
@@ -51,6 +52,13 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
+
+
+def num_code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines from ``def`` to the end, without the docstring's."""
+    docstring = function.body[0] if ast.get_docstring(function) else None
+    described = (docstring.end_lineno or 0) - docstring.lineno + 1 if docstring else 0
+    return (function.end_lineno or 0) - function.lineno + 1 - described
 
 
 def module_id(path: Path) -> str:
@@ -102,7 +110,7 @@ def test_a_module_stays_within_its_budget(path: Path):
 
 @pytest.mark.parametrize("path", MODULES, ids=module_id)
 def test_functions_stay_within_their_budget(path: Path):
-    lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions(path)}
+    lengths = {node.name: num_code_lines(node) for node in functions(path)}
     assert {name: n for name, n in lengths.items() if n >= MAX_FUNCTION_LINES} == {}
 
 
@@ -135,10 +143,10 @@ def test_no_check_is_switched_off(path: Path):
     assert "noqa" not in path.read_text(encoding="utf-8")
 
 
-def test_only_the_settings_read_the_environment():
+def test_only_the_settings_read_the_environment_and_one_module_hands_it_on():
     readers = {
         module_id(path)
         for path in MODULES
-        if re.search(r"os\.(environ\[|environ\.get|getenv)", path.read_text(encoding="utf-8"))
+        if re.search(r"os\.(environ\b(?!\.update)|getenv)", path.read_text(encoding="utf-8"))
     }
-    assert readers <= {"settings.py"}
+    assert readers <= {"settings.py", "jobs/launching.py"}

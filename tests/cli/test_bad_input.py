@@ -40,7 +40,8 @@ def folder_of_pickles(folder: Path) -> Path:
         (folder / part).mkdir(parents=True)
         torch.save({"weight": torch.zeros(1)}, folder / part / "diffusion_pytorch_model.bin")
         (folder / part / "config.json").write_text("{}")
-    (folder / "model_index.json").write_text("{}")
+    index = '{"_class_name": "StableDiffusionPipeline"}'
+    (folder / "model_index.json").write_text(index)
     return folder
 
 
