@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from dyod_studio.models.base import BaseModel
+from dyod_studio.models.devices import DtypePolicy
+from dyod_studio.models.loading import load_base
 from tests import bases
 
 SHAPES = {"starter": bases.starter_shaped, "sd15": bases.sd15_shaped}
@@ -45,19 +47,6 @@ def base(base_models: dict[str, BaseModel], shape: str) -> BaseModel:
 
 
 def open_base(folder: Path) -> BaseModel:
-    from diffusers import StableDiffusionPipeline
-
-    from dyod_studio.models.base import freeze, schedule_from_config
-
-    p = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None)
-    freeze(p.unet, p.vae, p.text_encoder)
-    return BaseModel(
-        str(folder),
-        folder.name,
-        p.tokenizer,
-        p.text_encoder,
-        p.unet,
-        p.vae,
-        schedule_from_config(p.scheduler.config),
-        torch.device("cpu"),
+    return load_base(
+        str(folder), starter_dir=folder, device=torch.device("cpu"), dtype=DtypePolicy()
     )
