@@ -8,21 +8,36 @@ import pytest
 from dyod_studio.errors import NotFoundError, SamplerError
 from dyod_studio.jobs.launching import environment
 from dyod_studio.jobs.sampler_pool import SamplerPool
+from dyod_studio.settings import Settings
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.requests import SampleRequestRepository
+from dyod_studio.store.storage import open_storage
 from dyod_studio.store.tables import JobState
 from tests.jobs.conftest import wait_until
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    """One storage folder and one pool for all tests here: each start of a process costs seconds."""
+    return Settings(storage=tmp_path_factory.mktemp("pool") / "storage", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def storage(settings):
+    opened = open_storage(settings.storage, settings.resolved_database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
 def pool(settings):
     opened = SamplerPool(settings)
     yield opened
     opened.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def ask(storage, base_dir):
     with storage.database.session() as session:
         project = ProjectRepository(session).add("chairs", base=str(base_dir), token="<c>")
@@ -76,7 +91,8 @@ def test_the_process_stays_warm_and_a_killed_one_is_replaced_at_the_next_request
     assert [request_row(request_id).state for request_id in ids] == [JobState.SUCCEEDED] * 3
     assert first not in samplers()
     with storage.database.session() as session:
-        assert len({row.sha256 for row in GenerationRepository(session).page(1)}) == 1
+        made = [GenerationRepository(session).of_request(request_id) for request_id in ids]
+    assert len({row.sha256 for rows in made for row in rows}) == 1
 
 
 def test_a_request_whose_process_is_killed_fails_in_one_sentence(pool, ask, request_row):
