@@ -9,6 +9,7 @@ import io
 import re
 import stat
 import struct
+import sys
 import uuid
 import zlib
 from collections.abc import Iterator
@@ -54,6 +55,17 @@ class ArchiveLimits:
 def is_junk(name: str) -> bool:
     """Whether a file or folder of this name is nobody's picture and worth no word."""
     return (name.startswith(".") and name != "..") or name.lower() in JUNK_NAMES
+
+
+def num_members(path: Path) -> int:
+    """Return how many files an archive lists; 1 for one that cannot be read."""
+    with (
+        suppress(RejectedImageError, OSError),  # whoever unpacks it says what is wrong
+        _opened(path, max_files=sys.maxsize) as archive,
+    ):
+        names = (PurePosixPath(_inner_name(i)) for i in archive.infolist() if not i.is_dir())
+        return sum(not any(map(is_junk, name.parts)) for name in names)
+    return 1
 
 
 class Unpacker:

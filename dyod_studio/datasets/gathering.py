@@ -16,11 +16,12 @@ from dyod_studio.datasets.archives import (
     ArchiveLimits,
     Unpacker,
     is_junk,
+    num_members,
 )
 from dyod_studio.datasets.found import FoundFile, Gathered, RejectedFile
 from dyod_studio.datasets.reading import HEAD_BYTES, NOT_AN_IMAGE, image_suffix
 
-__all__ = ["FoundFile", "Gathered", "RejectedFile", "gather"]
+__all__ = ["FoundFile", "Gathered", "RejectedFile", "count_files", "gather"]
 
 
 def gather(
@@ -40,17 +41,30 @@ def gather(
     unpacker = Unpacker(work_dir, limits or ArchiveLimits())
     for path in paths:
         name = printable(path.name or path.absolute().name)
-        try:
-            mode = path.lstat().st_mode
-        except FileNotFoundError:
-            yield RejectedFile(name, "does not exist")
-        except (PermissionError, NotADirectoryError) as exc:
-            yield RejectedFile(name, f"cannot be opened ({exc.strerror})")
+        if path.is_dir() and not path.is_symlink():
+            yield from _gather_folder(path, name, work_dir.resolve(), unpacker)
         else:
-            if stat.S_ISDIR(mode):
-                yield from _gather_folder(path, name, work_dir, unpacker)
-            else:
-                yield from _gather_file(path, name, mode, unpacker)
+            yield from _gather_file(path, name, unpacker)
+
+
+def count_files(paths: Sequence[Path]) -> int:
+    """Return about how many files ``gather`` will speak of, before any is read.
+
+    An archive inside an archive counts as one file.
+    """
+    total = 0
+    for path in paths:
+        if path.is_symlink() or not path.is_dir():
+            total += _num_files_in(path)
+            continue
+        for folder, inner, names in os.walk(path):
+            inner[:] = [name for name in inner if not is_junk(name)]
+            total += sum(_num_files_in(Path(folder, n)) for n in names if not is_junk(n))
+    return total
+
+
+def _num_files_in(path: Path) -> int:
+    return num_members(path) if path.suffix.lower() == ARCHIVE_SUFFIX else 1
 
 
 def _gather_folder(
@@ -71,10 +85,10 @@ def _gather_folder(
             if entry.is_dir(follow_symlinks=False):
                 inner.append((path, name))
                 continue
-            for item in _gather_file(path, name, path.lstat().st_mode, unpacker):
+            for item in _gather_file(path, name, unpacker):
                 num_found += isinstance(item, FoundFile)
                 yield item
-        folders.extend(pair for pair in reversed(inner) if pair[0] != work_dir)
+        folders.extend(pair for pair in reversed(inner) if pair[0].resolve() != work_dir)
     if num_found == 0:
         yield RejectedFile(root_name, NO_PICTURES)
 
@@ -84,24 +98,33 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         return [entry for entry in entries if not is_junk(entry.name)]
 
 
-def _gather_file(path: Path, name: str, mode: int, unpacker: Unpacker) -> Iterator[Gathered]:
-    if stat.S_ISLNK(mode):
-        yield RejectedFile(name, IS_LINK)
-    elif not stat.S_ISREG(mode):
-        yield RejectedFile(name, "is a pipe or a device, not a file")
+def _gather_file(path: Path, name: str, unpacker: Unpacker) -> Iterator[Gathered]:
+    try:
+        reason, head = _look_at(path)
+    except FileNotFoundError:
+        reason, head = "does not exist", b""
+    except (PermissionError, NotADirectoryError) as exc:
+        reason, head = f"cannot be opened ({exc.strerror})", b""
+    if reason is not None:
+        yield RejectedFile(name, reason)
+    elif image_suffix(head):
+        yield FoundFile(path, name)
+    elif path.suffix.lower() == ARCHIVE_SUFFIX:
+        yield from unpacker.unpack(path, name)
     else:
-        try:
-            with path.open("rb") as file:
-                head = file.read(HEAD_BYTES)
-        except (PermissionError, FileNotFoundError) as exc:
-            yield RejectedFile(name, f"cannot be opened ({exc.strerror})")
-            return
-        if image_suffix(head):
-            yield FoundFile(path, name)
-        elif path.suffix.lower() == ARCHIVE_SUFFIX:
-            yield from unpacker.unpack(path, name)
-        else:
-            yield RejectedFile(name, NOT_AN_IMAGE if head else "is empty")
+        yield RejectedFile(name, NOT_AN_IMAGE)
+
+
+def _look_at(path: Path) -> tuple[str | None, bytes]:
+    """Why the file is not even opened, or else its first bytes."""
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        return IS_LINK, b""
+    if not stat.S_ISREG(mode):
+        return "is a pipe or a device, not a file", b""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    return (None if head else "is empty"), head
 
 
 def printable(name: str) -> str:

@@ -16,7 +16,7 @@ from dyod_studio.datasets.fingerprints import (
     fingerprint,
 )
 from dyod_studio.datasets.found import FoundFile, Gathered, RejectedFile
-from dyod_studio.datasets.gathering import gather
+from dyod_studio.datasets.gathering import count_files, gather
 from dyod_studio.datasets.preparing import Crop, centre_crop, content_crop, thumbnail
 from dyod_studio.datasets.reading import HEAD_BYTES, ReadLimits, image_suffix, read_image
 from dyod_studio.errors import RejectedImageError
@@ -84,13 +84,14 @@ def import_pictures(
         work_dir: an existing folder for what archives hold; the caller deletes it afterwards.
         known: (name, sha256, phash) of the pictures the project already has.
         background: what shows through transparent places.
-        on_progress: called with (files done, files in all or None) after each file.
+        on_progress: called with (files done, about how many in all) after each file.
     """
     finder = DuplicateFinder(known)
 
     def inspect(found: FoundFile) -> _Inspected:
         return _inspect(found.path, background, crop_mode, read_limits)
 
+    total = 0 if on_progress is None else count_files(paths)
     files = gather(paths, work_dir, archive_limits)
     kept: deque[Path] = deque()
     with ThreadPoolExecutor(NUM_READERS) as pool:
@@ -98,7 +99,7 @@ def import_pictures(
             outcome = _conclude(pending, finder)
             _tidy(pending, outcome, kept)
             if on_progress is not None:
-                on_progress(num_done, None)
+                on_progress(num_done, max(total, num_done))
             yield outcome
 
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
+from transformers.utils import logging as transformers_logging
 
 from dyod_studio.errors import BaseModelError
 from dyod_studio.models.base import (
@@ -73,6 +75,7 @@ def load_base(
         BaseModelError: it is missing, pickled, incomplete, damaged or of another kind.
     """
     path = _path_of(locate_base(ref, starter_dir))
+    _silence_progress_bars()
     parts = _read_parts(ref, path)
     freeze(parts.text_encoder, parts.unet, parts.vae, parts.image_encoder)
     store_weights_in(parts.unet, dtype.storage, dtype.compute)
@@ -111,6 +114,12 @@ def fingerprint_of(path: Path) -> str:
                 file.seek(offset)
                 digest.update(file.read(BLOCK_BYTES))
     return digest.hexdigest()[:16]
+
+
+def _silence_progress_bars() -> None:
+    """The libraries' bars would mix with the studio's own on standard error."""
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
 
 
 def _path_of(location: BaseLocation) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
 from safetensors import SafetensorError, safe_open
 from torch.nn import functional
 from transformers import CLIPTokenizer
@@ -42,12 +42,14 @@ class Header:
     metadata: dict[str, str]
 
 
-def load_single_file(path: Path) -> tuple[StableDiffusionPipeline, dict[str, Any]]:
-    """Return a pipeline in float32 on the CPU, and its scheduler's configuration.
+def load_single_file(path: Path) -> tuple[Any, dict[str, Any]]:
+    """Return a StableDiffusionPipeline in float32 on the CPU, and its scheduler's configuration.
 
     Raises:
         BaseModelError: the file is damaged, or no Stable Diffusion 1.x or 2.x.
     """
+    from diffusers import StableDiffusionPipeline  # slow to import, and folders do without
+
     header = read_header(path)
     shipped = SHIPPED_DIR / header.family
     own = path.with_suffix("")

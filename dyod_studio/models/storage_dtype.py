@@ -28,7 +28,7 @@ CASTING = {nn.Linear: CastLinear, nn.Conv2d: CastConv2d}
 
 def store_weights_in(module: nn.Module, storage: torch.dtype, compute: torch.dtype) -> None:
     """Keep the linear and convolution weights in ``storage``, everything else in ``compute``."""
-    module.to(dtype=compute)
+    nn.Module.to(module, dtype=compute)  # diffusers' own would warn of nothing
     if storage == compute:
         return
     for layer in module.modules():

@@ -97,9 +97,14 @@ def test_a_pipe_is_not_waited_for(tmp_path, work_dir):
 
 def test_a_missing_path_and_an_empty_folder_are_named(tmp_path, work_dir):
     (tmp_path / "empty").mkdir()
-    assert found([tmp_path / "gone.png", tmp_path / "empty"], work_dir) == (
+    inside_a_file = save(photo(), tmp_path / "a.png") / "b.png"
+    assert found([tmp_path / "gone.png", tmp_path / "empty", inside_a_file], work_dir) == (
         [],
-        {"gone.png": "does not exist", "empty": "holds no pictures"},
+        {
+            "gone.png": "does not exist",
+            "empty": "holds no pictures",
+            "b.png": "cannot be opened (Not a directory)",
+        },
     )
 
 

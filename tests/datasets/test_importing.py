@@ -110,13 +110,16 @@ def test_rejected_and_repeated_members_leave_no_file_behind(tmp_path, work_dir):
     assert len(list(work_dir.iterdir())) == 1
 
 
-def test_progress_counts_every_file(tmp_path, work_dir):
+def test_progress_counts_every_file_in_folders_and_archives(tmp_path, work_dir):
     root = many(tmp_path / "set", 4)
     (root / "text.png").write_text("no")
-    seen: list[int] = []
-    for _ in import_pictures([root], work_dir, on_progress=lambda done, _: seen.append(done)):
-        pass
-    assert seen == [1, 2, 3, 4, 5]
+    (root / ".DS_Store").write_bytes(b"junk")
+    archive = zipped(root)
+    (tmp_path / "broken.zip").write_bytes(b"no archive")
+    seen: list[tuple[int, int | None]] = []
+    paths = [root, archive, tmp_path / "broken.zip", root / "0000.png"]
+    list(import_pictures(paths, work_dir, on_progress=lambda *counts: seen.append(counts)))
+    assert seen == [(done, 12) for done in range(1, 13)]
 
 
 def test_an_import_can_be_broken_off(tmp_path, work_dir):
