@@ -87,7 +87,8 @@ def with_colour(name: str, words: str, colour: str | None, *, is_recoloured: boo
 
 def captions(name: str, look: Look, rng: random.Random, count: int = 3) -> list[str]:
     """Different ways to say what the picture shows; the first always names the style."""
-    return [_caption(name, look, rng, says_style=i == 0 or rng.random() < 0.4) for i in range(count)]
+    says_style = [True, *(rng.random() < 0.4 for _ in range(count - 1))]
+    return [_caption(name, look, rng, says_style=says) for says in says_style]
 
 
 def pair_caption(left: str, right: str, style: str | None) -> str:

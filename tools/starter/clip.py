@@ -154,9 +154,7 @@ def _batches(
     def batch(step: int) -> Batch:
         generator = torch.Generator().manual_seed(step)
         picked = torch.multinomial(weights, batch_size, generator=generator)
-        said = first[picked] + (
-            torch.rand(batch_size, generator=generator) * counts[picked]
-        ).long()
+        said = first[picked] + (torch.rand(batch_size, generator=generator) * counts[picked]).long()
         is_same = (name_of[picked][:, None] == name_of[picked]) & ~says_style[said][None]
         image = images[picked.to(device)].float() / 127.5 - 1
         image = _blank_some(image, generator)

@@ -26,7 +26,8 @@ def random_backgrounds(rgba: Tensor, generator: torch.Generator) -> Tensor:
     is_plain = torch.rand(batch, 1, 1, 1, generator=generator, device=device) < PLAIN_SHARE
     is_graded = torch.rand(batch, 1, 1, 1, generator=generator, device=device) < 0.3
     ramp = torch.linspace(0, 1, size, device=device).view(1, 1, size, 1)
-    coloured = torch.where(is_graded, first + (second - first) * ramp, first.expand(-1, -1, size, 1))
+    graded = first + (second - first) * ramp
+    coloured = torch.where(is_graded, graded, first.expand(-1, -1, size, 1))
     return torch.where(is_plain, torch.ones_like(coloured), coloured).expand(-1, -1, -1, size)
 
 

@@ -66,11 +66,11 @@ def open_corpus(packs: Iterable[Pack], corpus_dir: Path) -> list[Sheet]:
 
 def autoencoder_pixels(sheets: Iterable[Sheet], held_out: frozenset[tuple[str, str]]) -> Pixels:
     """All icons that the autoencoder may see, as one (N, S, S, 4) array in memory."""
-    parts = [
-        sheet.pixels[[i for i, name in enumerate(sheet.names) if (sheet.pack.key, name) not in held_out]]
-        for sheet in sheets
-        if sheet.pack.use is not Use.TEST
-    ]
+    parts = []
+    for sheet in sheets:
+        if sheet.pack.use is not Use.TEST:
+            is_seen = [(sheet.pack.key, name) not in held_out for name in sheet.names]
+            parts.append(sheet.pixels[np.flatnonzero(is_seen)])
     return np.concatenate(parts)
 
 

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HELD_OUT_PATH = Path(__file__).with_name("heldout.json")
+ALWAYS_SEEN = frozenset(
+    ("red-apple", "cat", "cat-face", "sailboat", "house", "running-shoe", "automobile", "pizza",
+     "deciduous-tree", "smiling-face-with-sunglasses", "blue-heart", "teapot", "tangerine")
+)  # fmt: skip
+"""Names that the sample sheet asks for: it shows what was learned, retrieval what was not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from diffusers import AutoencoderKL
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from tools.starter.clip import tokenize
@@ -38,7 +38,7 @@ def encode_pictures(
             mean = autoencoder.encode(
                 image.contiguous(memory_format=torch.channels_last)
             ).latent_dist.mean
-        parts.append(mean.half().cpu())
+        parts.append(mean.half().cpu().contiguous())
     return torch.cat(parts)
 
 
@@ -58,13 +58,13 @@ def fold_whitening(autoencoder: AutoencoderKL, moments: Moments) -> None:
     channels = len(moments.mean)
     device = autoencoder.quant_conv.weight.device
     mean, std = moments.mean.to(device), moments.std.to(device)
-    into: nn.Conv2d = autoencoder.quant_conv
-    into.weight[:channels] /= std.view(-1, 1, 1, 1)
-    into.bias[:channels] = (into.bias[:channels] - mean) / std
-    into.bias[channels:] -= 2 * std.log()
-    out_of: nn.Conv2d = autoencoder.post_quant_conv
-    out_of.bias += out_of.weight.flatten(1) @ mean
-    out_of.weight *= std.view(1, -1, 1, 1)
+    weight, bias = autoencoder.quant_conv.weight, autoencoder.quant_conv.bias
+    weight[:channels] /= std.view(-1, 1, 1, 1)
+    bias[:channels] = (bias[:channels] - mean) / std
+    bias[channels:] -= 2 * std.log()
+    weight, bias = autoencoder.post_quant_conv.weight, autoencoder.post_quant_conv.bias
+    bias += weight.flatten(1) @ mean
+    weight *= std.view(1, -1, 1, 1)
 
 
 @torch.no_grad()

@@ -169,7 +169,8 @@ class Stage:
         if self.average is None:
             return
         decay = min(self.schedule.ema_decay, (1 + self.progress.step) / (10 + self.progress.step))
-        mine, theirs = list(self.average.parameters()), list(self.model.parameters())
+        mine: list[Tensor] = list(self.average.parameters())
+        theirs: list[Tensor] = list(self.model.parameters())
         torch._foreach_lerp_(mine, theirs, 1 - decay)
 
     def _log(self, loss: float) -> None:

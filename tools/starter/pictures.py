@@ -65,7 +65,7 @@ def read_images(folder: Path) -> Pixels:
     return images
 
 
-def on_background(rgba: Pixels, colour: Sequence[int] = (255, 255, 255)) -> Pixels:
+def on_background(rgba: Pixels, colour: npt.ArrayLike = (255, 255, 255)) -> Pixels:
     """Paint one icon over one colour."""
     alpha = rgba[..., 3:].astype(np.float32) / 255
     mixed = rgba[..., :3] * alpha + np.asarray(colour, np.float32) * (1 - alpha)
@@ -83,7 +83,8 @@ def _looks(icon: Icon, rng: random.Random) -> Iterator[tuple[Pixels, Row]]:
         return image, Row(sheet.pack.key, name, said, weight * share)
 
     yield made(on_background(rgba), Look(style, colour), 0.40, 6)
-    yield made(on_background(np.roll(rgba[:, ::-1], rng.randint(-3, 3), 1)), Look(style, colour), 0.2)
+    flipped = np.roll(rgba[:, ::-1], rng.randint(-3, 3), 1)
+    yield made(on_background(flipped), Look(style, colour), 0.2)
     for word in rng.sample([w for w in BACKGROUNDS if w not in ("white", colour)], 2):
         painted = on_background(rgba, _near(BACKGROUNDS[word], rng))
         yield made(painted, Look(style, colour, background=word), 0.06)

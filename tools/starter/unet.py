@@ -124,9 +124,7 @@ def train_unet(
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
-def _batches(
-    data: TrainingData, batch_size: int, device: torch.device
-) -> Callable[[int], Batch]:
+def _batches(data: TrainingData, batch_size: int, device: torch.device) -> Callable[[int], Batch]:
     home = device if device.type == "cuda" else torch.device("cpu")
     latents, embeddings = data.latents.to(home), data.embeddings.to(home)
     edges = data.weights.double().cumsum(0)

@@ -1,0 +1,150 @@
+"""The command line: ``python -m tools.starter build|corpus|held-out|figures|render``."""
+
+import argparse
+import json
+import logging
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from tools.starter.build import Workshop, build, prepare
+from tools.starter.card import write_card
+from tools.starter.corpus import drawable, open_corpus
+from tools.starter.figures import draw_sheet, measure_model, open_judge, pick_icons
+from tools.starter.heldout import (
+    ALWAYS_SEEN,
+    HELD_OUT_PATH,
+    draw_held_out,
+    read_held_out,
+    write_held_out,
+)
+from tools.starter.names import is_kept
+from tools.starter.packs import PACKS, Use, fetch, find_pack, read_pack
+from tools.starter.recipe import TOY, Recipe
+from tools.starter.render import write_pngs
+
+log = logging.getLogger("starter")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse and run one command."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    options = _parser().parse_args(arguments)
+    options.run(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tools.starter", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    for name, run, text in (
+        ("build", _build, "the whole chain, from icons to the model and its card"),
+        ("corpus", _corpus, "fetch and render the icons, and compose the pictures"),
+        ("figures", _figures, "measure a finished model and write its sheet and card"),
+    ):
+        command = commands.add_parser(name, help=text)
+        _add_shop_options(command)
+        command.set_defaults(run=run)
+    _add_held_out_command(commands)
+    render = commands.add_parser("render", help="icons of one pack as PNG files on white")
+    render.add_argument("pack")
+    render.add_argument("--out", type=Path, required=True)
+    render.add_argument("--work-dir", type=Path, default=Path("storage/starter"))
+    render.add_argument("--size", type=int, default=256)
+    render.add_argument("--limit", type=int)
+    render.add_argument("--names-file", type=Path, help="one name a line")
+    render.add_argument("--categories", nargs="*", help='such as "Food Drink"')
+    render.set_defaults(run=_render)
+    return parser
+
+
+def _add_held_out_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser("held-out", help="draw the held-out list anew")
+    _add_shop_options(command)
+    command.add_argument("--num-pairs", type=int, default=100)
+    command.add_argument("--num-names", type=int, default=50)
+    command.set_defaults(run=_held_out)
+
+
+def _add_shop_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--work-dir", type=Path, default=Path("storage/starter"))
+    command.add_argument("--out", type=Path, default=Path("assets/starter"))
+    command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    command.add_argument("--budget-minutes", type=float, default=120)
+    command.add_argument("--resume", action="store_true", help="go on from the last checkpoints")
+    command.add_argument("--toy", action="store_true", help="tiny widths, for trying the chain")
+    command.add_argument("--count", type=int, default=100, help="icons in each figure")
+    command.add_argument("--held-out", type=Path, default=HELD_OUT_PATH)
+    command.add_argument("--packs", nargs="*", default=[pack.key for pack in PACKS])
+
+
+def _shop(options: argparse.Namespace) -> Workshop:
+    options.work_dir.mkdir(parents=True, exist_ok=True)
+    recipe = TOY if options.toy else Recipe()
+    device = torch.device(options.device)
+    held_out = read_held_out(options.held_out)
+    packs = [find_pack(key) for key in options.packs]
+    return Workshop(options.work_dir, packs, held_out, recipe, device)
+
+
+def _build(options: argparse.Namespace) -> None:
+    shop = _shop(options)
+    if not options.resume:
+        for old in (*options.work_dir.glob("*.pt"), *options.work_dir.glob("cache.*")):
+            old.unlink()
+        shutil.rmtree(options.work_dir / "tokenizer", ignore_errors=True)
+    build(shop, options.budget_minutes, options.out)
+    _figures(options)
+
+
+def _corpus(options: argparse.Namespace) -> None:
+    prepare(_shop(options))
+
+
+def _held_out(options: argparse.Namespace) -> None:
+    packs = [find_pack(key) for key in options.packs]
+    sheets = open_corpus(packs, options.work_dir / "corpus")
+    icons = [(sheet.pack.key, sheet.names[i]) for sheet, i in drawable(sheets)]
+    drawn = draw_held_out(
+        icons, num_pairs=options.num_pairs, num_names=options.num_names, never=ALWAYS_SEEN
+    )
+    write_held_out(drawn, options.held_out)
+
+
+def _figures(options: argparse.Namespace) -> None:
+    shop = _shop(options)
+    judge = open_judge(options.out)
+    draw_sheet(judge.pipeline).save(options.out / "sheet.webp", quality=80)
+    sheets = shop.sheets()
+    icons = drawable(sheets)
+    labels = [(sheet.pack.key, sheet.names[i]) for sheet, i in icons]
+    hidden = [icon for icon, pair in zip(icons, labels, strict=True) if pair in shop.held_out.pairs]
+    seen = [
+        icon for icon, pair in zip(icons, labels, strict=True) if not shop.held_out.hides(*pair)
+    ]
+    unseen_style = drawable(sheets, Use.TEST)
+    chosen = [pick_icons(some, options.count) for some in (hidden, seen, unseen_style)]
+    figures = measure_model(judge, *chosen)
+    (options.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
+    device = f"{options.device}, {torch.get_num_threads()} threads"
+    write_card(options.out, figures, options.work_dir / "log.jsonl", device)
+    log.info("%s", json.dumps(figures))
+
+
+def _render(options: argparse.Namespace) -> None:
+    packs_dir = options.work_dir / "packs"
+    fetch([find_pack(options.pack)], packs_dir)
+    icon_set = read_pack(packs_dir / options.pack)
+    names = [name for name in icon_set.icons if is_kept(name, icon_set.icons.keys())]
+    if options.names_file:
+        wanted = set(options.names_file.read_text().split())
+        names = [name for name in names if name in wanted]
+    if options.categories:
+        names = [name for name in names if icon_set.categories.get(name) in options.categories]
+    chosen = {name: icon_set.icons[name] for name in names[: options.limit]}
+    write_pngs(chosen, options.out, options.size, said=log.info)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""The model card, written from the figures and the log."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools.starter.figures import GUIDANCE, PROMPTS, STEPS
+from tools.starter.packs import PACKS, Use
+
+VERDICT_NAME = "verdict.md"
+"""A text written by hand after looking at the sheet; the card takes it in as it is."""
+
+_HEAD = """---
+license: apache-2.0
+library_name: diffusers
+pipeline_tag: text-to-image
+---
+
+# The starter base model
+
+A small latent diffusion model of icons, {size} px, made to run on a laptop with no network. It
+shows how the studio works; it is no substitute for Stable Diffusion.
+
+```python
+from diffusers import StableDiffusionPipeline
+
+pipeline = StableDiffusionPipeline.from_pretrained("assets/starter", safety_checker=None)
+pipeline("a red apple, noto style", guidance_scale={guidance}).images[0].save("apple.png")
+```
+
+Stored in half precision; run it in single precision on a CPU. Made by
+`python -m tools.starter build --budget-minutes N` and nothing else.
+"""
+
+
+def write_card(out: Path, figures: dict[str, float], log_path: Path, device: str) -> None:
+    """Write ``README.md`` beside the weights."""
+    rows = [json.loads(line) for line in log_path.read_text().splitlines()]
+    verdict_path = out / VERDICT_NAME
+    verdict = verdict_path.read_text().strip() if verdict_path.exists() else "Not judged yet."
+    parts = [
+        _HEAD.format(size=128, guidance=GUIDANCE),
+        _training(rows, device),
+        _figures(figures),
+        _sheet(verdict),
+        _data(),
+    ]
+    (out / "README.md").write_text("\n".join(parts))
+
+
+def last_rows(rows: Sequence[dict[str, float | str]]) -> list[dict[str, float | str]]:
+    """The last row of each stage, in the order of training."""
+    last: dict[str, dict[str, float | str]] = {}
+    for row in rows:
+        last[str(row["stage"])] = row
+    return list(last.values())
+
+
+def _training(rows: Sequence[dict[str, float | str]], device: str) -> str:
+    lines = [
+        "## Training",
+        "",
+        f"Device: {device}.",
+        "",
+        "| stage | minutes | samples seen | samples/s | loss |",
+        "|---|---|---|---|---|",
+    ]
+    for row in last_rows(rows):
+        minutes = float(row["elapsed_s"]) / 60
+        lines.append(
+            f"| {row['stage']} | {minutes:.0f} | {row['samples']} | {row['samples_per_s']} "
+            f"| {row['loss']} |"
+        )
+    return "\n".join([*lines, "", _curve(rows), _RECIPE])
+
+
+def _curve(rows: Sequence[dict[str, float | str]], points: int = 8) -> str:
+    unet = [row for row in rows if row["stage"] == "unet"]
+    lines = ["Loss of the UNet, each the mean since the last:", ""]
+    lines += ["| samples | loss |", "|---|---|"]
+    size = max(1, len(unet) // points)
+    for start in range(0, len(unet), size):
+        part = unet[start : start + size]
+        mean = sum(float(row["loss"]) for row in part) / len(part)
+        lines.append(f"| {part[-1]['samples']} | {mean:.4f} |")
+    return "\n".join([*lines, ""])
+
+
+_RECIPE = """\
+The autoencoder (AutoencoderKL, factor 8, 4 channels) is trained at factor 4 on half-size pictures
+and grown by one outer stage. Its latents are whitened, the map folded into `quant_conv` and
+`post_quant_conv`, so `scaling_factor` is 1. The tokenizer is a byte-level BPE of the captions
+with 40 positions. A small CLIP (text 3 x 160, image 4 x 160, shared width 128) is trained on the
+same pictures; its text encoder stays frozen afterwards, so text and image embeddings share one
+space: `text_projection.safetensors` holds the text side's projection. The UNet predicts v, with
+min-SNR 5, stratified timesteps, a tenth of the captions empty, and averaged weights.
+"""
+
+
+def _figures(figures: dict[str, float]) -> str:
+    lines = ["## Figures", "", "| what | value |", "|---|---|"]
+    lines += [f"| {_LABELS.get(name, name)} | {value:g} |" for name, value in figures.items()]
+    note = (
+        "\nHeld-out icons are in `tools/starter/heldout.json`: 100 (style, name) pairs and 50\n"
+        "whole names. Retrieval asks for the caption of a picture among 100, judged by this\n"
+        f"model's own CLIP. Pictures were made with {STEPS} DDIM steps and guidance {GUIDANCE:g}.\n"
+    )
+    return "\n".join([*lines, note])
+
+
+_LABELS = {
+    "psnr_held_out_db": "autoencoder PSNR, held-out icons on white (dB)",
+    "psnr_openmoji_db": "autoencoder PSNR, OpenMoji on white (dB)",
+    "unet_call_s": "one UNet call at batch 1, 2 cores, single precision (s)",
+    "real_held_out_top1": "retrieval, real icons of held-out pairs, top 1",
+    "real_held_out_top5": "retrieval, real icons of held-out pairs, top 5",
+    "generated_held_out_top1": "retrieval, generated pictures for held-out pairs, top 1",
+    "generated_held_out_top5": "retrieval, generated pictures for held-out pairs, top 5",
+    "real_seen_top1": "retrieval, real icons that were trained on, top 1",
+    "real_seen_top5": "retrieval, real icons that were trained on, top 5",
+    "generated_seen_top1": "retrieval, generated pictures for seen pairs, top 1",
+    "generated_seen_top5": "retrieval, generated pictures for seen pairs, top 5",
+}
+
+
+def _sheet(verdict: str) -> str:
+    prompts = "; ".join(PROMPTS)
+    return (
+        "## The sheet\n\n![Twelve prompts with four seeds each](sheet.webp)\n\n"
+        f"Seeds 0 to 3, three prompts a row, in this order: {prompts}.\n\n{verdict}\n"
+    )
+
+
+def _data() -> str:
+    lines = [
+        "## Data and licences",
+        "",
+        "Icons rendered at 128 px; skin tones, flags, keycaps and clock faces left out.",
+        "",
+        "| pack | version | author | licence | used for |",
+        "|---|---|---|---|---|",
+    ]
+    for pack in PACKS:
+        lines.append(
+            f"| [{pack.title}]({pack.url}) | {pack.version} | {pack.author} | {pack.licence} "
+            f"| {_USES[pack.use]} |"
+        )
+    return "\n".join([*lines, "", _CREDITS])
+
+
+_USES = {
+    Use.EVERYTHING: "all parts",
+    Use.AUTOENCODER: "the autoencoder",
+    Use.TEST: "test only, never trained on",
+}
+_CREDITS = """Credits that the licences ask for: Twemoji graphics, copyright Twitter, Inc and other
+contributors, [CC-BY 4.0](https://creativecommons.org/licenses/by/4.0/), changed by rendering,
+recolouring and composing. Streamline Emojis and Streamline Ultimate Color by
+[Streamline](https://streamlinehq.com), [CC-BY 4.0](https://creativecommons.org/licenses/by/4.0/),
+changed likewise. Noto Emoji, copyright Google, Apache-2.0. Fluent Emoji, copyright Microsoft
+Corporation, MIT. OpenMoji, [CC-BY-SA 4.0](https://creativecommons.org/licenses/by-sa/4.0/), only
+measures the finished model: none of it was used for training.
+
+## Limits
+
+It knows simple icons in four styles (`noto style`, `twemoji style`, `flat style`, `glossy style`),
+and nothing of photographs, people, scenes or letters. Words outside its captions mean little to it.
+It has no safety checker, because its data holds nothing to check for.
+"""
