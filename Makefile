@@ -29,6 +29,7 @@ setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
 
 run: setup
+	@echo "The studio comes up at http://127.0.0.1:$${DYOD_PORT:-7860} in a moment; Ctrl+C stops it."
 	@$(BIN)/python app.py
 
 test: setup-dev

@@ -26,5 +26,7 @@ def doctor(ctx: typer.Context) -> Reply:
 
 def serve(ctx: typer.Context) -> Reply:
     """Serve the page until it is stopped."""
-    serve_page(settings_of(ctx))
+    settings = settings_of(ctx)
+    typer.echo(f"Serving http://{settings.host}:{settings.port}; Ctrl+C stops it.", err=True)
+    serve_page(settings)
     return Reply({"served": True}, "The studio has stopped.")
