@@ -69,12 +69,27 @@ def write_single_file(folder: Path, path: Path, metadata: dict[str, str] | None 
         else _with_prefix("cond_stage_model.transformer.text_model.", text)
     )
     weights = {
+        **_what_checkpoints_carry_besides(is_second),
         **_with_prefix("model.diffusion_model.", _unet(pipeline.unet.state_dict())),
         **_with_prefix("first_stage_model.", _vae(pipeline.vae.state_dict())),
         **text,
     }
     save_file({key: value.contiguous() for key, value in weights.items()}, path, metadata)
     return path
+
+
+def _what_checkpoints_carry_besides(is_second: bool) -> dict[str, Tensor]:
+    """Tensors of the original training code that no network wants."""
+    text = (
+        {"cond_stage_model.model.logit_scale": torch.ones(())}
+        if is_second
+        else {
+            "cond_stage_model.transformer.text_model.embeddings.position_ids": torch.arange(77)[
+                None
+            ]
+        }
+    )
+    return {"betas": torch.rand(1000), "model_ema.num_updates": torch.ones(()), **text}
 
 
 def _unet(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

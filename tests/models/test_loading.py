@@ -129,6 +129,36 @@ def test_half_storage_halves_the_unet_and_changes_little(base_folder):
     assert num_bytes[0] < 0.52 * num_bytes[1]
 
 
+def hub_cache(folder: Path, cache: Path, hub_id: str) -> None:
+    """Lay the base out as the hub's library keeps what it has fetched."""
+    repository = cache / f"models--{hub_id.replace('/', '--')}"
+    shutil.copytree(folder, repository / "snapshots" / "0123abc")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0123abc")
+
+
+def test_a_hub_model_that_was_fetched_before_loads_without_a_network(
+    base_folders, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    hub_cache(base_folders["sd15"], tmp_path, "someone/tiny-model")
+    base = load("someone/tiny-model")
+    assert base.ref == "someone/tiny-model"
+    assert base.fingerprint == fingerprint_of(base_folders["sd15"])
+    with pytest.raises(BaseModelError, match="cannot be reached"):
+        load("someone/other-model")
+
+
+def test_a_hub_model_that_was_fetched_in_part_is_one_sentence(base_folders, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    part = shutil.copytree(
+        base_folders["sd15"], tmp_path / "part", ignore=shutil.ignore_patterns("*.safetensors")
+    )
+    hub_cache(Path(part), tmp_path, "someone/tiny-model")
+    with pytest.raises(BaseModelError, match=r"'someone/tiny-model'.*"):
+        load("someone/tiny-model")
+
+
 def test_the_guidance_scale_that_suits_a_base_is_read_from_its_index(copied):
     assert load(copied).guidance_scale == 7.5
     index = copied / "model_index.json"
