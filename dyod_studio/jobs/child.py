@@ -51,13 +51,14 @@ def run_child(settings: Settings, job_id: int, run_job: RunJob) -> None:
 
 def train_job(settings: Settings, storage: Storage, job: Job) -> None:
     """Train what the job asks for, on the pictures that its project has now."""
-    from dyod_studio.jobs.metrics import open_metrics
-    from dyod_studio.jobs.recording import Recorder
-    from dyod_studio.jobs.training_inputs import load_inputs
     from dyod_studio.training.registry import load_method, parse_config
 
     method = load_method(job.kind)
     config = parse_config(job.kind, job.config)
+    from dyod_studio.jobs.metrics import open_metrics
+    from dyod_studio.jobs.recording import Recorder
+    from dyod_studio.jobs.training_inputs import load_inputs
+
     base, pictures = load_inputs(settings, storage, job.project_id)
     log.info("Training %s on %d pictures with %s.", job.kind, len(pictures.pictures), base.ref)
     with open_metrics(storage.metrics_path(job.id)) as metrics:

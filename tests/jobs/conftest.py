@@ -109,7 +109,7 @@ def innocent() -> Iterator[psutil.Process]:
         process.kill()
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
+def wait_until(condition: Callable[[], object], timeout_s: float = 150.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
@@ -133,21 +133,27 @@ def base_dir(base_folders: dict[str, Path]) -> Path:
 @pytest.fixture(scope="session")
 def trained_dir(base_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A storage folder whose project has six pictures, an inversion and a VAE, really trained."""
-    from dyod_studio.jobs.child import run_child, train_job
-
     settings = Settings(storage=tmp_path_factory.mktemp("trained") / "storage", device="cpu")
     storage = open_storage(settings.storage, settings.resolved_database_url)
     project_id = add_project_with_pictures(storage, str(base_dir))
     for kind, config in TINY_RUNS.items():
-        with storage.database.session() as session:
-            JobRepository(session).add(project_id, kind, config, config["steps"])
-        with storage.database.session() as session:
-            job = JobRepository(session).claim_next()
-        run_child(settings, job.id, train_job)
-        with storage.database.session() as session:
-            assert JobRepository(session).get(job.id).state is JobState.SUCCEEDED
+        job = train_here(settings, storage, project_id, kind, config)
+        assert job.state is JobState.SUCCEEDED, job.log_tail
     storage.close()
     return settings.storage
+
+
+def train_here(
+    settings: Settings, storage: Storage, project_id: int, kind: str, config: dict[str, Any]
+) -> Job:
+    """What the child process does, in this one: torch is loaded already."""
+    from dyod_studio.jobs.child import run_child, train_job
+
+    queue = Queue(settings, storage, project_id)
+    job_id = queue.add(kind, config["steps"], **config)
+    assert queue.claim() == job_id
+    run_child(settings, job_id, train_job)
+    return queue.get(job_id)
 
 
 TINY_RUNS = {

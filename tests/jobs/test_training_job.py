@@ -1,7 +1,5 @@
 """A real method on a tiny base, run as the studio runs it."""
 
-import pytest
-
 from dyod_studio.jobs.metrics import read_losses
 from dyod_studio.jobs.worker import run_worker
 from dyod_studio.models.artifacts import load_artifact
@@ -9,7 +7,7 @@ from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.tables import JobState
-from tests.jobs.conftest import TINY_RUNS, add_project_with_pictures
+from tests.jobs.conftest import TINY_RUNS, add_project_with_pictures, train_here
 
 
 def test_the_worker_trains_a_real_method_in_a_process_of_its_own(settings, storage, base_dir):
@@ -31,23 +29,16 @@ def test_the_worker_trains_a_real_method_in_a_process_of_its_own(settings, stora
     assert artifact.config["token"] == "<chairs>"
 
 
-@pytest.mark.parametrize(
-    ("base", "sentence"),
-    [("no such folder/at all", "no such folder/at all"), (None, "no pictures")],
-    ids=["a base that is not there", "a project without pictures"],
-)
-def test_a_run_that_cannot_begin_fails_in_one_sentence(settings, storage, base_dir, base, sentence):
-    if base is None:
-        with storage.database.session() as session:
-            projects = ProjectRepository(session)
-            project_id = projects.add("lamps", base=str(base_dir), token="<lamps>").id
-    else:
-        project_id = add_project_with_pictures(storage, base)
-    with storage.database.session() as session:
-        job_id = JobRepository(session).add(project_id, "vae", TINY_RUNS["vae"], 3).id
-    run_worker(settings, once=True)
-    with storage.database.session() as session:
-        job = JobRepository(session).get(job_id)
+def test_a_run_whose_base_is_gone_fails_in_one_sentence(settings, storage):
+    project_id = add_project_with_pictures(storage, "no such folder/at all")
+    job = train_here(settings, storage, project_id, "vae", TINY_RUNS["vae"])
     assert job.state is JobState.FAILED
-    assert sentence in job.error
+    assert "no such folder/at all" in job.error
     assert "\n" not in job.error
+
+
+def test_a_run_without_pictures_fails_in_one_sentence(settings, storage, base_dir):
+    with storage.database.session() as session:
+        project = ProjectRepository(session).add("lamps", base=str(base_dir), token="<lamps>")
+    job = train_here(settings, storage, project.id, "vae", TINY_RUNS["vae"])
+    assert job.error == "This project has no pictures yet: add some first."

@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from dyod_studio.errors import JobStateError, NotFoundError
+from dyod_studio.jobs.launching import environment
 from dyod_studio.jobs.metrics import read_losses
 from dyod_studio.jobs.worker import run_worker
 from dyod_studio.store.artifacts import ArtifactRepository
@@ -267,6 +268,33 @@ def test_a_worker_waits_for_work_while_its_parent_lives(queue, start_serving, in
     assert queue.wait_for_end(queue.add("steps")).state is JobState.SUCCEEDED
     innocent.kill()
     assert worker.wait(30) == 0
+
+
+PAGE = """
+import time
+from dyod_studio.jobs.worker import start_worker
+from dyod_studio.settings import Settings
+
+worker = start_worker(Settings())
+print(worker.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_the_page_starts_a_worker_that_goes_on_when_the_page_is_killed(queue, settings):
+    """The jobs are of a method that does not exist: the real child refuses them at once."""
+    jobs = [queue.add("sorcery") for _ in range(2)]
+    command = [sys.executable, "-c", PAGE]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(settings)) as page:
+        assert page.stdout is not None
+        worker = psutil.Process(int(page.stdout.readline()))
+        queue.wait_for(jobs[0], lambda job: job.state is not JobState.QUEUED)
+        page.kill()
+    for job_id in jobs:
+        job = queue.wait_for_end(job_id)
+        assert job.state is JobState.FAILED
+        assert "There is no method 'sorcery'" in job.error
+    wait_until(lambda: not worker.is_running())
 
 
 def test_the_worker_is_imported_without_torch():
