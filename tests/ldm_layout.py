@@ -80,16 +80,11 @@ def write_single_file(folder: Path, path: Path, metadata: dict[str, str] | None 
 
 def _what_checkpoints_carry_besides(is_second: bool) -> dict[str, Tensor]:
     """Tensors of the original training code that no network wants."""
-    text = (
-        {"cond_stage_model.model.logit_scale": torch.ones(())}
-        if is_second
-        else {
-            "cond_stage_model.transformer.text_model.embeddings.position_ids": torch.arange(77)[
-                None
-            ]
-        }
-    )
-    return {"betas": torch.rand(1000), "model_ema.num_updates": torch.ones(()), **text}
+    weights = {"betas": torch.rand(1000), "model_ema.num_updates": torch.ones(())}
+    if is_second:
+        return {**weights, "cond_stage_model.model.logit_scale": torch.ones(())}
+    positions = "cond_stage_model.transformer.text_model.embeddings.position_ids"
+    return {**weights, positions: torch.arange(77)[None]}
 
 
 def _unet(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -87,6 +87,13 @@ def test_starter_is_the_folder_that_ships(base_folders):
     assert_same(base, load(base_folders["starter"]))
 
 
+def test_the_starter_that_ships_loads_and_is_seen_to_predict_v():
+    base = load("starter", starter_dir=SHIPPED_DIR.parent / "starter")
+    assert base.schedule.prediction_type == "v_prediction"
+    assert not predicts_noise(base.unet)
+    assert all(tensor.isfinite().all() for tensor in compute(base))
+
+
 def test_a_second_generation_base_keeps_v_prediction_and_its_tokenizer(sd21_folder):
     base = load(sd21_folder)
     assert base.schedule.prediction_type == "v_prediction"
@@ -155,7 +162,7 @@ def test_a_hub_model_that_was_fetched_in_part_is_one_sentence(base_folders, tmp_
         base_folders["sd15"], tmp_path / "part", ignore=shutil.ignore_patterns("*.safetensors")
     )
     hub_cache(Path(part), tmp_path, "someone/tiny-model")
-    with pytest.raises(BaseModelError, match=r"'someone/tiny-model'.*"):
+    with pytest.raises(BaseModelError, match="'someone/tiny-model' is incomplete"):
         load("someone/tiny-model")
 
 
