@@ -46,7 +46,7 @@ def build_page(studio: "Studio", scratch: Path) -> gr.Blocks:
         bar = build_bar((ASSETS_DIR / "mark.svg").read_text(encoding="utf-8"))
         question = build_question()
         start = build_start()
-        with gr.Column(visible=False, elem_id="workspace") as workspace:
+        with gr.Column(elem_id="workspace") as workspace:
             tabs = _build_screens(studio, scratch, project, timer)
         shell = Shell(project, remembered, bar, start, question, workspace)
         wire_projects(studio, page, shell, tabs)

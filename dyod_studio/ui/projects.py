@@ -137,35 +137,43 @@ def wire_projects(studio: "Studio", page: gr.Blocks, shell: Shell, tabs: gr.Tabs
     question.yes.click(partial(on_delete, studio), shell.project, outputs, **PRIVATE)
 
 
-def opened(studio: "Studio", project: int | None) -> tuple[Any, ...]:
-    """The page with this project open; without one, the form that makes the first."""
+def opened(studio: "Studio", project: int | None, *, is_shown: bool) -> tuple[Any, ...]:
+    """The page with this project open; without one, the form that makes the first.
+
+    With ``is_shown`` the screens are in sight already and are left so: when Gradio changes
+    whether they are visible, it asks every component in them for its value, and the canvas
+    answers by uploading its pictures.
+    """
     views = studio.projects.all()
     known = [view.id for view in views]
     if project not in known:
         project = max(known, default=None)
     is_open = project is not None
     choices = [(view.name, view.id) for view in views]
+    start, workspace = gr.update(visible=not is_open), gr.update(visible=is_open)
+    if is_shown and is_open:
+        start, workspace = gr.update(), gr.update()
     return (
         project,
         project,
         gr.update(choices=choices, value=project, visible=is_open),
         gr.update(visible=is_open),
         gr.update(visible=is_open),
-        gr.update(visible=not is_open),
+        start,
         gr.update(visible=is_open),
         gr.update(visible=False),
-        gr.update(visible=is_open),
+        workspace,
     )
 
 
 def on_open(studio: "Studio", remembered: int | None) -> tuple[Any, ...]:
     """Open the project this browser had last, else the newest."""
-    return opened(studio, remembered)
+    return opened(studio, remembered, is_shown=True)
 
 
 @shown_to_user
 def on_choose(studio: "Studio", project: int | None) -> tuple[Any, ...]:
-    return opened(studio, project)
+    return opened(studio, project, is_shown=True)
 
 
 def on_new() -> tuple[Any, Any]:
@@ -179,7 +187,7 @@ def on_back() -> tuple[Any, Any]:
 @shown_to_user
 def on_create(studio: "Studio", name: str | None, base: str | None) -> tuple[Any, ...]:
     view = studio.projects.create(any_text(name) or "", any_text(base))
-    return *opened(studio, view.id), "", ""
+    return *opened(studio, view.id, is_shown=False), "", ""
 
 
 @shown_to_user
@@ -190,7 +198,7 @@ def on_create_example(
     progress(0, desc="Reading the example pictures")
     view = studio.projects.create(any_text(name) or free_name(studio, "Example"), any_text(base))
     studio.projects.add_examples(view.id)
-    return *opened(studio, view.id), "", ""
+    return *opened(studio, view.id, is_shown=False), "", ""
 
 
 def free_name(studio: "Studio", stem: str) -> str:
@@ -224,4 +232,4 @@ def on_delete(studio: "Studio", project: int | None) -> tuple[Any, ...]:
         studio.projects.delete(chosen(project))
     except NotFoundError:
         gr.Info("The project was already gone.")
-    return opened(studio, None)
+    return opened(studio, None, is_shown=True)

@@ -68,7 +68,7 @@ def _method(studio: "Studio", name: str) -> MethodView:
 def _draw_form(studio: "Studio", project: gr.State, method: MethodView, queued: gr.State) -> None:
     gr.Markdown(f"**{method.title}.** {method.summary}")
     fields = [draw_field(view) for view in method.fields]
-    start = gr.Button("Train only this", elem_id="train-one")
+    start = gr.Button("Train only this", elem_id=f"train-{method.name}")
     names = tuple(view.name for view in method.fields)
     start.click(
         partial(on_train_one, studio, method.name, names), [project, queued, *fields], queued,
@@ -78,7 +78,10 @@ def _draw_form(studio: "Studio", project: gr.State, method: MethodView, queued: 
 
 def draw_field(view: FieldView) -> gr.components.Component:
     """One form field for one setting."""
-    common = {"label": view.title, "info": view.help, "elem_id": f"field-{view.name}"}
+    common = {
+        "label": view.title, "info": view.help, "elem_id": f"field-{view.name}",
+        "interactive": True,
+    }  # fmt: skip
     if view.kind == "bool":
         return gr.Checkbox(value=bool(view.default), **common)
     if view.kind == "choice":
