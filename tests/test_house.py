@@ -88,6 +88,21 @@ def test_the_package_asks_for_the_pythons_that_the_makefile_accepts():
     assert "(3, 11) <= sys.version_info < (3, 14)" in makefile
 
 
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md"])
+def test_every_link_to_a_file_of_the_project_leads_somewhere(name: str):
+    targets = re.findall(r"\]\(([^)#]+)\)", (ROOT / name).read_text(encoding="utf-8"))
+    own = [target for target in targets if "://" not in target]
+    assert [target for target in own if not (ROOT / target).exists()] == []
+
+
+def test_the_container_copies_only_what_the_build_context_holds():
+    copied = re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    sources = {Path(source).name for line in copied for source in line.split()}
+    context = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    assert sources == set(context)
+    assert all((ROOT / source).exists() for source in sources)
+
+
 def test_page_command_line_and_store_load_no_torch():
     names = sorted(light_modules())
     assert "dyod_studio.studio.views" in names
