@@ -12,7 +12,6 @@ from typing import Literal
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import interpolate as resize
 
 from dyod_studio.diffusion.sampling import (
     generators_of,
@@ -23,9 +22,9 @@ from dyod_studio.diffusion.sampling import (
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import Artifact
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.initial_vae import InitialVae, VaeShape
-from dyod_studio.models.pixels import to_pictures, to_tensor
+from dyod_studio.models.pixels import fit, to_pictures, to_tensor
 from dyod_studio.models.placeholder import with_placeholder
+from dyod_studio.models.trained_vae import TrainedVae, load_vae
 
 Start = Literal["prompt", "distribution", "image"]
 OnStep = Callable[[int, int], None]
@@ -52,33 +51,6 @@ CODE_SALT = 0x5EED_C0DE
 """Keeps the code that a seed draws apart from the noise that it draws."""
 PIXELS_AT_ONCE = 8 * 128 * 128
 """Pictures are made in chunks of about this many pixels, to bound memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainedVae:
-    """The initial generator and the space it works in."""
-
-    network: InitialVae
-    space: Literal["latents", "pixels"]
-
-    @torch.no_grad()
-    def decode(self, codes: Tensor, base: BaseModel) -> Tensor:
-        """x' of each code as latents of the base model: (B, d) -> (B, C, h, w)."""
-        items = self.network.decode(codes.to(base.device))
-        if self.space == "latents":
-            return items
-        size = (base.resolution, base.resolution)
-        return base.encode_images(resize(items.clamp(-1, 1), size, mode="bicubic").clamp(-1, 1))
-
-    @torch.no_grad()
-    def encode(self, images: Sequence[Image.Image], base: BaseModel) -> Tensor:
-        """Mean code of square pictures: -> (B, d) float32 on the CPU."""
-        if self.space == "latents":
-            items = base.encode_images(to_tensor([fit(image, base.resolution) for image in images]))
-        else:
-            side = self.network.shape.side
-            items = to_tensor([fit(image, side) for image in images]).to(base.device)
-        return self.network.encode(items).cpu()
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +184,6 @@ class CustomisedModel:
         return randn_per_image(like, generators_of(seeds)).to(self.base.device)
 
 
-def fit(image: Image.Image, side: int) -> Image.Image:
-    """A square picture at ``side`` pixels, by Lanczos as in the paper (sec. 4.1)."""
-    return image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
-
-
 def open_customised(
     stack: ExitStack, base: BaseModel, inversion: Artifact | None, vae: Artifact | None
 ) -> CustomisedModel:
@@ -235,17 +202,4 @@ def open_customised(
         token = str(inversion.config["token"])
         vectors = inversion.tensors["emb_params"]
         base = stack.enter_context(with_placeholder(base, token, vectors))
-    return CustomisedModel(base, token, None if vae is None else _load_vae(vae, base))
-
-
-def _load_vae(artifact: Artifact, base: BaseModel) -> TrainedVae:
-    facts = artifact.facts
-    shape = VaeShape(
-        channels=facts["channels"],
-        side=facts["side"],
-        num_coordinates=artifact.config["num_coordinates"],
-        widths=tuple(facts["widths"]),
-    )
-    network = InitialVae(shape)
-    network.load_state_dict(dict(artifact.tensors))
-    return TrainedVae(network.eval().to(base.device), artifact.config["space"])
+    return CustomisedModel(base, token, None if vae is None else load_vae(vae, base))

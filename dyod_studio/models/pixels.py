@@ -23,3 +23,8 @@ def to_pictures(images: Tensor) -> list[Image.Image]:
     """(B, 3, H, W) in [-1, 1] -> RGB pictures, rounded to the nearest of 256 levels."""
     pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return [Image.fromarray(row) for row in pixels.permute(0, 2, 3, 1).cpu().numpy()]
+
+
+def fit(image: Image.Image, side: int) -> Image.Image:
+    """A square picture at ``side`` pixels, by Lanczos as in the paper (sec. 4.1)."""
+    return image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)

@@ -121,7 +121,7 @@ class Projects:
         with files.guard(), self._storage.database.session() as session:
             pictures = PictureRepository(session)
             for prepared in portion:
-                stored = files.add_file(prepared.path, Path(prepared.name).suffix.lower())
+                stored = files.add_file(prepared.path, prepared.suffix)
                 thumbnail = files.add_bytes(prepared.thumbnail, WEBP)
                 pictures.add(
                     Picture(
