@@ -66,7 +66,7 @@ def toy(work_dir: Path) -> Path:
     held_out.write_text(json.dumps({"names": [], "pairs": [["twemoji", "cat"]]}))
     options = ["--packs", "noto", "twemoji", "fluent-emoji", "openmoji", "--toy", "--device", "cpu"]
     options += ["--work-dir", str(work_dir), "--out", str(out), "--held-out", str(held_out)]
-    options += ["--budget-minutes", "0.1", "--count", "4"]
+    options += ["--budget-minutes", "0.1", "--count", "4", "--steps", "2", "--threads", "1"]
     main(["build", *options])
     return out
 
@@ -101,7 +101,8 @@ def test_held_out_pairs_and_the_test_pack_are_not_among_the_training_pictures(to
 
 def test_every_stage_writes_samples_per_second_and_loss(toy, work_dir):
     rows = [json.loads(line) for line in (work_dir / "log.jsonl").read_text().splitlines()]
-    assert {row["stage"] for row in rows} == {"autoencoder-small", "autoencoder", "clip", "unet"}
+    stages = {"autoencoder-small", "autoencoder", "decoder", "clip", "unet"}
+    assert {row["stage"] for row in rows} == stages
     assert all(row["samples_per_s"] > 0 and np.isfinite(row["loss"]) for row in rows)
 
 

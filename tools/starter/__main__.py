@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from tools.starter.build import Workshop, build, prepare
 from tools.starter.card import write_card
 from tools.starter.corpus import drawable, open_corpus
-from tools.starter.figures import draw_sheet, measure_model, open_judge, pick_icons
+from tools.starter.figures import STEPS, draw_sheet, measure_model, open_judge, pick_icons
 from tools.starter.heldout import (
     ALWAYS_SEEN,
     HELD_OUT_PATH,
@@ -75,6 +76,8 @@ def _add_shop_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--resume", action="store_true", help="go on from the last checkpoints")
     command.add_argument("--toy", action="store_true", help="tiny widths, for trying the chain")
     command.add_argument("--count", type=int, default=100, help="icons in each figure")
+    command.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    command.add_argument("--steps", type=int, default=STEPS, help="DDIM steps of the pictures")
     command.add_argument("--held-out", type=Path, default=HELD_OUT_PATH)
     command.add_argument("--packs", nargs="*", default=[pack.key for pack in PACKS])
 
@@ -85,7 +88,7 @@ def _shop(options: argparse.Namespace) -> Workshop:
     device = torch.device(options.device)
     held_out = read_held_out(options.held_out)
     packs = [find_pack(key) for key in options.packs]
-    return Workshop(options.work_dir, packs, held_out, recipe, device)
+    return Workshop(options.work_dir, packs, held_out, recipe, device, options.threads)
 
 
 def _build(options: argparse.Namespace) -> None:
@@ -114,8 +117,9 @@ def _held_out(options: argparse.Namespace) -> None:
 
 def _figures(options: argparse.Namespace) -> None:
     shop = _shop(options)
+    torch.set_num_threads(options.threads)
     judge = open_judge(options.out)
-    draw_sheet(judge.pipeline).save(options.out / "sheet.webp", quality=80)
+    draw_sheet(judge.pipeline, steps=options.steps).save(options.out / "sheet.webp", quality=80)
     sheets = shop.sheets()
     icons = drawable(sheets)
     labels = [(sheet.pack.key, sheet.names[i]) for sheet, i in icons]
@@ -125,7 +129,7 @@ def _figures(options: argparse.Namespace) -> None:
     ]
     unseen_style = drawable(sheets, Use.TEST)
     chosen = [pick_icons(some, options.count) for some in (hidden, seen, unseen_style)]
-    figures = measure_model(judge, *chosen)
+    figures = measure_model(judge, chosen[0], chosen[1], chosen[2], options.steps)
     (options.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
     device = f"{options.device}, {torch.get_num_threads()} threads"
     write_card(options.out, figures, options.work_dir / "log.jsonl", device)

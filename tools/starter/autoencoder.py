@@ -11,7 +11,7 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
-from torch import Tensor
+from torch import Tensor, nn
 
 from tools.starter.compose import jitter, over, random_backgrounds, to_float
 from tools.starter.loop import Schedule, Stage, autocast
@@ -21,6 +21,8 @@ WIDTHS = (16, 48, 96)
 """Widths of the f=4 model; growing repeats the first."""
 LATENT_CHANNELS = 4
 KL_WEIGHT = 1e-4
+DECODER_FIRST_BATCH = 1_000_000
+"""Batch numbers that the earlier stages do not reach."""
 
 
 def make_autoencoder(widths: tuple[int, ...], size_px: int) -> AutoencoderKL:
@@ -129,3 +131,40 @@ def train_autoencoder(
     draw = batches(pixels, schedule.batch_size // schedule.replicas, shrink, device)
     stage.run(lambda copy, step: autoencoder_loss(cast(AutoencoderKL, copy), draw(step)))
     return model.eval()
+
+
+class Decoder(nn.Module):
+    """The decoding half alone, under training; the encoder that it reads stays as it is."""
+
+    def __init__(self, autoencoder: AutoencoderKL) -> None:
+        super().__init__()
+        self.decoder = autoencoder.decoder
+        self.post_quant_conv = autoencoder.post_quant_conv
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """(B, C, S / 8, S / 8) latents to (B, 3, S, S) pictures."""
+        return cast(Tensor, self.decoder(self.post_quant_conv(latents)))
+
+
+def train_decoder(
+    autoencoder: AutoencoderKL,
+    pixels: Pixels,
+    schedule: Schedule,
+    work_dir: Path,
+    device: torch.device,
+) -> AutoencoderKL:
+    """Go on with the decoder only: cheaper a picture, and cached latents stay valid."""
+    autoencoder = autoencoder.to(device, memory_format=torch.channels_last)
+    half = Decoder(autoencoder).train()
+    draw = batches(pixels, schedule.batch_size // schedule.replicas, 1, device)
+
+    def loss_of(copy: nn.Module, step: int) -> Tensor:
+        image = draw(step + DECODER_FIRST_BATCH)
+        with autocast(device):
+            with torch.no_grad():
+                latents = autoencoder.encode(image).latent_dist.mean
+            reconstruction = copy(latents)
+        return reconstruction_loss(reconstruction.float(), image)
+
+    Stage(half, schedule, work_dir).run(loss_of)
+    return autoencoder.eval()

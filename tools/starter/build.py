@@ -1,6 +1,5 @@
 """The whole chain: icons to a base model on disk. Each stage goes on from its last checkpoint."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,12 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTokenizer
 
-from tools.starter.autoencoder import grow, make_autoencoder, train_autoencoder
+from tools.starter.autoencoder import (
+    grow,
+    make_autoencoder,
+    train_autoencoder,
+    train_decoder,
+)
 from tools.starter.clip import SmallClip, train_clip
 from tools.starter.corpus import Sheet, autoencoder_pixels, drawable, open_corpus, render_corpus
 from tools.starter.export import Parts, text_encoder_of, write_clip, write_pipeline
@@ -40,6 +44,8 @@ class Workshop:
     held_out: HeldOut
     recipe: Recipe
     device: torch.device
+    threads: int = 2
+    """Processor cores to use; training on a processor takes one thread a copy of the model."""
 
     @property
     def packs_dir(self) -> Path:
@@ -59,21 +65,18 @@ class Workshop:
 def build(shop: Workshop, budget_minutes: float, out: Path) -> None:
     """Run every stage that is not finished, and write the model to ``out``."""
     torch.manual_seed(0)
-    cores = os.cpu_count() or 1
-    plan = shop.recipe.planned(budget_minutes, shop.device.type, cores)
+    plan = shop.recipe.planned(budget_minutes, shop.device.type, shop.threads)
     prepare(shop)
-    if shop.device.type == "cpu":
-        torch.set_num_threads(1)
+    torch.set_num_threads(1)
     autoencoder = autoencoder_stage(shop, plan)
-    torch.set_num_threads(cores)
+    torch.set_num_threads(shop.threads)
     clip = clip_stage(shop, plan["clip"])
     out.mkdir(parents=True, exist_ok=True)
     write_clip(clip, out)
     data = cache(shop, autoencoder, clip)
-    if shop.device.type == "cpu":
-        torch.set_num_threads(1)
+    torch.set_num_threads(1)
     unet = unet_stage(shop, plan["unet"], data)
-    torch.set_num_threads(cores)
+    torch.set_num_threads(shop.threads)
     write_pipeline(Parts(autoencoder, clip, unet, shop.work_dir / "tokenizer"), out)
 
 
@@ -86,7 +89,7 @@ def prepare(shop: Workshop) -> None:
 
 
 def autoencoder_stage(shop: Workshop, plan: dict[str, Schedule]) -> AutoencoderKL:
-    """Train small, grow, train on; whitening is folded in by ``cache``."""
+    """Train small, grow, train on, then the decoder alone; whitening is folded in by ``cache``."""
     sheets, recipe = shop.sheets(), shop.recipe
     hidden = frozenset(
         (sheet.pack.key, name)
@@ -100,9 +103,10 @@ def autoencoder_stage(shop: Workshop, plan: dict[str, Schedule]) -> AutoencoderK
         make_autoencoder(widths, recipe.size_px // 2), pixels, plan["autoencoder-small"],
         shop.work_dir, shop.device, shrink=2,
     )  # fmt: skip
-    return train_autoencoder(
+    grown = train_autoencoder(
         grow(small, widths, recipe.size_px), pixels, plan["autoencoder"], shop.work_dir, shop.device
     )
+    return train_decoder(grown, pixels, plan["decoder"], shop.work_dir, shop.device)
 
 
 def clip_stage(shop: Workshop, schedule: Schedule) -> SmallClip:

@@ -80,6 +80,8 @@ def with_colour(name: str, words: str, colour: str | None, *, is_recoloured: boo
     first, _, rest = words.partition(" ")
     if first in COLOURS and rest:
         return f"{colour} {rest}" if is_recoloured and colour else words
+    if is_recoloured:
+        return f"{colour} {words}"
     if colour is None or any(word in COLOURS for word in name.split("-")):
         return words
     return f"{colour} {words}"

@@ -106,7 +106,10 @@ def retrieval(images: Tensor, texts: Tensor, place: int) -> float:
 
 @torch.no_grad()
 def generate(
-    pipeline: StableDiffusionPipeline, prompts: Sequence[str], seeds: Sequence[int]
+    pipeline: StableDiffusionPipeline,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    steps: int = STEPS,
 ) -> list[Image.Image]:
     """One picture for each prompt and seed."""
     images: list[Image.Image] = []
@@ -114,18 +117,18 @@ def generate(
         part = slice(start, start + 8)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds[part]]
         images += pipeline(
-            list(prompts[part]), num_inference_steps=STEPS, guidance_scale=GUIDANCE,
+            list(prompts[part]), num_inference_steps=steps, guidance_scale=GUIDANCE,
             generator=generators,
         ).images  # fmt: skip
     return images
 
 
 def draw_sheet(
-    pipeline: StableDiffusionPipeline, seeds: Sequence[int] = (0, 1, 2, 3)
+    pipeline: StableDiffusionPipeline, seeds: Sequence[int] = (0, 1, 2, 3), steps: int = STEPS
 ) -> Image.Image:
     """The prompts in reading order, their seeds side by side, three prompts a row."""
     prompts = [prompt for prompt in PROMPTS for _ in seeds]
-    images = generate(pipeline, prompts, list(seeds) * len(PROMPTS))
+    images = generate(pipeline, prompts, list(seeds) * len(PROMPTS), steps)
     side = images[0].width
     columns = 3 * len(seeds)
     sheet = Image.new("RGB", (columns * side, -(-len(images) // columns) * side), "white")
@@ -151,7 +154,11 @@ def unet_call_s(pipeline: StableDiffusionPipeline, repeats: int = 20) -> float:
 
 
 def measure_model(
-    judge: Judge, held_out: Sequence[Icon], seen: Sequence[Icon], unseen_style: Sequence[Icon]
+    judge: Judge,
+    held_out: Sequence[Icon],
+    seen: Sequence[Icon],
+    unseen_style: Sequence[Icon],
+    steps: int = STEPS,
 ) -> dict[str, float]:
     """All figures of the card that come from the finished model."""
     pipeline = judge.pipeline
@@ -164,7 +171,7 @@ def measure_model(
         prompts = [prompt_of(icon) for icon in icons]
         texts = judge.embed_texts(prompts)
         real = judge.embed_images([icon_image(icon) for icon in icons])
-        made = judge.embed_images(generate(pipeline, prompts, range(len(prompts))))
+        made = judge.embed_images(generate(pipeline, prompts, range(len(prompts)), steps))
         for kind, images in (("real", real), ("generated", made)):
             for place in (1, 5):
                 found[f"{kind}_{label}_top{place}"] = retrieval(images, texts, place)

@@ -97,6 +97,7 @@ class Stage:
         """
         self.load()
         last_save = tick = time.monotonic()
+        loss = None
         while self.progress.elapsed_s < self.schedule.budget_s:
             loss = self._update(loss_of)
             now = time.monotonic()
@@ -104,9 +105,12 @@ class Stage:
             tick = now
             if self.progress.step % self.schedule.log_every == 0:
                 self._log(float(loss))
+                loss = None
             if now - last_save > self.schedule.save_every_s:
                 self.save()
                 last_save = now
+        if loss is not None:
+            self._log(float(loss))
         self.save()
         return self.average if self.average is not None else self.model
 

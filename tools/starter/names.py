@@ -60,7 +60,7 @@ def sampling_weight(name: str) -> float:
     """How often an icon is shown: everyday things, faces and hearts most, fiddly things least."""
     if _FOCUS.search(name):
         return 3.0
-    return 0.25 if _FIDDLY.search(name) else 1.0
+    return 0.1 if _FIDDLY.search(name) else 0.5
 
 
 def _is_skin_tone(name: str, all_names: Collection[str]) -> bool:

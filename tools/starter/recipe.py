@@ -20,8 +20,9 @@ class Recipe:
     """Pictures of two things side by side."""
     stages: tuple[Schedule, ...] = (
         Schedule("autoencoder-small", 0.13, 1.2e-3, 16, flat_share=0.3),
-        Schedule("autoencoder", 0.17, 8e-4, 16, flat_share=0.2),
-        Schedule("clip", 0.10, 1.5e-3, 128, weight_decay=0.05, flat_share=0.1),
+        Schedule("autoencoder", 0.14, 8e-4, 16, flat_share=0.2),
+        Schedule("decoder", 0.05, 6e-4, 16, flat_share=0.2),
+        Schedule("clip", 0.08, 1.5e-3, 128, weight_decay=0.05, flat_share=0.1),
         Schedule("unet", 0.60, 8e-4, 32, ema_decay=0.999, flat_share=0.5),
     )
     """In order; ``budget_s`` is a share of the whole until ``planned`` makes it seconds."""
@@ -53,8 +54,9 @@ TOY = Recipe(
     stages=(
         Schedule("autoencoder-small", 0.2, 1e-3, 4, warmup_steps=5, log_every=2),
         Schedule("autoencoder", 0.2, 1e-3, 4, warmup_steps=5, log_every=2),
+        Schedule("decoder", 0.1, 1e-3, 4, warmup_steps=5, log_every=2),
         Schedule("clip", 0.2, 1e-3, 8, warmup_steps=5, log_every=2),
-        Schedule("unet", 0.4, 1e-3, 4, ema_decay=0.9, warmup_steps=5, log_every=2),
+        Schedule("unet", 0.3, 1e-3, 4, ema_decay=0.9, warmup_steps=5, log_every=2),
     ),
 )
 """The same chain in seconds, for the tests."""
