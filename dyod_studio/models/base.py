@@ -66,12 +66,14 @@ class BaseModel:
         (B, 3, R, R) in [-1, 1] -> (B, C, h, w) float32.
         """
         images = images.to(self.device, next(self.vae.parameters()).dtype)
+        self.vae.to(self.device)
         return self.vae.encode(images).latent_dist.mode().float() * self.vae.config.scaling_factor
 
     @torch.no_grad()
     def decode_latents(self, latents: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, 3, R, R) float32 in [-1, 1], one at a time to save memory."""
         latents = latents.to(self.device, next(self.vae.parameters()).dtype)
+        self.vae.to(self.device)
         scaled = latents / self.vae.config.scaling_factor
         images = torch.cat([self.vae.decode(row.unsqueeze(0)).sample for row in scaled])
         return images.float().clamp(-1, 1)
@@ -116,6 +118,16 @@ class BaseModel:
             return_dict=False,
         )
         return output[0].float()
+
+    def save_memory(self) -> None:
+        """Trade time for memory while gradients pass through the U-Net.
+
+        Activations are computed again on the way back (about a fifth more time), which diffusers
+        does in training mode only; the autoencoder waits off the card until it is next used.
+        """
+        self.unet.enable_gradient_checkpointing()
+        self.unet.train()
+        self.vae.to("cpu")
 
     def predict_noise(self, latents: Tensor, t: int, conditioning: Tensor) -> Tensor:
         """eps_phi(x_t, t, c) of DYOD, eq. (7), whatever the U-Net predicts."""

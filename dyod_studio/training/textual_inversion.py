@@ -153,6 +153,8 @@ def run(
     if TOKEN not in config.templates[0]:
         raise InvalidInputError(f"Every template must hold {TOKEN}, got {config.templates[0]!r}.")
     latents = yield from dataset.prepare_latents(base)
+    if base.device.type == "cuda":
+        base.save_memory()
     accelerator = Accelerator(
         cpu=base.device.type == "cpu",
         mixed_precision="fp16" if base.dtype == torch.float16 else "no",

@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,7 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import Artifact, load_artifact, save_artifact
 from dyod_studio.models.customised import CustomisedModel, Reverse
-from dyod_studio.models.placeholder import placeholder_words, with_placeholder
+from dyod_studio.models.placeholder import placeholder_words, trained_vectors, with_placeholder
 
 
 @pytest.fixture
@@ -34,6 +36,23 @@ def test_the_vectors_reach_the_conditioning_and_nothing_else_changes(base, vecto
         other = extended.encode_prompts(["a photo of <toy>"])
     assert not torch.allclose(one[:, 4:], other[:, 4:], atol=1e-3)
     torch.testing.assert_close(one[:, :4], other[:, :4])
+
+
+def test_saving_memory_leaves_the_gradient_of_the_vectors_as_it_is(base, vectors):
+    def gradient(model):
+        with with_placeholder(model, "<toy>", vectors) as extended:
+            latents = torch.ones(2, *model.latent_shape)
+            conditioning = extended.encode_prompts(["a <toy>", "photo of <toy>"])
+            extended.denoise(
+                latents, torch.tensor([100, 700]), conditioning
+            ).square().sum().backward()
+            return trained_vectors(extended).grad
+
+    frugal = deepcopy(base)
+    frugal.save_memory()
+    plain = gradient(base)
+    assert plain.abs().max() > 0
+    torch.testing.assert_close(gradient(frugal), plain, rtol=1e-4, atol=1e-6)
 
 
 def test_an_existing_word_cannot_be_a_token(base, vectors):
