@@ -6,8 +6,10 @@ It loads torch and the models; the page's own process never does.
 import multiprocessing
 import os
 import threading
+from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
 
 from dyod_studio.errors import SamplerError
@@ -36,19 +38,33 @@ class SamplerPool:
             StudioError: why the request could not be done.
             SamplerError: the process died; the next request gets a new one.
         """
-        with self._lock:
-            executor, running = self._submit(request_id)
-            self._in_hand.add(request_id)
+        self._in_hand.add(request_id)
         try:
-            running.result()
+            if not self._try(request_id) and not (
+                self._is_untouched(request_id) and self._try(request_id)
+            ):
+                self._end(request_id, JobState.FAILED, DIED)
+                raise SamplerError(DIED)
         except CancelledError as exc:
             raise SamplerError("This request was cancelled.") from exc
-        except BrokenProcessPool as exc:
-            self._forget(executor)
-            self._end(request_id, JobState.FAILED, DIED)
-            raise SamplerError(DIED) from exc
         finally:
             self._in_hand.discard(request_id)
+
+    def _try(self, request_id: int) -> bool:
+        """Carry the request out; False when the process died first."""
+        with self._lock:
+            executor, running = self._submit(request_id)
+        try:
+            running.result()
+        except BrokenProcessPool:
+            self._forget(executor)
+            return False
+        return True
+
+    def _is_untouched(self, request_id: int) -> bool:
+        """Whether the process had died before it began: then a new one may begin."""
+        with self._opened() as storage, storage.database.session() as session:
+            return SampleRequestRepository(session).get(request_id).state is JobState.QUEUED
 
     def close(self) -> None:
         """Cancel what is in hand, and end the process."""
@@ -78,9 +94,14 @@ class SamplerPool:
         executor.shutdown(wait=False)
 
     def _end(self, request_id: int, state: JobState, error: str | None) -> None:
+        with self._opened() as storage:
+            patiently(partial(_end_open, storage, request_id, state, error))
+
+    @contextmanager
+    def _opened(self) -> Iterator[Storage]:
         storage = open_storage(self._settings.storage, self._settings.resolved_database_url)
         try:
-            patiently(partial(_end_open, storage, request_id, state, error))
+            yield storage
         finally:
             storage.close()
 
