@@ -43,7 +43,7 @@ def page_studio(settings: Settings) -> Iterator[Studio]:
 
     with _opened(settings) as storage:
         sampler = SamplerPool(settings)
-        start_worker(settings)
+        _worker = start_worker(settings)  # outlives the page; kept, so that nobody calls it lost
         try:
             yield build_studio(settings, storage, sampler.run)
         finally:

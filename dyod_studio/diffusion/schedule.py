@@ -50,7 +50,8 @@ class NoiseSchedule:
             raise InvalidInputError(f"num_inference_steps must lie in [1, {total}], got {count}.")
         if self.timestep_spacing == "leading":
             ratio = total // count
-            return [min(i * ratio + self.steps_offset, total - 1) for i in range(count)][::-1]
+            offset = min(self.steps_offset, total - 1 - (count - 1) * ratio)
+            return [i * ratio + offset for i in range(count)][::-1]
         if self.timestep_spacing == "trailing":
             return [round(total - i * total / count) - 1 for i in range(count)]
         return torch.linspace(0, total - 1, count).round().long().flip(0).tolist()

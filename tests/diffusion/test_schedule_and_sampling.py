@@ -80,6 +80,14 @@ def test_each_spacing_visits_the_timesteps_of_diffusers(spacing, num_steps):
     assert our_schedule(scheduler).full_timesteps(num_steps) == scheduler.timesteps.tolist()
 
 
+def test_every_number_of_steps_has_that_many_timesteps():
+    for num_steps in (*range(1, 1001, 37), 500, 501, 999, 1000):
+        timesteps = SCHEDULE.full_timesteps(num_steps)
+        assert len(set(timesteps)) == num_steps
+        assert timesteps == sorted(timesteps, reverse=True)
+        assert 0 <= timesteps[-1] <= timesteps[0] < 1000
+
+
 def test_added_noise_equals_diffusers():
     scheduler = diffusers_scheduler("v_prediction")
     clean, noise = torch.randn(2, 3, 4, 8, 8, generator=generators_of([1])[0])
