@@ -37,7 +37,8 @@ def build_gallery(studio: "Studio", scratch: Path, project: gr.State) -> list[An
         with gr.Column(scale=3, min_width=420):
             summary = gr.HTML(elem_id="gallery-summary", padding=False)
             thumbs = gr.Gallery(
-                label="Gallery", show_label=False, columns=6, height="auto", object_fit="contain",
+                label="Gallery", show_label=False, columns=6, fit_columns=False, height="auto",
+                object_fit="contain",
                 allow_preview=False, buttons=[], interactive=False, elem_id="gallery",
                 elem_classes="thumbs", visible=False,
             )  # fmt: skip

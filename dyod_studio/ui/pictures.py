@@ -35,13 +35,18 @@ def build_pictures(studio: "Studio", project: gr.State, tabs: gr.Tabs) -> list[A
                 examples = gr.Button("Add the example set", size="sm", elem_id="add-examples")
             report = gr.HTML(elem_id="import-report", padding=False)
         with gr.Column(scale=3, min_width=420):
-            summary = gr.HTML(elem_id="set-summary", padding=False)
+            with gr.Row(elem_classes="headed"):
+                summary = gr.HTML(elem_id="set-summary", padding=False)
+                go_on = gr.Button(
+                    "Go on: train", variant="primary", size="md", visible=False, scale=0,
+                    min_width=150, elem_id="to-train",
+                )  # fmt: skip
             gallery = gr.Gallery(
-                label="The set", show_label=False, columns=6, height="auto", object_fit="contain",
+                label="The set", show_label=False, columns=6, fit_columns=False, height="auto",
+                object_fit="contain",
                 buttons=[], interactive=False, elem_id="set", elem_classes="thumbs", visible=False,
             )  # fmt: skip
             pager = build_pager("Before", "After", "set-pager")
-            go_on = gr.Button("Go on: train", variant="primary", visible=False, elem_id="to-train")
     shown = [summary, gallery, go_on, *pager]
     hidden = {"show_progress_on": [report], **PRIVATE}
     drop.upload(partial(on_add, studio), [project, drop], [drop, report, *shown], **hidden)

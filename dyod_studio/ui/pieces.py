@@ -133,8 +133,8 @@ def parameter_table(view: GenerationView) -> str:
         "how": kind_name(view),
         "made": f"{view.created_at:%Y-%m-%d %H:%M} UTC",
         "size": f"{view.width} x {view.height}",
-        "seed": view.seed,
         **view.parameters,
+        "seed": view.seed,
         "sha256": view.sha256,
     }
     return f'<table class="facts">{_rows(rows)}</table>'

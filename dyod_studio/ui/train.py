@@ -67,7 +67,8 @@ def _method(studio: "Studio", name: str) -> MethodView:
 
 def _draw_form(studio: "Studio", project: gr.State, method: MethodView, queued: gr.State) -> None:
     gr.Markdown(f"**{method.title}.** {method.summary}")
-    fields = [draw_field(view) for view in method.fields]
+    with gr.Row(elem_classes="fields"):
+        fields = [draw_field(view) for view in method.fields]
     start = gr.Button("Train only this", elem_id=f"train-{method.name}")
     names = tuple(view.name for view in method.fields)
     start.click(
@@ -80,7 +81,7 @@ def draw_field(view: FieldView) -> gr.components.Component:
     """One form field for one setting."""
     common = {
         "label": view.title, "info": view.help, "elem_id": f"field-{view.name}",
-        "interactive": True,
+        "interactive": True, "min_width": 170,
     }  # fmt: skip
     if view.kind == "bool":
         return gr.Checkbox(value=bool(view.default), **common)

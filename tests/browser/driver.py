@@ -45,10 +45,10 @@ class Visitor:
     def press(self, selector: str) -> None:
         self.find(selector).click()
 
-    def see(self, selector: str) -> Locator:
+    def see(self, selector: str, wait_ms: int = WAIT_MS) -> Locator:
         """The first of what ``selector`` finds, once it is in sight."""
         found = self.find(selector).first
-        found.wait_for(state="visible")
+        found.wait_for(state="visible", timeout=wait_ms)
         return found
 
     def read(self, text: str) -> None:

@@ -17,7 +17,7 @@ pytestmark = [
         not (STARTER / "model_index.json").exists(), reason="the starter base model is missing"
     ),
 ]
-TRAIN_MS = 150_000
+TRAIN_MS = SAMPLE_MS = 200_000
 FEW_STEPS = {"inversion": ("Style word", 6), "vae": ("Shape model", 30)}
 
 
@@ -57,18 +57,18 @@ def draw_and_make(visitor: Visitor) -> None:
     visitor.page.get_by_text("Fine controls").locator("visible=true").click()
     visitor.find("#studio-steps input[type=number]").fill("10")
     visitor.press("#make")
-    visitor.see("#results img")
+    visitor.see("#results img", SAMPLE_MS)
     visitor.shoot("real-3-studio")
 
 
 def explore(visitor: Visitor) -> None:
     visitor.open_screen("Explore")
     visitor.press("#new-make")
-    visitor.see("#new-results img")
+    visitor.see("#new-results img", SAMPLE_MS)
     visitor.shoot("real-4-new-pictures")
     visitor.open_screen("Between two")
     visitor.press("#between-make")
-    visitor.see("#between-frames img")
+    visitor.see("#between-frames img", SAMPLE_MS)
     first = visitor.source("#between-frame")
     slider = visitor.find("#between-place input[type=range]")
     slider.focus()
