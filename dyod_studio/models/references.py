@@ -16,6 +16,7 @@ PICKLED_SUFFIXES = (".ckpt", ".bin", ".pt", ".pth")
 WEIGHT_SUFFIX = ".safetensors"
 WEIGHT_FOLDERS = ("unet", "vae", "text_encoder")
 SUPPORTED_PIPELINE = "StableDiffusionPipeline"
+UNNAMED = "pipeline without a name"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 HOW_TO_CONVERT = (
     "pickled weights can run any program when they are opened; convert them with the safetensors "
@@ -94,7 +95,7 @@ def check_folder(folder: Path, name: str) -> None:
     pipeline = read_json(index).get("_class_name")
     if pipeline != SUPPORTED_PIPELINE:
         raise BaseModelError(
-            f"{name} holds a {pipeline}; Stable Diffusion 1.x and 2.x can be customised."
+            f"{name} holds a {pipeline or UNNAMED}; Stable Diffusion 1.x and 2.x can be customised."
         )
     for part in WEIGHT_FOLDERS:
         _check_weights(folder / part, name)
@@ -147,7 +148,8 @@ def fetch_index(hub_id: str) -> None:
     pipeline = read_json(Path(index)).get("_class_name")
     if pipeline != SUPPORTED_PIPELINE:
         raise BaseModelError(
-            f"{hub_id!r} holds a {pipeline}; Stable Diffusion 1.x and 2.x can be customised."
+            f"{hub_id!r} holds a {pipeline or UNNAMED}; Stable Diffusion 1.x and 2.x can be "
+            "customised."
         )
 
 

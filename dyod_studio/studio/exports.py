@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
@@ -110,20 +111,22 @@ def _diffusers_layout(path: Path) -> bytes:
 
 
 def _write_zip(out: Path, entries: Iterator[Entry]) -> int:
-    """Write beside, then rename; returns the number of files, and leaves none when it is 0."""
+    """Write beside, then rename; returns the number of files and touches no disk when it is 0."""
+    first = next(entries, None)
+    if first is None:
+        return 0
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(out.name + ".partial")
     count = 0
     try:
         with ZipFile(partial, "w") as archive:
-            for name, content in entries:
+            for name, content in chain([first], entries):
                 count += 1
                 if isinstance(content, Path):
                     archive.write(content, name, compress_type=ZIP_STORED)
                 else:
                     archive.writestr(name, content, compress_type=ZIP_DEFLATED)
-        if count:
-            os.replace(partial, out)
+        os.replace(partial, out)
     finally:
         partial.unlink(missing_ok=True)
     return count

@@ -11,7 +11,7 @@ from dyod_studio.datasets.fingerprints import DuplicateFile
 from dyod_studio.datasets.gathering import RejectedFile
 from dyod_studio.datasets.importing import PreparedPicture, import_pictures
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.models.references import check_base_ref
+from dyod_studio.models.references import STARTER, check_base_ref
 from dyod_studio.settings import ASSETS_DIR
 from dyod_studio.store.cleaning import delete_project
 from dyod_studio.store.files import WEBP
@@ -58,6 +58,9 @@ class Projects:
             raise InvalidInputError(f"A project's name must not be a bare number, got {name!r}.")
         chosen = base or self._default_base
         check_base_ref(chosen, ASSETS_DIR / "starter")
+        local = Path(chosen).expanduser()
+        if chosen != STARTER and local.exists():
+            chosen = str(local.resolve())
         with self._storage.database.session() as session:
             row = ProjectRepository(session).add(name, base=chosen, token=token_for(name))
             return project_view(self._storage, session, row)
