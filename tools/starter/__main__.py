@@ -76,6 +76,7 @@ def _add_shop_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--resume", action="store_true", help="go on from the last checkpoints")
     command.add_argument("--toy", action="store_true", help="tiny widths, for trying the chain")
     command.add_argument("--count", type=int, default=100, help="icons in each figure")
+    command.add_argument("--machine", help="how the card describes the device")
     command.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     command.add_argument("--steps", type=int, default=STEPS, help="DDIM steps of the pictures")
     command.add_argument("--held-out", type=Path, default=HELD_OUT_PATH)
@@ -131,8 +132,8 @@ def _figures(options: argparse.Namespace) -> None:
     chosen = [pick_icons(some, options.count) for some in (hidden, seen, unseen_style)]
     figures = measure_model(judge, chosen[0], chosen[1], chosen[2], options.steps)
     (options.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
-    device = f"{options.device}, {torch.get_num_threads()} threads"
-    write_card(options.out, figures, options.work_dir / "log.jsonl", device)
+    machine = options.machine or f"{options.device}, {options.threads} threads"
+    write_card(options.out, figures, options.work_dir / "log.jsonl", machine)
     log.info("%s", json.dumps(figures))
 
 

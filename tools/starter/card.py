@@ -102,8 +102,9 @@ def _figures(figures: dict[str, float]) -> str:
     lines += [f"| {_LABELS.get(name, name)} | {value:g} |" for name, value in figures.items()]
     note = (
         "\nHeld-out icons are in `tools/starter/heldout.json`: 100 (style, name) pairs and 50\n"
-        "whole names. Retrieval asks for the caption of a picture among 100, judged by this\n"
-        f"model's own CLIP. Pictures were made with {STEPS} DDIM steps and guidance {GUIDANCE:g}.\n"
+        "whole names. Retrieval asks for a picture's own caption among those of all pictures of\n"
+        "the row, judged by this model's own CLIP. Pictures were made with "
+        f"{STEPS} DDIM\nsteps and guidance {GUIDANCE:g}.\n"
     )
     return "\n".join([*lines, note])
 

@@ -23,7 +23,7 @@ class Recipe:
         Schedule("autoencoder", 0.14, 8e-4, 16, flat_share=0.2),
         Schedule("decoder", 0.05, 6e-4, 16, flat_share=0.2),
         Schedule("clip", 0.08, 1.5e-3, 128, weight_decay=0.05, flat_share=0.1),
-        Schedule("unet", 0.60, 8e-4, 32, ema_decay=0.999, flat_share=0.5),
+        Schedule("unet", 0.60, 8e-4, 32, ema_decay=0.999, flat_share=0.6),
     )
     """In order; ``budget_s`` is a share of the whole until ``planned`` makes it seconds."""
 

@@ -1,4 +1,4 @@
-"""The denoiser: v-prediction on cached latents, arXiv:2202.00512, weighted as arXiv:2303.09556.
+"""The denoiser: v-prediction on cached latents, arXiv:2202.00512, weighted after arXiv:2303.09556.
 
 Shapes: B pictures, latents (B, C, h, w), conditioning (B, L, D), T training timesteps.
 """
@@ -83,7 +83,11 @@ def stratified_timesteps(batch_size: int, num_timesteps: int, generator: torch.G
 def velocity_loss(
     predicted: Tensor, latents: Tensor, noise: Tensor, alphas_cumprod: Tensor
 ) -> Tensor:
-    """v = sqrt(a) noise - sqrt(1 - a) x, weighted min(SNR, 5) / (SNR + 1).
+    """v = sqrt(a) noise - sqrt(1 - a) x, weighted min(SNR + 1, 5) / (SNR + 1).
+
+    In terms of the clean picture that is min(SNR + 1, 5): as min-SNR where there is little noise,
+    but at least 1 where there is much. There the text alone decides what is drawn, and with
+    min-SNR's own weight, near 0, few samples teach little of it.
 
     Args:
         alphas_cumprod: (B,) at each picture's timestep.
@@ -91,7 +95,7 @@ def velocity_loss(
     alpha = alphas_cumprod.view(-1, 1, 1, 1)
     target = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
     snr = alphas_cumprod / (1 - alphas_cumprod)
-    weight = snr.clamp(max=SNR_LIMIT) / (snr + 1)
+    weight = (snr + 1).clamp(max=SNR_LIMIT) / (snr + 1)
     return (weight * (predicted - target).square().mean((1, 2, 3))).mean()
 
 
