@@ -62,8 +62,8 @@ def build_studio_screen(
                 elem_id="studio-number",
             )  # fmt: skip
             seed = seed_field("studio-seed")
-            fine = build_fine_controls("studio")
             make = gr.Button("Make pictures", variant="primary", elem_id="make")
+            fine = build_fine_controls("studio")
         with gr.Column(scale=5, min_width=420):
             gr.HTML(heading("Your picture", "Drawn again the way your set would have it."))
             results = gr.Gallery(
