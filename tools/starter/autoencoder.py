@@ -89,7 +89,7 @@ def autoencoder_loss(model: AutoencoderKL, image: Tensor) -> Tensor:
         posterior = model.encode(image).latent_dist
         reconstruction = model.decode(posterior.sample()).sample
     kl = 0.5 * (posterior.mean.square() + posterior.var - 1 - posterior.logvar).float().mean()
-    return reconstruction_loss(reconstruction.float(), image) + KL_WEIGHT * kl
+    return cast(Tensor, reconstruction_loss(reconstruction.float(), image) + KL_WEIGHT * kl)
 
 
 def batches(

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.starter.figures import GUIDANCE, PROMPTS, STEPS
+from tools.starter.figures import GUIDANCE, PROMPTS
 from tools.starter.packs import PACKS, Use
 
 VERDICT_NAME = "verdict.md"
@@ -22,14 +22,17 @@ A small latent diffusion model of icons, {size} px, made to run on a laptop with
 shows how the studio works; it is no substitute for Stable Diffusion.
 
 ```python
+import torch
 from diffusers import StableDiffusionPipeline
 
-pipeline = StableDiffusionPipeline.from_pretrained("assets/starter", safety_checker=None)
+pipeline = StableDiffusionPipeline.from_pretrained(
+    "assets/starter", safety_checker=None, dtype=torch.float32
+)
 pipeline("a red apple, noto style", guidance_scale={guidance}).images[0].save("apple.png")
 ```
 
-Stored in half precision; run it in single precision on a CPU. Made by
-`python -m tools.starter build --budget-minutes N` and nothing else.
+Stored in half precision; run it in single precision on a CPU. The command that builds it is
+`python -m tools.starter build --budget-minutes N`.
 """
 
 
@@ -93,7 +96,8 @@ and grown by one outer stage. Its latents are whitened, the map folded into `qua
 with 40 positions. A small CLIP (text 3 x 160, image 4 x 160, shared width 128) is trained on the
 same pictures; its text encoder stays frozen afterwards, so text and image embeddings share one
 space: `text_projection.safetensors` holds the text side's projection. The UNet predicts v, with
-min-SNR 5, stratified timesteps, a tenth of the captions empty, and averaged weights.
+the loss weighted min(SNR + 1, 5) / (SNR + 1), stratified timesteps, a tenth of the captions empty,
+and averaged weights.
 """
 
 
@@ -104,8 +108,8 @@ def _figures(figures: dict[str, float]) -> str:
         "\nHeld-out icons are in `tools/starter/heldout.json`: 100 (style, name) pairs and 50\n"
         "whole names. Retrieval asks for a picture's own caption among those of all pictures of\n"
         "the row, judged by this model's own CLIP, which the UNet listens to: generated pictures\n"
-        "can beat real ones there without looking better. Pictures were made with "
-        f"{STEPS} DDIM\nsteps and guidance {GUIDANCE:g}.\n"
+        "can beat real ones there without looking better. All\n"
+        f"pictures were made with DDIM and guidance {GUIDANCE:g}.\n"
     )
     return "\n".join([*lines, note])
 
@@ -113,6 +117,8 @@ def _figures(figures: dict[str, float]) -> str:
 _LABELS = {
     "psnr_held_out_db": "autoencoder PSNR, held-out icons on white (dB)",
     "psnr_openmoji_db": "autoencoder PSNR, OpenMoji on white (dB)",
+    "num_icons": "icons in each figure below",
+    "num_inference_steps": "DDIM steps of the pictures judged",
     "unet_call_s": "one UNet call at batch 1, 2 cores, single precision (s)",
     "real_held_out_top1": "retrieval, real icons of held-out pairs, top 1",
     "real_held_out_top5": "retrieval, real icons of held-out pairs, top 5",

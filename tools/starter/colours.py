@@ -81,4 +81,5 @@ def _colour_words(hsv: Floats) -> npt.NDArray[np.str_]:
     words[saturation < 0.16] = "grey"
     words[(saturation < 0.16) & (value > 0.86)] = "white"
     words[value < 0.22] = "black"
-    return words
+    named: npt.NDArray[np.str_] = words
+    return named

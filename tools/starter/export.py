@@ -69,7 +69,8 @@ def text_encoder_of(clip: SmallClip) -> CLIPTextModel:
 
 def read_text_projection(folder: Path) -> Tensor:
     """(D, width): pooled text states times its transpose lie in the image encoder's space."""
-    return load_file(folder / TEXT_PROJECTION)["text_projection.weight"].float()
+    weights: dict[str, Tensor] = load_file(folder / TEXT_PROJECTION)
+    return weights["text_projection.weight"].float()
 
 
 def _text_state(clip: SmallClip, text: CLIPTextModel) -> dict[str, Tensor]:

@@ -162,7 +162,9 @@ def measure_model(
 ) -> dict[str, float]:
     """All figures of the card that come from the finished model."""
     pipeline = judge.pipeline
-    found = {
+    found: dict[str, float] = {
+        "num_icons": len(held_out),
+        "num_inference_steps": steps,
         "psnr_held_out_db": reconstruction_psnr(pipeline, held_out),
         "psnr_openmoji_db": reconstruction_psnr(pipeline, unseen_style),
         "unet_call_s": unet_call_s(pipeline),

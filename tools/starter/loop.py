@@ -156,7 +156,7 @@ class Stage:
         def backward(i: int) -> Tensor:
             self.copies[i].zero_grad(set_to_none=True)
             loss = loss_of(self.copies[i], self.progress.step * count + i) / count
-            loss.backward()
+            torch.autograd.backward(loss)
             return loss.detach()
 
         if count == 1:
