@@ -16,9 +16,9 @@ ARGUMENTS = [
 MISSING = "NO CHROMIUM ON THIS MACHINE: THE PAGE WAS NOT TESTED. Install chromium or google-chrome."
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """The browser, started once."""
+    """The browser, started once; ended with its last test, for its loop stands in others' way."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         pytest.skip(MISSING)

@@ -76,7 +76,7 @@ def test_inversion_lowers_the_loss_on_fixed_noise_and_changes_only_its_vectors(
 
 @pytest.mark.parametrize("space", ["latents", "pixels"])
 def test_the_vae_overfits_four_pictures(base, dataset, tmp_path, space):
-    options = {"space": space, "side_px": 16, "width": 8, "num_coordinates": 4}
+    options = {"space": space, "side_px": 16, "width": 8, "num_coordinates": 4, "beta": 1}
     events = run("vae", base, dataset, tmp_path / "run", steps=150, batch_size=8, **options)
     assert mean_loss(events, lambda s: s > 140) < 0.5 * mean_loss(events, lambda s: s <= 10)
     artifact = load_artifact(events[-1].path, "vae")
