@@ -37,14 +37,6 @@ class Fingerprint:
     phash: str
 
 
-@dataclass(frozen=True, slots=True)
-class DuplicateFile:
-    """A file that repeats the earlier picture ``of``."""
-
-    file: str
-    of: str
-
-
 def fingerprint(path: Path, image: Image.Image) -> Fingerprint:
     """Return the fingerprint of a file and the RGB image that was read from it."""
     with path.open("rb") as file:

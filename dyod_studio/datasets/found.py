@@ -25,4 +25,12 @@ class RejectedFile:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class DuplicateFile:
+    """A file that repeats the earlier picture ``of``."""
+
+    file: str
+    of: str
+
+
 Gathered = FoundFile | RejectedFile

@@ -10,12 +10,11 @@ from typing import Literal
 from dyod_studio.datasets.archives import ArchiveLimits
 from dyod_studio.datasets.colours import WHITE, Colour
 from dyod_studio.datasets.fingerprints import (
-    DuplicateFile,
     DuplicateFinder,
     Fingerprint,
     fingerprint,
 )
-from dyod_studio.datasets.found import FoundFile, Gathered, RejectedFile
+from dyod_studio.datasets.found import DuplicateFile, FoundFile, Gathered, RejectedFile
 from dyod_studio.datasets.gathering import count_files, gather
 from dyod_studio.datasets.preparing import Crop, centre_crop, content_crop, thumbnail
 from dyod_studio.datasets.reading import HEAD_BYTES, ReadLimits, image_suffix, read_image

@@ -5,9 +5,7 @@ from functools import lru_cache
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.devices import choose_device, dtype_policy
 from dyod_studio.models.loading import load_base
-from dyod_studio.settings import ASSETS_DIR, Settings
-
-STARTER_DIR = ASSETS_DIR / "starter"
+from dyod_studio.settings import STARTER_DIR, Settings
 
 
 def load_base_model(settings: Settings, ref: str) -> BaseModel:

@@ -6,7 +6,7 @@ import shutil
 
 from dyod_studio.errors import BaseModelError
 from dyod_studio.models.references import check_base_ref
-from dyod_studio.settings import ASSETS_DIR, Settings
+from dyod_studio.settings import STARTER_DIR, Settings
 from dyod_studio.store.storage import Storage
 from dyod_studio.studio.views import Finding
 
@@ -44,7 +44,7 @@ class Doctor:
 
     def _base(self) -> Finding:
         try:
-            check_base_ref(self._settings.base, ASSETS_DIR / "starter")
+            check_base_ref(self._settings.base, STARTER_DIR)
         except BaseModelError as exc:
             return Finding("Base model", False, self._settings.base, str(exc))
         return Finding("Base model", True, self._settings.base, "")

@@ -7,12 +7,11 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dyod_studio.datasets.fingerprints import DuplicateFile
-from dyod_studio.datasets.gathering import RejectedFile
+from dyod_studio.datasets.found import DuplicateFile, RejectedFile
 from dyod_studio.datasets.importing import PreparedPicture, import_pictures
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.references import STARTER, check_base_ref
-from dyod_studio.settings import ASSETS_DIR
+from dyod_studio.settings import ASSETS_DIR, STARTER_DIR
 from dyod_studio.store.cleaning import delete_project
 from dyod_studio.store.files import WEBP
 from dyod_studio.store.pictures import PictureRepository
@@ -24,8 +23,6 @@ from dyod_studio.studio.views import (
     ImportReport,
     PictureView,
     ProjectView,
-    Rejection,
-    Repetition,
 )
 
 MAX_NAME_LENGTH = 80
@@ -57,7 +54,7 @@ class Projects:
         if name.isdecimal():
             raise InvalidInputError(f"A project's name must not be a bare number, got {name!r}.")
         chosen = base or self._default_base
-        check_base_ref(chosen, ASSETS_DIR / "starter")
+        check_base_ref(chosen, STARTER_DIR)
         local = Path(chosen).expanduser()
         if chosen != STARTER and local.exists():
             chosen = str(local.resolve())
@@ -148,17 +145,17 @@ class _Report:
 
     def __init__(self) -> None:
         self._accepted = 0
-        self._rejected: list[Rejection] = []
-        self._duplicates: list[Repetition] = []
+        self._rejected: list[RejectedFile] = []
+        self._duplicates: list[DuplicateFile] = []
 
     def accepted_of(
         self, found: Iterable[PreparedPicture | RejectedFile | DuplicateFile]
     ) -> Iterator[PreparedPicture]:
         for item in found:
             if isinstance(item, RejectedFile):
-                self._rejected.append(Rejection(item.file, item.reason))
+                self._rejected.append(item)
             elif isinstance(item, DuplicateFile):
-                self._duplicates.append(Repetition(item.file, item.of))
+                self._duplicates.append(item)
             else:
                 self._accepted += 1
                 yield item

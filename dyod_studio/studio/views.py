@@ -5,6 +5,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from dyod_studio.datasets.found import DuplicateFile, RejectedFile
+
 
 @dataclass(frozen=True, slots=True)
 class ProjectView:
@@ -32,28 +34,12 @@ class PictureView:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejection:
-    """A file that cannot be used, by its name as the user knows it, and why."""
-
-    file: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Repetition:
-    """A file that repeats an earlier picture, named ``of``."""
-
-    file: str
-    of: str
-
-
-@dataclass(frozen=True, slots=True)
 class ImportReport:
     """What became of the files that were dropped in."""
 
     accepted: int
-    rejected: tuple[Rejection, ...]
-    duplicates: tuple[Repetition, ...]
+    rejected: tuple[RejectedFile, ...]
+    duplicates: tuple[DuplicateFile, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.browser.driver import Visitor
-from tests.browser.serving import ROOT, free_port, served
+from tests.browser.serving import free_port, served
 
-STARTER = ROOT / "assets" / "starter"
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (STARTER / "model_index.json").exists(), reason="the starter base model is missing"
-    ),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 TRAIN_MS = SAMPLE_MS = 200_000
 FEW_STEPS = {"inversion": ("Style word", 6), "vae": ("Shape model", 30)}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dyod_studio.datasets.fingerprints import DuplicateFile
+from dyod_studio.datasets.found import DuplicateFile
 from dyod_studio.datasets.gathering import RejectedFile
 from dyod_studio.datasets.importing import (
     NUM_KEPT,

@@ -12,6 +12,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
+from dyod_studio.datasets.found import DuplicateFile, RejectedFile
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.studio.requests import (
     InterpolationSettings,
@@ -30,8 +31,6 @@ from dyod_studio.studio.views import (
     MethodView,
     PictureView,
     ProjectView,
-    Rejection,
-    Repetition,
     to_json,
 )
 
@@ -120,9 +119,9 @@ class FakeProjects:
         known = {view.name for view in self._pictures[self.get(ref).id]}
         for number, path in enumerate(paths, start=1):
             if path.suffix.lower() not in {".png", ".jpg", ".webp"}:
-                rejected.append(Rejection(path.name, "is not an image"))
+                rejected.append(RejectedFile(path.name, "is not an image"))
             elif path.name in known:
-                repeated.append(Repetition(path.name, path.name))
+                repeated.append(DuplicateFile(path.name, path.name))
             else:
                 good.append(path.name)
             if on_progress is not None:

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from dyod_studio.datasets.found import DuplicateFile, RejectedFile
 from dyod_studio.studio.views import (
     GenerationView,
     ImportReport,
     JobView,
-    Rejection,
-    Repetition,
 )
 from dyod_studio.ui.pieces import counted, import_report, job_card, parameter_table, time_left
 
@@ -29,7 +28,7 @@ def a_job(**values: object) -> JobView:
 
 def test_the_report_names_every_file_and_its_reason():
     report = ImportReport(
-        3, (Rejection("a b.png", "is not an image"),), (Repetition("c.png", "d.png"),)
+        3, (RejectedFile("a b.png", "is not an image"),), (DuplicateFile("c.png", "d.png"),)
     )
     html = import_report(report)
     for text in ("3 pictures added", "1 file could not be used", "a b.png", "is not an image"):
@@ -38,12 +37,14 @@ def test_the_report_names_every_file_and_its_reason():
 
 
 def test_a_long_report_says_how_many_it_leaves_out():
-    rejected = tuple(Rejection(f"{i}.txt", "is not an image") for i in range(60))
+    rejected = tuple(RejectedFile(f"{i}.txt", "is not an image") for i in range(60))
     assert "and 10 more" in import_report(ImportReport(0, rejected, ()))
 
 
 def test_file_names_and_errors_never_become_markup():
-    report = import_report(ImportReport(0, (Rejection(EVIL, EVIL),), (Repetition(EVIL, EVIL),)))
+    report = import_report(
+        ImportReport(0, (RejectedFile(EVIL, EVIL),), (DuplicateFile(EVIL, EVIL),))
+    )
     card = job_card(a_job(state="failed", error=EVIL, log_tail=EVIL))
     table = parameter_table(
         GenerationView(
