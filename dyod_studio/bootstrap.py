@@ -4,28 +4,57 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from subprocess import Popen
 
+from dyod_studio.jobs.apart import Run, run_apart, run_here
 from dyod_studio.settings import Settings
 from dyod_studio.store.storage import Storage, open_storage
+from dyod_studio.studio.artifacts import Artifacts
+from dyod_studio.studio.asking import RunRequest
+from dyod_studio.studio.augmenting import Augmenting
 from dyod_studio.studio.doctor import Doctor
+from dyod_studio.studio.evaluation import Evaluation
+from dyod_studio.studio.exploring import Exploring
 from dyod_studio.studio.exports import Exports
 from dyod_studio.studio.facade import Studio
 from dyod_studio.studio.gallery import Gallery
+from dyod_studio.studio.imports import Imports
+from dyod_studio.studio.pictures import Pictures
+from dyod_studio.studio.places import Places
 from dyod_studio.studio.projects import Projects
-from dyod_studio.studio.sampling import RunRequest, Sampling
+from dyod_studio.studio.recalling import Recalling
+from dyod_studio.studio.sampling import Sampling
+from dyod_studio.studio.tokens import Tokens
 from dyod_studio.studio.training import Training
 
 
-def build_studio(settings: Settings, storage: Storage, run_request: RunRequest) -> Studio:
-    """Wire the parts together; ``run_request`` decides where pictures are made."""
+def build_studio(
+    settings: Settings, storage: Storage, run_request: RunRequest, run: Run = run_here
+) -> Studio:
+    """Wire the parts together.
+
+    Args:
+        run_request: decides where pictures are made.
+        run: decides where else a base model is loaded.
+    """
     projects = Projects(storage, settings.base)
     gallery = Gallery(storage)
+    sampling = Sampling(storage, projects, run_request)
+    exploring = Exploring(storage, projects, sampling, run_request)
     return Studio(
         projects=projects,
-        training=Training(storage),
-        sampling=Sampling(storage, projects, run_request),
+        pictures=Pictures(storage),
+        training=Training(storage, settings),
+        sampling=sampling,
+        exploring=exploring,
+        places=Places(storage, projects, sampling, exploring),
         gallery=gallery,
         exports=Exports(storage, projects, gallery),
+        imports=Imports(storage, projects),
+        recalling=Recalling(storage, projects, run_request),
         doctor=Doctor(storage, settings),
+        artifacts=Artifacts(storage, projects, settings, run),
+        tokens=Tokens(settings, run),
+        evaluation=Evaluation(storage, projects),
+        augmenting=Augmenting(storage, projects, settings),
     )
 
 
@@ -39,14 +68,17 @@ def command_line_studio(settings: Settings) -> Iterator[Studio]:
 @contextmanager
 def page_studio(settings: Settings) -> Iterator[Studio]:
     """A studio with a warm sampler process and a worker for the training queue beside it."""
+    from dyod_studio.jobs.keeping import worker_kept
     from dyod_studio.jobs.sampler_pool import SamplerPool
 
-    with _opened(settings) as storage:
+    with _opened(settings) as storage, worker_kept(settings):
         sampler = SamplerPool(settings)
-        _worker = start_worker(settings)  # outlives the page; kept, so that nobody calls it lost
+        studio = build_studio(settings, storage, sampler.run, run_apart)
+        studio.gallery.empty_bin()
         try:
-            yield build_studio(settings, storage, sampler.run)
+            yield studio
         finally:
+            studio.exploring.walks.close()
             sampler.close()
 
 
@@ -58,11 +90,14 @@ def serve(settings: Settings) -> None:
         launch(studio, settings)
 
 
-def run_worker(settings: Settings, *, once: bool) -> int:
-    """Run queued jobs, with ``once`` until the queue is empty; returns how many were run."""
+def run_worker(settings: Settings, *, once: bool, drain: bool) -> int:
+    """Run queued jobs: one at most with ``once``, until none is left with ``drain``, else for ever.
+
+    Returns how many were run to their end.
+    """
     from dyod_studio.jobs.worker import run_worker as run
 
-    return run(settings, once=once)
+    return run(settings, once=once, drain=drain)
 
 
 def start_worker(settings: Settings) -> Popen[bytes]:

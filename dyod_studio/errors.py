@@ -8,10 +8,14 @@ StudioError
 ├── JobStateError             the job's state does not allow this move
 ├── DeviceError               the card and the installed PyTorch do not fit together
 ├── SamplerError              the sampler process died or is busy
+│   └── SampleCancelledError  somebody asked that these pictures not be made
 ├── DatabaseBusyError         another process holds the database for too long
+├── StorageFullError          the disk took no more; what was there before is as it was
 └── TrainingError
     ├── TrainingDivergedError the loss is no longer a finite number
-    └── TrainingCancelledError the run was asked to stop
+    ├── OutOfMemoryError      a step did not fit into the memory of its device
+    ├── TrainingCancelledError the run was asked to stop
+    └── TrainingPausedError   the run was asked to rest, and its state is saved
 """
 
 
@@ -47,8 +51,16 @@ class SamplerError(StudioError):
     """The sampler process could not answer."""
 
 
+class SampleCancelledError(SamplerError):
+    """The request was cancelled."""
+
+
 class DatabaseBusyError(StudioError):
     """Another process holds the database; nothing was changed."""
+
+
+class StorageFullError(StudioError):
+    """The disk took no more."""
 
 
 class TrainingError(StudioError):
@@ -61,3 +73,15 @@ class TrainingDivergedError(TrainingError):
 
 class TrainingCancelledError(TrainingError):
     """The run was asked to stop."""
+
+
+class TrainingPausedError(TrainingError):
+    """The run was asked to rest; its whole state is saved."""
+
+
+class OutOfMemoryError(TrainingError):
+    """The memory of the device is too small. ``step`` is the step that did not fit."""
+
+    def __init__(self, message: str, step: int = 0) -> None:
+        super().__init__(message)
+        self.step = step

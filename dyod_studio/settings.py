@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ASSETS_DIR = Path(__file__).parents[1] / "assets"
@@ -27,6 +28,10 @@ class Settings(BaseSettings):
     """Base model of new projects: ``starter``, a folder, a hub id or a .safetensors file."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where tensors are computed; ``auto`` takes a CUDA card that works, else the CPU."""
+    cuda_visible_devices: str = Field(default="", validation_alias="CUDA_VISIBLE_DEVICES")
+    """CUDA's own variable, read to tell the cards apart: one worker serves each."""
+    memory_limit_mb: int | None = Field(default=None, ge=256)
+    """Memory of the card that a process may take, so that a smaller card can be rehearsed."""
 
     @property
     def resolved_database_url(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from safetensors.torch import save_file
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
@@ -87,7 +88,8 @@ def sd21_shaped(folder: Path, *, seed: int = 0) -> Path:
 
 
 def starter_shaped(folder: Path, *, seed: int = 0) -> Path:
-    """Write a base built like the starter: 32 px, f = 4, three levels, CLIP image encoder."""
+    """Write a base built like the starter: 32 px, f = 4, three levels, a CLIP of 16 numbers."""
+    _write_shared_space(folder, seed, text_width=24, shared_width=16)
     return _save(
         folder,
         seed=seed,
@@ -104,6 +106,17 @@ def starter_shaped(folder: Path, *, seed: int = 0) -> Path:
         prediction_type="v_prediction",
         has_image_encoder=True,
     )
+
+
+def _write_shared_space(folder: Path, seed: int, *, text_width: int, shared_width: int) -> None:
+    """What joins texts and pictures: the text projection and how pixels are normalised."""
+    generator = torch.Generator().manual_seed(seed)
+    projection = torch.randn(shared_width, text_width, generator=generator)
+    (folder / "feature_extractor").mkdir(parents=True)
+    save_file({"text_projection.weight": projection}, folder / "text_projection.safetensors")
+    statistics = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    path = folder / "feature_extractor" / "preprocessor_config.json"
+    path.write_text(json.dumps(statistics), encoding="utf-8")
 
 
 def write_tokenizer(folder: Path, *, pad_token: str, words: Sequence[str] = WORDS) -> Path:

@@ -14,6 +14,7 @@ BELOW_STUDIO = {
     "models",
     "datasets",
     "training",
+    "evaluation",
     "store",
     "jobs",
 }
@@ -24,8 +25,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": MODELS,
     "datasets": MODELS,
     "training": {*MODELS, "models", "datasets"},
+    "evaluation": {*MODELS, "models", "datasets"},
     "store": {"errors"},
-    "jobs": {*MODELS, "settings", "models", "datasets", "training", "store"},
+    "jobs": {*MODELS, "settings", "models", "datasets", "training", "evaluation", "store"},
     "studio": BELOW_STUDIO,
     "ui": {"errors", "settings", "studio"},
     "cli": {"errors", "settings", "studio", "bootstrap"},
@@ -42,7 +44,7 @@ FOREIGN_TO = {
     "diffusers": {"models", "training", "jobs"},
     "transformers": {"models", "training", "jobs"},
     "peft": {"models", "training"},
-    "torch": {"diffusion", "models", "datasets", "training", "jobs", "studio"},
+    "torch": {"diffusion", "models", "datasets", "training", "evaluation", "jobs", "studio"},
 }
 """Library -> the only layers that may name it in an import, wherever it stands."""
 

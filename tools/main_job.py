@@ -2,7 +2,8 @@
 
 ``python -m tools.main_job PICTURES --out DIR`` makes a project from a folder in a storage of its
 own, trains inversion and VAE with their defaults, samples from all three initialisations,
-interpolates and traverses; then writes times, peak memory and a sheet of the pictures.
+interpolates and traverses; then writes times, peak memory, a sheet of the pictures, and with
+``--judge`` how far new pictures are from the set.
 """
 
 import argparse
@@ -16,7 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import torch
 from PIL import Image, ImageDraw
+
+from dyod_studio.evaluation.distances import kid
+from dyod_studio.models.clip import load_clip
+from dyod_studio.models.pixels import to_tensor
 
 SKETCH_SIDE = 256
 CELL = 128
@@ -61,7 +67,7 @@ class MainJob:
         document = self.run(title, *arguments, "--out", self._out / title.replace(" ", "-"))
         images = document["images"]
         assert isinstance(images, list)
-        self.rows.append((title, [Path(image["file"]) for image in images][:ROW]))
+        self.rows.append((title, [Path(image["file"]) for image in images]))
 
 
 class _PeakMemory:
@@ -117,6 +123,24 @@ def run_main_job(pictures: Path, out: Path, project: str, base: str, seed: int) 
     return job
 
 
+def measure_kid(job: MainJob, pictures: Path, project: str, judge: Path, num: int) -> None:
+    """Print KID x100 of new pictures against the set, by the CLIP of the base in ``judge``."""
+    clip = load_clip(judge, judge.name, torch.device("cpu"))
+    real = clip.embed_images(_read_all(sorted(pictures.rglob("*.png")))) * clip.width**0.5
+    for t0 in (0.3, 0.5, 0.7):
+        start = ("sample", project, "--from", "distribution", "--t0", t0, "--num", num, "--seed", 1)
+        job.draw(f"{num} new pictures t0 {t0}", *start)
+        files = job.rows.pop()[1]
+        made = clip.embed_images(_read_all(files)) * clip.width**0.5
+        found = kid(made, real)
+        print(f"KID x100 at t0 {t0}: {found.mean:.2f} +- {found.std:.2f} (CLIP of {clip.name})")
+
+
+def _read_all(files: Sequence[Path]) -> torch.Tensor:
+    images = [Image.open(file).convert("RGB").resize((CELL, CELL)) for file in files]
+    return to_tensor(images)
+
+
 def _sketch(path: Path) -> Path:
     """A yellow disc with two dots and a line, as somebody would scribble it."""
     image = Image.new("RGB", (SKETCH_SIDE, SKETCH_SIDE), "white")
@@ -134,7 +158,7 @@ def write_sheet(rows: Sequence[tuple[str, list[Path]]], path: Path) -> None:
     """One row of pictures for each command."""
     sheet = Image.new("RGB", (ROW * CELL, len(rows) * CELL), "white")
     for row, (_, files) in enumerate(rows):
-        for column, file in enumerate(files):
+        for column, file in enumerate(files[:ROW]):
             with Image.open(file) as image:
                 small = image.convert("RGB").resize((CELL, CELL), Image.Resampling.LANCZOS)
             sheet.paste(small, (column * CELL, row * CELL))
@@ -148,14 +172,18 @@ def main() -> None:
     parser.add_argument("--project", default="measured set")
     parser.add_argument("--base", default="starter")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--judge", type=Path, help="base model whose CLIP measures KID")
+    parser.add_argument("--num", type=int, default=64, help="new pictures for KID")
     options = parser.parse_args()
     job = run_main_job(options.pictures, options.out, options.project, options.base, options.seed)
+    write_sheet(job.rows, options.out / "sheet.png")
     total = sum(cost.seconds for cost in job.costs)
     peak = max(cost.peak_mb for cost in job.costs)
     print(f"{'all':32s} {total:7.1f} s {peak:7.0f} MB")
-    write_sheet(job.rows, options.out / "sheet.png")
     facts = [{"name": c.name, "seconds": c.seconds, "peak_mb": c.peak_mb} for c in job.costs]
     (options.out / "costs.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
+    if options.judge:
+        measure_kid(job, options.pictures, options.project, options.judge, options.num)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,18 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from dyod_studio.cli import house, projects, sampling, training
+from dyod_studio.cli import (
+    artifacts,
+    augmenting,
+    evaluating,
+    exploring,
+    gallery,
+    house,
+    jobs,
+    projects,
+    sampling,
+    training,
+)
 from dyod_studio.cli.reply import Reply
 from dyod_studio.cli.session import Options
 from dyod_studio.errors import InvalidInputError, JobStateError, NotFoundError, StudioError
@@ -50,7 +61,19 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_take_options)
-    for part in (projects, training, sampling, house):
+    parts = (
+        projects,
+        training,
+        jobs,
+        sampling,
+        exploring,
+        gallery,
+        artifacts,
+        augmenting,
+        evaluating,
+        house,
+    )
+    for part in parts:
         part.register(app)
     return app
 

@@ -1,69 +1,43 @@
-"""Commands that make pictures, list them and export them."""
+"""Commands that make pictures."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from dyod_studio.cli import progress
-from dyod_studio.cli.pictures import copy_out, describe
+from dyod_studio.cli.draw_options import (
+    T0,
+    Guidance,
+    Out,
+    Prompt,
+    Seed,
+    Steps,
+    Strength,
+    Use,
+    check_folder,
+    draw_pictures,
+    named,
+)
+from dyod_studio.cli.moving import (
+    FPS,
+    Back,
+    Fps,
+    Gif,
+    Mp4,
+    Sprite,
+    check_moving,
+    write_moving,
+)
 from dyod_studio.cli.projects import ProjectRef
-from dyod_studio.cli.reply import Reply, plural, table
-from dyod_studio.cli.session import check_writable, studio_of
-from dyod_studio.studio.requests import InterpolationSettings, SampleSettings, TraversalSettings
-from dyod_studio.studio.views import GenerationView
-
-Out = Annotated[
-    Path | None,
-    typer.Option(help="Folder that gets a copy of the pictures; without it they are listed only."),
-]
-T0 = Annotated[
-    float | None, typer.Option(help="How much may change, in [0, 1]: share of the timesteps.")
-]
-Seed = Annotated[int | None, typer.Option(help="The same seed makes the same picture.")]
-Steps = Annotated[int, typer.Option(help="Denoiser steps of the full schedule.")]
-Guidance = Annotated[float | None, typer.Option(help="How strictly the prompt is followed.")]
-Prompt = Annotated[str | None, typer.Option(help="Text instead of the project's own prompt.")]
+from dyod_studio.cli.reply import Reply, table
+from dyod_studio.cli.sample import sample
+from dyod_studio.cli.session import studio_of
+from dyod_studio.studio.requests import InterpolationSettings, TraversalSettings
 
 
 def register(app: typer.Typer) -> None:
-    """Add ``sample``, ``interpolate``, ``traverse``, ``coordinates``, ``gallery``, ``export``."""
-    for command in (sample, interpolate, traverse, coordinates, gallery, export):
+    """Add ``sample``, ``interpolate``, ``traverse``, ``coordinates``."""
+    for command in (sample, interpolate, traverse, coordinates):
         app.command(command.__name__)(command)
-
-
-def sample(
-    ctx: typer.Context,
-    project: ProjectRef,
-    start: Annotated[
-        Literal["prompt", "distribution", "image"],
-        typer.Option("--from", help="What the reverse process starts from."),
-    ],
-    image: Annotated[Path | None, typer.Option(help="Sketch or picture to start from.")] = None,
-    t0: T0 = None,
-    num: Annotated[int, typer.Option(help="How many pictures.")] = 4,
-    seed: Seed = None,
-    steps: Steps = 50,
-    guidance: Guidance = None,
-    prompt: Prompt = None,
-    out: Out = None,
-) -> Reply:
-    """Make new pictures from the prompt, from the learned distribution, or from a picture."""
-    _check_folder(out)
-    settings = SampleSettings(
-        start=start,
-        image=image,
-        num_images=num,
-        t0=t0,
-        seed=seed,
-        num_inference_steps=steps,
-        guidance_scale=guidance,
-        prompt=prompt,
-    )
-    with progress.sampling("Drawing") as on_progress:
-        views = studio_of(ctx).sampling.sample(project, settings, on_progress)
-    return _deliver(views, out)
 
 
 def interpolate(
@@ -78,15 +52,13 @@ def interpolate(
     spherical: Annotated[
         bool, typer.Option("--spherical", help="Move along the sphere, not the line.")
     ] = False,
-    t0: T0 = None,
-    seed: Seed = None,
-    steps: Steps = 50,
-    guidance: Guidance = None,
-    prompt: Prompt = None,
-    out: Out = None,
-) -> Reply:
+    t0: T0 = None, seed: Seed = None, steps: Steps = 50, guidance: Guidance = None,
+    prompt: Prompt = None, use: Use = None, strength: Strength = 1.0, out: Out = None,
+    gif: Gif = None, mp4: Mp4 = None, sprite: Sprite = None, fps: Fps = FPS, back: Back = False,
+) -> Reply:  # fmt: skip
     """Make the pictures between two pictures or seeds."""
-    _check_folder(out)
+    check_folder(out)
+    wanted = check_moving(gif, mp4, sprite)
     settings = InterpolationSettings(
         a=a,
         b=b,
@@ -98,10 +70,11 @@ def interpolate(
         num_inference_steps=steps,
         guidance_scale=guidance,
         prompt=prompt,
+        use=named(use),
+        strength=strength,
     )
-    with progress.sampling("Drawing") as on_progress:
-        views = studio_of(ctx).sampling.interpolate(project, settings, on_progress)
-    return _deliver(views, out)
+    reply = draw_pictures(studio_of(ctx).sampling.interpolate, project, settings, out)
+    return write_moving(reply, wanted, fps, is_back=back)
 
 
 def traverse(
@@ -112,15 +85,13 @@ def traverse(
     ],
     span: Annotated[float, typer.Option(help="How far to each side.")] = 3.0,
     frames: Annotated[int, typer.Option(help="How many pictures.")] = 7,
-    t0: T0 = None,
-    seed: Seed = None,
-    steps: Steps = 50,
-    guidance: Guidance = None,
-    prompt: Prompt = None,
-    out: Out = None,
-) -> Reply:
+    t0: T0 = None, seed: Seed = None, steps: Steps = 50, guidance: Guidance = None,
+    prompt: Prompt = None, use: Use = None, strength: Strength = 1.0, out: Out = None,
+    gif: Gif = None, mp4: Mp4 = None, sprite: Sprite = None, fps: Fps = FPS, back: Back = False,
+) -> Reply:  # fmt: skip
     """Move one coordinate of the code and draw what it changes."""
-    _check_folder(out)
+    check_folder(out)
+    wanted = check_moving(gif, mp4, sprite)
     settings = TraversalSettings(
         coordinate=coordinate,
         span=span,
@@ -130,10 +101,11 @@ def traverse(
         num_inference_steps=steps,
         guidance_scale=guidance,
         prompt=prompt,
+        use=named(use),
+        strength=strength,
     )
-    with progress.sampling("Drawing") as on_progress:
-        views = studio_of(ctx).sampling.traverse(project, settings, on_progress)
-    return _deliver(views, out)
+    reply = draw_pictures(studio_of(ctx).sampling.traverse, project, settings, out)
+    return write_moving(reply, wanted, fps, is_back=back)
 
 
 def coordinates(ctx: typer.Context, project: ProjectRef) -> Reply:
@@ -141,46 +113,3 @@ def coordinates(ctx: typer.Context, project: ProjectRef) -> Reply:
     views = studio_of(ctx).sampling.coordinates(project)
     rows = [(view.rank, view.index, f"{view.kl:.3f}") for view in views]
     return Reply({"coordinates": views}, table(("rank", "index", "kl"), rows))
-
-
-def gallery(
-    ctx: typer.Context,
-    project: ProjectRef,
-    offset: Annotated[int, typer.Option(min=0, help="How many of the newest to pass over.")] = 0,
-    limit: Annotated[int, typer.Option(min=1, help="How many to list at most.")] = 1000,
-) -> Reply:
-    """List everything that was made, the newest first."""
-    gallery = studio_of(ctx).gallery
-    count = gallery.count(project)
-    views = gallery.page(project, offset, limit)
-    rows = [(v.id, v.kind, v.seed, "yes" if v.is_favorite else "", v.file) for v in views]
-    text = table(("id", "kind", "seed", "favourite", "file"), rows) if rows else ""
-    told = f"{len(views)} of {plural(count, 'picture')}."
-    document = {"count": count, "images": [describe(view, view.file) for view in views]}
-    return Reply(document, f"{text}\n{told}".strip())
-
-
-def export(
-    ctx: typer.Context,
-    project: ProjectRef,
-    what: Annotated[
-        Literal["gallery", "artifacts", "project"], typer.Option(help="What the ZIP holds.")
-    ],
-    out: Annotated[Path, typer.Option(metavar="FILE.zip", help="The ZIP to write.")],
-) -> Reply:
-    """Write the gallery, the trained parts or the whole project to one ZIP file."""
-    check_writable(out.parent, option="--out")
-    report = studio_of(ctx).exports.export(project, what, out)
-    files = plural(report.num_files, "file")
-    return Reply(report, f"Wrote {files}, {report.bytes} bytes, to {report.file}.")
-
-
-def _check_folder(out: Path | None) -> None:
-    if out is not None:
-        check_writable(out, option="--out")
-
-
-def _deliver(views: Sequence[GenerationView], out: Path | None) -> Reply:
-    files = [view.file for view in views] if out is None else copy_out(views, out)
-    images = [describe(view, file) for view, file in zip(views, files, strict=True)]
-    return Reply({"images": images}, "\n".join(str(file) for file in files))

@@ -56,6 +56,14 @@ def perceptual_hash(image: Image.Image) -> str:
     return (np.packbits(bits).tobytes() + tiny + b"".join(chroma)).hex()
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The picture that a newcomer repeats: its name and the hash of its file."""
+
+    name: str
+    sha256: str
+
+
 class DuplicateFinder:
     """Remembers pictures and finds the earlier one that a newcomer repeats.
 
@@ -64,25 +72,25 @@ class DuplicateFinder:
     """
 
     def __init__(self, known: Iterable[tuple[str, str, str]] = ()) -> None:
-        self._names: list[str] = []
-        self._name_of_file: dict[str, str] = {}
+        self._pictures: list[Earlier] = []
+        self._of_file: dict[str, Earlier] = {}
         self._hashes = np.empty((HASH_BYTES // 8, 64), np.uint64)
         self._tiny = np.empty((64, SIGNATURE_BYTES - HASH_BYTES), np.uint8)
         for name, sha256, phash in known:
             self._remember(name, sha256, *_parse(phash))
 
-    def check(self, name: str, fingerprint: Fingerprint) -> str | None:
-        """Return the name of the picture that this one repeats; otherwise remember it."""
-        if fingerprint.sha256 in self._name_of_file:
-            return self._name_of_file[fingerprint.sha256]
+    def check(self, name: str, fingerprint: Fingerprint) -> Earlier | None:
+        """Return the picture that this one repeats; otherwise remember it."""
+        if fingerprint.sha256 in self._of_file:
+            return self._of_file[fingerprint.sha256]
         bits, tiny = _parse(fingerprint.phash)
         earlier = self._find(bits, tiny)
         if earlier is None:
             self._remember(name, fingerprint.sha256, bits, tiny)
         return earlier
 
-    def _find(self, bits: NDArray[np.uint64], tiny: NDArray[np.uint8]) -> str | None:
-        known = self._hashes[:, : len(self._names)]
+    def _find(self, bits: NDArray[np.uint64], tiny: NDArray[np.uint8]) -> Earlier | None:
+        known = self._hashes[:, : len(self._pictures)]
         differing = [np.bitwise_count(row ^ word) for row, word in zip(known, bits, strict=True)]
         near = np.flatnonzero(np.add.reduce(differing, dtype=np.uint16) <= MAX_HASH_BITS)
         apart = np.abs(self._tiny[near].astype(np.int16) - tiny)
@@ -90,18 +98,18 @@ class DuplicateFinder:
             apart[:, LUMA_BYTES:].max(axis=1) <= MAX_CHROMA_LEVELS
         )
         copies = near[is_copy]
-        return self._names[copies[0]] if len(copies) else None
+        return self._pictures[copies[0]] if len(copies) else None
 
     def _remember(
         self, name: str, sha256: str, bits: NDArray[np.uint64], tiny: NDArray[np.uint8]
     ) -> None:
-        place = len(self._names)
+        place = len(self._pictures)
         if place == len(self._tiny):
             self._hashes = np.concatenate([self._hashes, np.empty_like(self._hashes)], axis=1)
             self._tiny = np.concatenate([self._tiny, np.empty_like(self._tiny)])
         self._hashes[:, place], self._tiny[place] = bits, tiny
-        self._names.append(name)
-        self._name_of_file.setdefault(sha256, name)
+        self._pictures.append(Earlier(name, sha256))
+        self._of_file.setdefault(sha256, self._pictures[-1])
 
 
 def _parse(phash: str) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:

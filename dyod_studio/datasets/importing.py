@@ -11,11 +11,13 @@ from dyod_studio.datasets.archives import ArchiveLimits
 from dyod_studio.datasets.colours import WHITE, Colour
 from dyod_studio.datasets.fingerprints import (
     DuplicateFinder,
+    Earlier,
     Fingerprint,
     fingerprint,
 )
 from dyod_studio.datasets.found import DuplicateFile, FoundFile, Gathered, RejectedFile
 from dyod_studio.datasets.gathering import count_files, gather
+from dyod_studio.datasets.judging import plain_ground, sharpness
 from dyod_studio.datasets.preparing import Crop, centre_crop, content_crop, thumbnail
 from dyod_studio.datasets.reading import HEAD_BYTES, ReadLimits, image_suffix, read_image
 from dyod_studio.errors import RejectedImageError
@@ -37,7 +39,8 @@ class PreparedPicture:
 
     ``path`` holds the original file; one that came out of an archive stays there until
     ``NUM_KEPT`` more pictures have been asked for. ``suffix`` is that of its real format. Width,
-    height and crop are in pixels of the upright original.
+    height and crop are in pixels of the upright original. ``repeats`` is the earlier picture that
+    this one shows again, in another size or compression; of equal files only the first is yielded.
     """
 
     name: str
@@ -49,6 +52,9 @@ class PreparedPicture:
     height: int
     crop: Crop
     thumbnail: bytes
+    sharpness: float
+    ground: str
+    repeats: Earlier | None = None
 
 
 Imported = PreparedPicture | RejectedFile | DuplicateFile
@@ -61,6 +67,8 @@ class _Inspected:
     size: tuple[int, int]
     crop: Crop
     thumbnail: bytes
+    sharpness: float
+    ground: str
 
 
 _Pending = tuple[FoundFile, Future[_Inspected]] | RejectedFile
@@ -143,6 +151,8 @@ def _inspect(
         size=image.size,
         crop=content_crop(image) if crop_mode == "content" else centre_crop(image.size),
         thumbnail=thumbnail(image),
+        sharpness=sharpness(image),
+        ground=plain_ground(image),
     )
 
 
@@ -154,8 +164,9 @@ def _conclude(pending: _Pending, finder: DuplicateFinder) -> Imported:
         seen = future.result()
     except RejectedImageError as exc:
         return RejectedFile(found.name, str(exc))
-    if earlier := finder.check(found.name, seen.fingerprint):
-        return DuplicateFile(found.name, earlier)
+    earlier = finder.check(found.name, seen.fingerprint)
+    if earlier and earlier.sha256 == seen.fingerprint.sha256:
+        return DuplicateFile(found.name, earlier.name)
     return PreparedPicture(
         name=found.name,
         path=found.path,
@@ -166,4 +177,7 @@ def _conclude(pending: _Pending, finder: DuplicateFinder) -> Imported:
         height=seen.size[1],
         crop=seen.crop,
         thumbnail=seen.thumbnail,
+        sharpness=seen.sharpness,
+        ground=seen.ground,
+        repeats=earlier,
     )

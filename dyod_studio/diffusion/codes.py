@@ -46,6 +46,19 @@ def traverse(code: Tensor, coordinate: int, span: float, num_frames: int) -> Ten
     return codes
 
 
+def spread_codes(codes: Tensor, drawn: Tensor, spread: float) -> Tensor:
+    """sqrt(1 - s^2) z + s z' of each row: (B, d), (B, d) -> (B, d).
+
+    Where both are N(0, I) so is the result, whatever ``spread`` s in [0, 1] is.
+
+    Raises:
+        InvalidInputError: ``spread`` lies outside.
+    """
+    if not 0 <= spread <= 1:
+        raise InvalidInputError(f"spread must lie in [0, 1], got {spread}.")
+    return (1 - spread**2) ** 0.5 * codes + spread * drawn
+
+
 def kl_per_coordinate(mean: Tensor, log_variance: Tensor) -> Tensor:
     """Mean KL(q(z_k | x) || N(0, 1)) in nats for each coordinate: (B, d), (B, d) -> (d,).
 

@@ -18,6 +18,9 @@ NoisePredictor = Callable[[Tensor, int], Tensor]
 ConditionedPredictor = Callable[[Tensor, int, Tensor], Tensor]
 """eps_phi with its condition: (latents, timestep, (B, L, D) conditioning) -> noise."""
 
+Settle = Callable[[Tensor, int | None], Tensor]
+"""(latents after a step, the timestep they are at; None when clean) -> latents to go on with."""
+
 
 def generators_of(seeds: Sequence[int]) -> list[torch.Generator]:
     """One CPU generator an image, so that a seed means the same noise on every device."""
@@ -69,6 +72,8 @@ def ddim_steps(
     latents: Tensor,
     schedule: NoiseSchedule,
     timesteps: Sequence[int],
+    *,
+    settle: Settle | None = None,
 ) -> Iterator[Tensor]:
     """Yield the latents after each deterministic DDIM step, the clean ones last.
 
@@ -78,6 +83,7 @@ def ddim_steps(
         predict_noise: the guided denoiser; called once a step.
         latents: (B, C, h, w), already noised to ``timesteps[0]``.
         timesteps: training timesteps to visit, strictly decreasing in [0, T).
+        settle: changes the latents after a step, before the next one sees them.
 
     Raises:
         InvalidInputError: the timesteps are not strictly decreasing.
@@ -86,10 +92,42 @@ def ddim_steps(
         raise InvalidInputError(f"timesteps must strictly decrease, got {list(timesteps)}.")
     final = torch.tensor(schedule.final_alpha_cumprod, device=latents.device, dtype=latents.dtype)
     alphas = [*(schedule.alpha(t, latents) for t in timesteps), final]
-    for t, (alpha, alpha_next) in zip(timesteps, pairwise(alphas), strict=True):
+    levels: list[int | None] = [*timesteps, None]
+    for (t, t_next), (alpha, alpha_next) in zip(pairwise(levels), pairwise(alphas), strict=True):
+        assert t is not None  # only the last level has no timestep, and nothing begins there
         noise = predict_noise(latents, t)
         clean = (latents - (1 - alpha).sqrt() * noise) / alpha.sqrt()
         latents = diffuse(clean, noise, alpha_next)
+        latents = latents if settle is None else settle(latents, t_next)
+        yield latents
+
+
+@torch.no_grad()
+def ancestral_steps(
+    predict_noise: NoisePredictor,
+    latents: Tensor,
+    schedule: NoiseSchedule,
+    timesteps: Sequence[int],
+    generators: Sequence[torch.Generator],
+) -> Iterator[Tensor]:
+    """Yield the latents after each step of the stochastic sampler, the clean ones last.
+
+    Eq. (12) of arXiv:2010.02502 with eta = 1, which is DDPM's own (arXiv:2006.11239, alg. 2).
+
+    Args:
+        predict_noise: the guided denoiser; called once a step.
+        latents: (B, C, h, w) standard normal.
+        timesteps: training timesteps to visit, strictly decreasing in [0, T).
+        generators: one an image, for the noise that every step adds.
+    """
+    final = torch.tensor(schedule.final_alpha_cumprod, device=latents.device, dtype=latents.dtype)
+    alphas = [*(schedule.alpha(t, latents) for t in timesteps), final]
+    for t, (alpha, alpha_next) in zip(timesteps, pairwise(alphas), strict=True):
+        noise = predict_noise(latents, t)
+        clean = (latents - (1 - alpha).sqrt() * noise) / alpha.sqrt()
+        variance = (1 - alpha_next) / (1 - alpha) * (1 - alpha / alpha_next)
+        fresh = variance.sqrt() * randn_per_image(latents, generators)
+        latents = alpha_next.sqrt() * clean + (1 - alpha_next - variance).sqrt() * noise + fresh
         yield latents
 
 
@@ -101,6 +139,7 @@ def reverse_from_start(
     *,
     t0: float,
     num_inference_steps: int,
+    region: Tensor | None = None,
 ) -> Iterator[Tensor]:
     """Noise the start x' up to ``t0``, denoise it, and yield the latents after each step.
 
@@ -113,16 +152,34 @@ def reverse_from_start(
         noise: (B, C, h, w) standard normal.
         t0: share of the T timesteps, in [0, 1].
         num_inference_steps: N of the full schedule; round(N t0) calls are made.
+        region: (1, 1, h, w) or (B, 1, h, w), true in the cells that are drawn again; the others
+            follow the noised start. None draws all of them.
 
     Raises:
-        InvalidInputError: t0 or N out of range, or t0 below 1 without a start.
+        InvalidInputError: t0 or N out of range; t0 below 1, or a region, without a start.
     """
     timesteps = schedule.timesteps_from(t0, num_inference_steps)
     if start is None:
         if t0 != 1:
             raise InvalidInputError(f"Without a start picture t0 must be 1, got {t0}.")
+        if region is not None:
+            raise InvalidInputError("A region needs a picture that it is a part of.")
         return ddim_steps(predict_noise, noise, schedule, timesteps)
     if not timesteps:
         return iter(())
     latents = schedule.add_noise(start, noise, timesteps[0])
-    return ddim_steps(predict_noise, latents, schedule, timesteps)
+    settle = None if region is None else kept_outside(region, start, noise, schedule)
+    return ddim_steps(predict_noise, latents, schedule, timesteps, settle=settle)
+
+
+def kept_outside(region: Tensor, start: Tensor, noise: Tensor, schedule: NoiseSchedule) -> Settle:
+    """Outside of the region the latents are q(x_t | x') with one and the same noise.
+
+    Eq. (8a) and (8c) of arXiv:2201.09865 (RePaint), on latents as in arXiv:2206.02779.
+    """
+
+    def settle(latents: Tensor, t: int | None) -> Tensor:
+        known = start if t is None else schedule.add_noise(start, noise, t)
+        return torch.where(region, latents, known)
+
+    return settle

@@ -1,7 +1,7 @@
 """One job in a process of its own: ``python -m dyod_studio.jobs.child JOB_ID``.
 
-It names itself in the job's row before the first slow import; whoever comes after its worker can
-then find it. What is printed here is the job's log.
+It names itself in the job's row before the first slow import, so that whoever comes after its
+worker can find it, and beats its own heart. What is printed here is the job's log.
 """
 
 import logging
@@ -13,13 +13,17 @@ from functools import partial
 from dyod_studio.errors import (
     JobStateError,
     NotFoundError,
-    StudioError,
     TrainingCancelledError,
+    TrainingPausedError,
 )
+from dyod_studio.evaluation.plan import EVALUATION
+from dyod_studio.jobs.devices import host_name
+from dyod_studio.jobs.heart import BEAT_S, beating
 from dyod_studio.jobs.logs import read_tail
 from dyod_studio.jobs.processes import identify
-from dyod_studio.jobs.retrying import patiently
+from dyod_studio.jobs.retrying import patiently, stubbornly
 from dyod_studio.settings import Settings
+from dyod_studio.store.job_rows import Owner
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.store.tables import Job, JobState
@@ -36,36 +40,31 @@ def main() -> None:
     run_child(Settings(), int(sys.argv[1]), train_job)
 
 
-def run_child(settings: Settings, job_id: int, run_job: RunJob) -> None:
+def run_child(settings: Settings, job_id: int, run_job: RunJob, *, beat_s: float = BEAT_S) -> None:
     """Run a claimed job in this process, and write its end unless it has one."""
     storage = open_storage(settings.storage, settings.resolved_database_url)
+    owner = Owner(host_name(), os.getpid())
     try:
         job = patiently(partial(_take_over, storage, job_id))
         if job is None:
             log.info("Job %d is not to be run any more.", job_id)
             return
-        _run_to_its_end(settings, storage, job, run_job)
+        with beating(storage, settings.resolved_database_url, job_id, owner, beat_s):
+            _run_to_its_end(settings, storage, job, run_job)
     finally:
         storage.close()
 
 
 def train_job(settings: Settings, storage: Storage, job: Job) -> None:
-    """Train what the job asks for, on the pictures that its project has now."""
-    from dyod_studio.training.registry import load_method, parse_config
+    """The work of a real job; PyTorch is loaded only now."""
+    if job.kind == EVALUATION:
+        from dyod_studio.jobs.sweeping import run_sweep
 
-    method = load_method(job.kind)
-    config = parse_config(job.kind, job.config)
-    from dyod_studio.jobs.metrics import open_metrics
-    from dyod_studio.jobs.recording import Recorder
-    from dyod_studio.jobs.training_inputs import load_inputs
+        run_sweep(settings, storage, job)
+        return
+    from dyod_studio.jobs.training_job import train_job as train
 
-    base, pictures = load_inputs(settings, storage, job.project_id)
-    log.info("Training %s on %d pictures with %s.", job.kind, len(pictures.pictures), base.ref)
-    with open_metrics(storage.metrics_path(job.id)) as metrics:
-        recorder = Recorder(storage, job.id, metrics)
-        for event in method.run(config, base, pictures, storage.run_dir(job.id)):
-            recorder.record(event)
-        patiently(partial(recorder.succeed, base.fingerprint))
+    train(settings, storage, job)
 
 
 def _take_over(storage: Storage, job_id: int) -> Job | None:
@@ -75,42 +74,54 @@ def _take_over(storage: Storage, job_id: int) -> Job | None:
         return None
     with storage.database.session() as session:
         jobs = JobRepository(session)
-        if not jobs.set_process(job_id, this.pid, this.started_at) or not jobs.is_wanted(job_id):
+        if not jobs.set_process(job_id, this.pid, this.started_at, host=host_name()):
             return None
         return jobs.get(job_id)
 
 
 def _run_to_its_end(settings: Settings, storage: Storage, job: Job, run_job: RunJob) -> None:
     try:
+        if job.cancel_requested:
+            raise TrainingCancelledError("This job was cancelled before it began.")
         run_job(settings, storage, job)
     except TrainingCancelledError:
-        _end(storage, job.id, JobState.CANCELLED, None)
-    except StudioError as exc:
+        _end(storage, job, JobState.CANCELLED)
+    except TrainingPausedError:
+        log.info("Resting; the job goes on from here when it is resumed.")
+        _end(storage, job, JobState.PAUSED)
+    except Exception as exc:  # of a user, the machine or a bug: the row must say so in the end
         log.exception("Job %d failed.", job.id)
-        _end(storage, job.id, JobState.FAILED, str(exc))
-    except Exception as exc:  # a bug or the machine: the row must say so before the process ends
-        log.exception("Job %d failed.", job.id)
-        _end(storage, job.id, JobState.FAILED, _first_line(exc))
+        _fail(storage, job, exc)
 
 
-def _first_line(exc: Exception) -> str:
-    """Type and message; what follows in a long message is in the log."""
-    lines = str(exc).strip().splitlines()
-    return f"{type(exc).__name__}: {lines[0]}" if lines else type(exc).__name__
+def _fail(storage: Storage, job: Job, exc: Exception) -> None:
+    from dyod_studio.jobs.failures import explain
+
+    failure = explain(exc)
+    _end(storage, job, JobState.FAILED, failure.cause, failure.remedy)
 
 
-def _end(storage: Storage, job_id: int, state: JobState, error: str | None) -> None:
-    """Write the end, unless somebody else did or the project is gone."""
+def _end(
+    storage: Storage,
+    job: Job,
+    state: JobState,
+    error: str | None = None,
+    remedy: str | None = None,
+) -> None:
+    """Write the end, unless somebody else did, the job is another's, or the project is gone."""
+    owner = Owner(job.host, job.pid)
 
     def write() -> None:
+        tail = read_tail(storage.log_path(job.id))
         with storage.database.session() as session:
-            tail = read_tail(storage.log_path(job_id))
-            JobRepository(session).move(job_id, state, error=error, log_tail=tail)
+            JobRepository(session).move(
+                job.id, state, error=error, remedy=remedy, log_tail=tail, owner=owner
+            )
 
     try:
-        patiently(write)
+        stubbornly(write)
     except (JobStateError, NotFoundError) as exc:
-        log.warning("Job %d did not become %s: %s", job_id, state, exc)
+        log.warning("Job %d did not become %s: %s", job.id, state, exc)
 
 
 if __name__ == "__main__":

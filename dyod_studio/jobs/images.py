@@ -10,9 +10,13 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from dyod_studio.datasets.preparing import thumbnail
+from dyod_studio.jobs.infotext import a1111_text, base_name, invokeai_metadata
 from dyod_studio.store.files import PNG, WEBP, FileStore
 
 METADATA_KEY = "dyod_metadata"
+"""The text chunk that recall reads: every parameter, as JSON."""
+INVOKEAI_KEY = "invokeai_metadata"
+A1111_KEY = "parameters"
 SCHEMA_VERSION = 1
 
 
@@ -34,10 +38,18 @@ def store_image(files: FileStore, image: Image.Image, parameters: Mapping[str, A
 
 
 def encode_png(image: Image.Image, parameters: Mapping[str, Any]) -> bytes:
-    """A PNG file whose ``dyod_metadata`` text chunk holds the parameters as ASCII JSON."""
+    """A PNG file that carries its parameters wherever it goes.
+
+    Text chunks: ``dyod_metadata`` (JSON, every value; a local base model by its name alone),
+    ``parameters`` as A1111 writes them, ``invokeai_metadata`` as InvokeAI does.
+    """
+    said = dict(parameters)
+    if "base" in said:
+        said["base"] = base_name(said["base"])
     chunks = PngInfo()
-    metadata = {"schema": SCHEMA_VERSION, **parameters}
-    chunks.add_text(METADATA_KEY, json.dumps(metadata, sort_keys=True))
+    chunks.add_text(METADATA_KEY, json.dumps({"schema": SCHEMA_VERSION, **said}, sort_keys=True))
+    chunks.add_text(A1111_KEY, a1111_text(said, image.size))
+    chunks.add_text(INVOKEAI_KEY, json.dumps(invokeai_metadata(said, image.size), sort_keys=True))
     file = io.BytesIO()
     image.save(file, "PNG", pnginfo=chunks)
     return file.getvalue()

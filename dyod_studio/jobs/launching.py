@@ -33,7 +33,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "storage": settings.storage.resolve(),
         "database_url": settings.resolved_database_url,
     }
-    known = {f"DYOD_{name.upper()}": str(value) for name, value in values.items()}
+    own = {name: value for name, value in values.items() if name != "cuda_visible_devices"}
+    known = {f"DYOD_{name.upper()}": str(value) for name, value in own.items() if value is not None}
     paths = [str(PACKAGE_PARENT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     known["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     return {**os.environ, **known, "PYTHONUNBUFFERED": "1"}

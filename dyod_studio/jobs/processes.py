@@ -4,6 +4,7 @@ The start time comes from the boot time plus clock ticks; corrections of the clo
 fractions of a second, a reused pid by far more.
 """
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,6 +52,20 @@ def end_process_tree(identity: ProcessIdentity, *, grace_s: float = 5.0) -> None
     for process in stubborn:
         _tell(process.kill)
     psutil.wait_procs(stubborn, timeout=grace_s)
+
+
+def end_orphans(identity: ProcessIdentity) -> None:
+    """Kill what a dead process left running in the session that it led.
+
+    Nothing happens while any process has its pid: the session may be an innocent one's.
+    """
+    if not hasattr(os, "getsid") or psutil.pid_exists(identity.pid):
+        return
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, ProcessLookupError, PermissionError):
+            is_later = process.create_time() >= identity.started_at - SAME_START_S
+            if os.getsid(process.pid) == identity.pid and is_later:
+                process.kill()
 
 
 def _find(identity: ProcessIdentity) -> psutil.Process | None:

@@ -1,15 +1,18 @@
-"""What a training run tells, written down: rows, stored files, one metrics line a step."""
+"""What a training run tells, written down; what is asked of it, handed on."""
 
 import logging
 import time
 from functools import partial
 from pathlib import Path
 
-from dyod_studio.errors import TrainingCancelledError
+from dyod_studio.errors import TrainingCancelledError, TrainingPausedError
 from dyod_studio.jobs.metrics import MetricsLog
+from dyod_studio.jobs.pace import Pace
 from dyod_studio.jobs.retrying import patiently
+from dyod_studio.store import job_requests
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import PNG, SAFETENSORS
+from dyod_studio.store.job_rows import Owner
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import JobState
@@ -18,9 +21,11 @@ from dyod_studio.training.events import (
     CheckpointSaved,
     Event,
     PicturesPrepared,
+    PreviewsFailed,
     PreviewsReady,
     StepDone,
 )
+from dyod_studio.training.run import Asked
 
 WRITE_EVERY_S = 0.5
 """How often the row shows a new step; the metrics file has them all."""
@@ -30,40 +35,61 @@ log = logging.getLogger(__name__)
 
 
 class Recorder:
-    """Records the events of one job, and stops the run when nobody wants it any more."""
+    """Records the events of one job, and stops the run when it is not wanted any more."""
 
-    def __init__(self, storage: Storage, job_id: int, metrics: MetricsLog) -> None:
+    def __init__(
+        self, storage: Storage, job_id: int, metrics: MetricsLog, owner: Owner | None = None
+    ) -> None:
         self._storage, self._job_id, self._metrics = storage, job_id, metrics
+        self._owner = owner
         self._pace = Pace()
         self._last_write = self._last_log = -LOG_EVERY_S
         self._artifacts: list[ArtifactReady] = []
+        self._wanted = Asked()
+        self._obeyed = Asked()
+
+    def asked(self) -> Asked:
+        """What is asked of the run, as it stood when the last event was recorded."""
+        self._obeyed = self._wanted
+        return self._wanted
+
+    def begin_at(self, step: int) -> None:
+        """Show that these steps are done already."""
+        patiently(partial(self._show_start, step))
 
     def record(self, event: Event) -> None:
         """Write one event down.
 
         Raises:
-            TrainingCancelledError: the job was cancelled, or its project deleted.
+            TrainingCancelledError: the job was cancelled, given to another process, or deleted.
+            TrainingPausedError: the job was asked to rest, and nothing would be lost.
         """
         match event:
             case StepDone():
                 self._record_step(event)
             case PreviewsReady(step, paths):
                 patiently(partial(self._store_previews, step, paths))
-            case ArtifactReady():
-                self._artifacts.append(event)
+                self._fulfil(sample=self._obeyed.sample_now)
+            case PreviewsFailed(step, reason):
+                log.warning("The previews of step %d failed: %s", step, reason)
+                patiently(partial(self._note, f"Preview pictures failed: {reason}"))
+                self._fulfil(sample=self._obeyed.sample_now)
             case CheckpointSaved(step, path):
                 log.info("Saved the state after step %d in %s.", step, path.name)
+                self._fulfil(save=self._obeyed.save_now)
+            case ArtifactReady():
+                self._artifacts.append(event)
             case PicturesPrepared(done, total):
                 log.info("Prepared %d of %d pictures.", done, total)
-        if not patiently(self._is_wanted):
-            raise TrainingCancelledError("This job is not wanted any more.")
+        self._obey(patiently(self._look), event)
 
     def succeed(self, base_fingerprint: str) -> None:
         """Store what was trained and end the job, in one transaction."""
         with self._storage.files.guard(), self._storage.database.session() as session:
-            job = JobRepository(session).find(self._job_id)
-            if job is None:
-                raise TrainingCancelledError("The project was deleted during this job.")
+            jobs = JobRepository(session)
+            job = jobs.find(self._job_id)
+            if job is None or jobs.asked(self._job_id, self._owner) is None:
+                raise TrainingCancelledError("This job was deleted or given to another process.")
             for artifact in self._artifacts:
                 ArtifactRepository(session).add(
                     job.project_id,
@@ -73,7 +99,14 @@ class Recorder:
                     config=job.config,
                     job_id=job.id,
                 )
-            JobRepository(session).move(job.id, JobState.SUCCEEDED)
+            jobs.move(job.id, JobState.SUCCEEDED, owner=self._owner)
+
+    def _obey(self, asked: job_requests.Asked | None, event: Event) -> None:
+        if asked is None or asked.cancel:
+            raise TrainingCancelledError("This job is not wanted any more.")
+        if asked.pause and isinstance(event, CheckpointSaved | PicturesPrepared):
+            raise TrainingPausedError("This job was asked to rest.")
+        self._wanted = Asked(save_now=asked.save, sample_now=asked.sample, pause=asked.pause)
 
     def _record_step(self, event: StepDone) -> None:
         self._metrics.write(
@@ -82,6 +115,7 @@ class Recorder:
                 "loss": event.loss,
                 "learning_rate": event.learning_rate,
                 "samples_per_s": event.samples_per_s,
+                "memory_mb": event.memory_mb,
             }
         )
         now = time.monotonic()
@@ -97,32 +131,45 @@ class Recorder:
     def _show(self, event: StepDone, seconds_left: float | None) -> None:
         with self._storage.database.session() as session:
             JobRepository(session).progress(
-                self._job_id, event.step, loss=event.loss, seconds_left=seconds_left
+                self._job_id,
+                event.step,
+                loss=event.loss,
+                seconds_left=seconds_left,
+                samples_per_s=event.samples_per_s,
+                peak_memory_mb=event.memory_mb,
+                owner=self._owner,
             )
+
+    def _show_start(self, step: int) -> None:
+        with self._storage.database.session() as session:
+            jobs = JobRepository(session)
+            job = jobs.find(self._job_id)
+            loss = None if job is None else job.loss
+            jobs.progress(self._job_id, step, loss=loss, seconds_left=None, owner=self._owner)
 
     def _store_previews(self, step: int, paths: tuple[Path, ...]) -> None:
         with self._storage.files.guard(), self._storage.database.session() as session:
             jobs = JobRepository(session)
-            if jobs.find(self._job_id) is None:
+            if jobs.asked(self._job_id, self._owner) is None:
                 return
-            for path in paths:
-                jobs.add_preview(self._job_id, step, self._storage.files.add_file(path, PNG).sha256)
+            stored = [self._storage.files.add_file(path, PNG).sha256 for path in paths]
+            jobs.set_previews(self._job_id, step, stored)
 
-    def _is_wanted(self) -> bool:
+    def _note(self, note: str) -> None:
         with self._storage.database.session() as session:
-            return JobRepository(session).is_wanted(self._job_id)
+            JobRepository(session).add_note(self._job_id, note)
 
+    def _fulfil(self, *, save: bool = False, sample: bool = False) -> None:
+        """Take a request back that was obeyed; one that came meanwhile is kept."""
+        if not save and not sample:
+            return
 
-class Pace:
-    """How long the rest takes, from the steps made so far."""
+        def write() -> None:
+            with self._storage.database.session() as session:
+                JobRepository(session).fulfil(self._job_id, save=save, sample=sample)
 
-    def __init__(self) -> None:
-        self._first: tuple[int, float] | None = None
+        patiently(write)
 
-    def seconds_left(self, step: int, num_steps: int, now: float) -> float | None:
-        """Seconds to the last step, or None before a second step was seen."""
-        if self._first is None:
-            self._first = (step, now)
-            return None
-        first_step, started = self._first
-        return (now - started) / (step - first_step) * (num_steps - step)
+    def _look(self) -> job_requests.Asked | None:
+        with self._storage.database.session() as session:
+            return JobRepository(session).asked(self._job_id, self._owner)

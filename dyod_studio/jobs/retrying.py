@@ -1,12 +1,15 @@
-"""What must be written is tried until the database takes it."""
+"""What must be written is tried until the database takes it, and the disk has room for it."""
 
 import logging
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from dyod_studio.errors import DatabaseBusyError
+from dyod_studio.errors import DatabaseBusyError, StorageFullError
 
 T = TypeVar("T")
+
+ROOM_POLL_S = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -21,3 +24,16 @@ def patiently(action: Callable[[], T]) -> T:
             return action()
         except DatabaseBusyError as exc:
             log.warning("Trying again: %s", exc)
+
+
+def stubbornly(action: Callable[[], T]) -> T:
+    """Repeat a whole transaction until it can be made, however long the disk is full.
+
+    For what a row must say in the end; anything else had better fail.
+    """
+    while True:
+        try:
+            return patiently(action)
+        except StorageFullError as exc:
+            log.warning("Waiting for room: %s", exc)
+            time.sleep(ROOM_POLL_S)

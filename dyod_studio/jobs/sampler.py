@@ -14,14 +14,15 @@ import diffusers
 import torch
 from PIL import Image
 
-from dyod_studio.errors import JobStateError, NotFoundError, SamplerError, StudioError
+from dyod_studio.errors import JobStateError, NotFoundError, SampleCancelledError, StudioError
 from dyod_studio.jobs.bases import load_base_model
 from dyod_studio.jobs.drawing import draw
 from dyod_studio.jobs.images import store_image
 from dyod_studio.jobs.parameters import AnyParameters, read_parameters
 from dyod_studio.jobs.retrying import patiently
 from dyod_studio.models.artifacts import Artifact, load_artifact
-from dyod_studio.models.customised import CustomisedModel, open_customised
+from dyod_studio.models.composing import open_customised
+from dyod_studio.models.customised import CustomisedModel, Reverse
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.cleaning import FileName, remove_unreferenced
@@ -68,7 +69,7 @@ def _take(storage: Storage, request_id: int) -> Request:
     with storage.database.session() as session:
         requests = SampleRequestRepository(session)
         if requests.get(request_id).state is JobState.CANCELLED:
-            raise SamplerError(CANCELLED)
+            raise SampleCancelledError(CANCELLED)
         requests.move(request_id, JobState.RUNNING)
         row = requests.get(request_id)
         parameters = read_parameters(row.kind, row.parameters)
@@ -83,7 +84,7 @@ def _carry_out(settings: Settings, storage: Storage, request: Request) -> None:
         name: storage.files.path(file.sha256, file.suffix) for name, file in request.inputs.items()
     }
     with ExitStack() as stack:
-        model = open_customised(stack, base, parts.get("inversion"), parts.get("vae"))
+        model = open_customised(stack, base, parts, parameters.adapter_strength)
         on_step = Progress(storage, request.id)
         images = draw(model, request.kind, parameters, files, on_step)
         resolved = _resolve(model, request)
@@ -112,14 +113,14 @@ class Progress:
         with self._storage.database.session() as session:
             requests = SampleRequestRepository(session)
             if not requests.progress(self._request_id, step, num_steps):
-                raise SamplerError(CANCELLED)
+                raise SampleCancelledError(CANCELLED)
 
 
 def _resolve(model: CustomisedModel, request: Request) -> dict[str, Any]:
     """The request's parameters with nothing left open: what makes the same images again."""
     values = request.parameters.model_dump(mode="json")
     base = model.base
-    guidance_scale, prompt = values["guidance_scale"], values["prompt"]
+    guidance_scale = values["guidance_scale"]
     inputs = {f"{file.name}_sha256": file.sha256 for file in request.inputs.values()}
     return {
         **values,
@@ -127,7 +128,7 @@ def _resolve(model: CustomisedModel, request: Request) -> dict[str, Any]:
         "kind": request.kind,
         "first_seed": values["seed"],
         "guidance_scale": base.guidance_scale if guidance_scale is None else guidance_scale,
-        "prompt": model.default_prompt if prompt is None else prompt,
+        "prompt": model.prompt_of(Reverse(prompt=values["prompt"])),
         "base_fingerprint": base.fingerprint,
         "device": base.device.type,
         "dtype": str(base.dtype).removeprefix("torch."),
@@ -156,7 +157,7 @@ def _finish(
             names = [FileName(row.sha256, PNG) for row in rows]
             names += [FileName(row.thumbnail_sha256, WEBP) for row in rows]
             remove_unreferenced(storage, names)
-            raise SamplerError(CANCELLED) from exc
+            raise SampleCancelledError(CANCELLED) from exc
 
 
 def _store(
@@ -183,8 +184,6 @@ def _fail(storage: Storage, request_id: int, exc: Exception) -> None:
 
     def write() -> None:
         with storage.database.session() as session:
-            requests = SampleRequestRepository(session)
-            if requests.is_open(request_id):
-                requests.move(request_id, JobState.FAILED, error=error)
+            SampleRequestRepository(session).end(request_id, JobState.FAILED, error=error)
 
     patiently(write)

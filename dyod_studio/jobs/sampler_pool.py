@@ -12,7 +12,9 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 
-from dyod_studio.errors import SamplerError
+from dyod_studio.errors import SampleCancelledError, SamplerError
+from dyod_studio.jobs.devices import host_name
+from dyod_studio.jobs.processes import ProcessIdentity
 from dyod_studio.jobs.retrying import patiently
 from dyod_studio.settings import Settings
 from dyod_studio.store.requests import SampleRequestRepository
@@ -20,6 +22,7 @@ from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.store.tables import JobState
 
 DIED = "The sampler process ended unexpectedly; try again, a new one starts by itself."
+LEFT = "The studio ended before this was made; ask for it again."
 
 
 class SamplerPool:
@@ -30,6 +33,15 @@ class SamplerPool:
         self._lock = threading.Lock()
         self._executor: ProcessPoolExecutor | None = None
         self._in_hand: set[int] = set()
+        self.reconcile()
+
+    def reconcile(self) -> list[int]:
+        """Close the requests of this machine whose process died; returns their ids.
+
+        A sampler never outlives the process that it works for, so nobody will end them.
+        """
+        with self._opened() as storage:
+            return patiently(partial(_close_orphans, storage))
 
     def run(self, request_id: int) -> None:
         """Carry out a queued request; safe to call from several threads.
@@ -46,7 +58,7 @@ class SamplerPool:
                 self._end(request_id, JobState.FAILED, DIED)
                 raise SamplerError(DIED)
         except CancelledError as exc:
-            raise SamplerError("This request was cancelled.") from exc
+            raise SampleCancelledError("This request was cancelled.") from exc
         finally:
             self._in_hand.discard(request_id)
 
@@ -132,8 +144,17 @@ def _run_request(settings: Settings, request_id: int) -> None:
     run_request(settings, request_id)
 
 
-def _end_open(storage: Storage, request_id: int, state: JobState, error: str | None) -> None:
+def _close_orphans(storage: Storage) -> list[int]:
+    closed = []
     with storage.database.session() as session:
         requests = SampleRequestRepository(session)
-        if requests.is_open(request_id):
-            requests.move(request_id, state, error=error)
+        for request_id, owner in requests.open_of_host(host_name()):
+            is_alive = ProcessIdentity(owner.pid, owner.started_at).is_alive()
+            if not is_alive and requests.end(request_id, JobState.FAILED, error=LEFT):
+                closed.append(request_id)
+    return closed
+
+
+def _end_open(storage: Storage, request_id: int, state: JobState, error: str | None) -> None:
+    with storage.database.session() as session:
+        SampleRequestRepository(session).end(request_id, state, error=error)

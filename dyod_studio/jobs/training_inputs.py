@@ -1,19 +1,31 @@
 """From a project's rows to what a training method takes: a loaded base and a set of pictures."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from dyod_studio.datasets.preparing import Crop
 from dyod_studio.jobs.bases import load_base_model
+from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.models.base import BaseModel
+from dyod_studio.models.devices import choose_device
+from dyod_studio.models.memory import limit_memory
+from dyod_studio.models.placeholder import trained_vectors, with_placeholder
 from dyod_studio.settings import Settings
+from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.storage import Storage
+from dyod_studio.training.config import MethodConfig, PromptedConfig
 from dyod_studio.training.data import TrainingPicture, TrainingSet
 
 
 def load_inputs(
     settings: Settings, storage: Storage, project_id: int
 ) -> tuple[BaseModel, TrainingSet]:
-    """The project's base model on its device, and its pictures as they stand now."""
+    """The project's base model on its device, and its pictures as they stand now.
+
+    From here on this process takes no more of a card than the settings allow.
+    """
     with storage.database.session() as session:
         base_ref = ProjectRepository(session).get(project_id).base
         pictures = [
@@ -24,5 +36,22 @@ def load_inputs(
             )
             for row in PictureRepository(session).all(project_id)
         ]
+    limit_memory(choose_device(settings.device).type, settings.memory_limit_mb)
     dataset = TrainingSet(pictures, storage.cache_dir)
     return load_base_model(settings, base_ref), dataset
+
+
+@contextmanager
+def knowing_word(storage: Storage, base: BaseModel, config: MethodConfig) -> Iterator[BaseModel]:
+    """The base model that reads the learned word which a run's prompt says, if it says one.
+
+    Raises:
+        InvalidInputError: that inversion is gone.
+    """
+    if not isinstance(config, PromptedConfig) or not config.word:
+        yield base
+        return
+    part = load_artifact(storage.files.path(config.word, SAFETENSORS), "inversion")
+    with with_placeholder(base, part.config["token"], part.tensors["emb_params"]) as knowing:
+        trained_vectors(knowing).requires_grad_(False)
+        yield knowing

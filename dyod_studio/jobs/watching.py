@@ -1,125 +1,129 @@
-"""See one child to its end: beat the heart, enforce a cancellation, say what became of it."""
+"""The processes that run jobs on this machine: still at it, to be ended, or dead."""
 
-import shutil
-import signal
 import subprocess
 import time
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from dyod_studio.errors import NotFoundError
-from dyod_studio.jobs.logs import read_tail
-from dyod_studio.jobs.processes import ProcessIdentity, end_process_tree
-from dyod_studio.jobs.retrying import patiently
-from dyod_studio.store.jobs import JobRepository
-from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import Job, JobState
+from dyod_studio.jobs.processes import (
+    ProcessIdentity,
+    end_orphans,
+    end_process_tree,
+)
+from dyod_studio.store.tables import Job, utc_now
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How often things are looked at, in seconds."""
+    """How often things are looked at, and how long they are waited for, in seconds."""
 
     poll_s: float = 0.5
-    beat_s: float = 5.0
     cancel_grace_s: float = 30.0
     """What a child may take to stop by itself before its process tree is ended."""
+    pause_grace_s: float = 180.0
+    """The same for a pause: more, for the step at hand and its checkpoint are worth waiting for."""
     kill_grace_s: float = 5.0
     """What the processes of that tree may take to end when asked, before they are killed."""
+    start_grace_s: float = 15.0
+    """What a worker may take from claiming a job to naming its process."""
+    witness_grace_s: float = 2.0
+    """What the worker that started a child may take to say how it ended; then another does."""
+    dead_after_s: float = 90.0
+    """Age of a heartbeat that is a sign of death, when it also stands still while watched."""
+    watched_for_s: float = 12.0
+    """How long a heartbeat must stand still while watched: clocks of two machines may differ."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Child:
-    """A process that runs a job. ``process`` is None when an earlier worker started it."""
+    """A process that runs a job of this machine.
+
+    Args:
+        attempt: which one of the job's it is. process: only of those started here.
+    """
 
     identity: ProcessIdentity | None
+    attempt: int
     process: subprocess.Popen[bytes] | None = None
+    unwanted_since: float | None = None
+    dead_since: float | None = None
 
     def is_running(self) -> bool:
+        """Whether it still runs, or is about to."""
         if self.process is not None:
             return self.process.poll() is None
         return self.identity is not None and self.identity.is_alive()
 
-    def describe_end(self) -> str:
-        """How it ended, as the second half of a sentence."""
-        code = None if self.process is None else self.process.returncode
-        if code is None:
-            return "ended while no worker watched it"
-        if code >= 0:
-            return f"ended with exit code {code}"
-        name = signal.Signals(-code).name
-        cause = "; the machine may have run out of memory" if name == "SIGKILL" else ""
-        return f"was ended by {name}{cause}"
-
-
-class Watcher:
-    """Watches the children of one storage folder."""
-
-    def __init__(self, storage: Storage, timing: Timing) -> None:
-        self._storage, self._timing = storage, timing
-
-    def watch(self, job_id: int, child: Child) -> None:
-        """Return when the child has ended and its row tells the truth."""
-        unwanted_since = None
-        last_beat = -self._timing.beat_s
-        while child.is_running():
-            now = time.monotonic()
-            if now - last_beat >= self._timing.beat_s:
-                patiently(partial(self._beat, job_id))
-                last_beat = now
-            if patiently(partial(self._is_wanted, job_id)):
-                unwanted_since = None
-            elif unwanted_since is None:
-                unwanted_since = now
-            elif now - unwanted_since >= self._timing.cancel_grace_s and child.identity:
-                end_process_tree(child.identity, grace_s=self._timing.kill_grace_s)
-            time.sleep(self._timing.poll_s)
-        patiently(partial(self._close, job_id, child))
-
-    def fail(self, job_id: int, error: str) -> None:
-        """Say that a job could not even be started."""
-        patiently(partial(self._end, job_id, JobState.FAILED, error))
-
-    def _is_wanted(self, job_id: int) -> bool:
-        with self._storage.database.session() as session:
-            return JobRepository(session).is_wanted(job_id)
-
-    def _beat(self, job_id: int) -> None:
-        with self._storage.database.session() as session:
-            JobRepository(session).beat(job_id, self._log_tail(job_id))
-
-    def _close(self, job_id: int, child: Child) -> None:
-        """The child is gone: give its row the end that it could not write itself."""
-        with self._storage.database.session() as session:
-            job = JobRepository(session).find(job_id)
-        if job is None:
-            self._clear_away(job_id)
-        elif job.state is not JobState.RUNNING:
-            self._beat(job_id)
-        elif job.cancel_requested:
-            self._end(job_id, JobState.CANCELLED, None)
+    def is_of(self, job: Job) -> bool:
+        """Whether the row stands for this attempt, and names this process or none yet."""
+        if self.process is not None:
+            pid: int | None = self.process.pid
         else:
-            self._end(job_id, JobState.FAILED, _what_happened(job, child))
+            pid = None if self.identity is None else self.identity.pid
+        return job.attempts == self.attempt and job.pid in (None, pid)
 
-    def _end(self, job_id: int, state: JobState, error: str | None) -> None:
-        try:
-            with self._storage.database.session() as session:
-                JobRepository(session).move(
-                    job_id, state, error=error, log_tail=self._log_tail(job_id)
-                )
-        except NotFoundError:
-            self._clear_away(job_id)
+    def exit_code(self) -> int | None:
+        """None when nobody saw the end."""
+        return None if self.process is None else self.process.returncode
 
-    def _clear_away(self, job_id: int) -> None:
-        """Remove what a job wrote whose project was deleted while it ran."""
-        shutil.rmtree(self._storage.run_dir(job_id), ignore_errors=True)
+    def enforce(self, grace_s: float | None, kill_grace_s: float) -> None:
+        """End the process tree once it was unwanted for ``grace_s``; None: it is wanted."""
+        now = time.monotonic()
+        if grace_s is None:
+            self.unwanted_since = None
+            return
+        self.unwanted_since = now if self.unwanted_since is None else self.unwanted_since
+        if now - self.unwanted_since >= grace_s and self.identity is not None:
+            end_process_tree(self.identity, grace_s=kill_grace_s)
 
-    def _log_tail(self, job_id: int) -> str:
-        return read_tail(self._storage.log_path(job_id))
+    def may_be_closed(self, timing: Timing) -> bool:
+        """Whether it is dead, and whoever started it had the time to say how it ended."""
+        if self.process is not None:
+            return True
+        now = time.monotonic()
+        self.dead_since = now if self.dead_since is None else self.dead_since
+        grace_s = timing.start_grace_s if self.identity is None else timing.witness_grace_s
+        return now - self.dead_since >= grace_s
+
+    def clear_away(self) -> None:
+        """Kill what the dead process left running."""
+        if self.identity is not None:
+            end_orphans(self.identity)
 
 
-def _what_happened(job: Job, child: Child) -> str:
-    if child.identity is None and child.process is None:
-        return "The studio was stopped before this job began."
-    progress = f"after {job.step} of {job.num_steps} steps"
-    return f"The training process {child.describe_end()}, {progress}."
+@dataclass
+class Pulse:
+    """Heartbeats as they are seen from here, by this machine's own clock."""
+
+    timing: Timing
+    _seen: dict[int, tuple[datetime | None, float]] = field(default_factory=dict)
+
+    def is_dead(self, job: Job) -> bool:
+        """Whether the heartbeat is old and has stood still for as long as it was watched."""
+        now = time.monotonic()
+        last, since = self._seen.get(job.id, (None, now))
+        if (job.id not in self._seen) or last != job.heartbeat_at:
+            self._seen[job.id] = (job.heartbeat_at, now)
+            return False
+        if now - since < self.timing.watched_for_s:
+            return False
+        age = None if last is None else (utc_now() - last).total_seconds()
+        return age is None or age >= self.timing.dead_after_s
+
+    def forget_all_but(self, job_ids: set[int]) -> None:
+        """Drop what is known of jobs that run no more."""
+        self._seen = {job_id: seen for job_id, seen in self._seen.items() if job_id in job_ids}
+
+
+def grace_of(job: Job | None, timing: Timing) -> float | None:
+    """How long a child may go on; None: as long as it takes."""
+    if job is None or job.cancel_requested:
+        return timing.cancel_grace_s
+    return timing.pause_grace_s if job.pause_requested else None
+
+
+def identity_of(job: Job) -> ProcessIdentity | None:
+    """The process that the row names."""
+    if job.pid is None or job.pid_started_at is None:
+        return None
+    return ProcessIdentity(job.pid, job.pid_started_at)

@@ -1,8 +1,9 @@
 """The worker: claims jobs and runs each in a process of its own, which outlives it.
 
-The row is the truth. The child writes its progress and its end; the worker beats the heart, ends
-a child that does not obey, and says what became of one that can no longer say it itself. One
-worker serves a storage folder, by a lock that the operating system frees when it dies.
+The row is the truth. The child beats its own heart, writes its progress and its end; the worker
+ends a child that does not obey, and says what became of one that can no longer say it itself. Any
+number of workers serve one database, on one machine or on several: a device runs one job at a
+time, and whoever notices that a job is dead puts it back.
 """
 
 import logging
@@ -11,15 +12,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 
-from filelock import FileLock, Timeout
-
-from dyod_studio.errors import JobStateError
+from dyod_studio.jobs.devices import device_key, host_name
 from dyod_studio.jobs.launching import start_detached
-from dyod_studio.jobs.processes import ProcessIdentity, identify
-from dyod_studio.jobs.retrying import patiently
-from dyod_studio.jobs.watching import Child, Timing, Watcher
+from dyod_studio.jobs.processes import identify
+from dyod_studio.jobs.retrying import stubbornly
+from dyod_studio.jobs.supervising import Supervisor
+from dyod_studio.jobs.watching import Timing
 from dyod_studio.settings import Settings
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.storage import Storage, open_storage
@@ -33,30 +32,28 @@ def run_worker(
     settings: Settings,
     *,
     once: bool = False,
+    drain: bool = False,
     parent_pid: int | None = None,
     child_command: Sequence[str] = CHILD_COMMAND,
     timing: Timing | None = None,
 ) -> int:
-    """Serve the queue; returns how many jobs were run to their end.
+    """Serve the queue; returns how many jobs were run to their end, or paused.
 
     Args:
-        once: end when the queue is empty.
-        parent_pid: the process on whose behalf this one serves: wait as a stand-by while another
-            worker does, and end when that process is gone and the queue is empty.
-
-    Raises:
-        JobStateError: another worker serves this storage folder, and there is no parent.
+        once: end after one job, or when there is none.
+        drain: end when nothing is queued and nothing runs on this machine.
+        parent_pid: the process on whose behalf this one serves: drain when it is gone.
     """
     storage = open_storage(settings.storage, settings.resolved_database_url)
     parent = None if parent_pid is None else Parent(parent_pid)
-    lock = FileLock(storage.root / "worker.lock")
+
+    def may_end() -> bool:
+        return once or drain or (parent is not None and parent.is_gone())
+
     try:
-        if not _take(lock, parent):
-            return 0
         worker = Worker(storage, settings, child_command, timing or Timing())
-        return worker.serve(lambda: once or (parent is not None and parent.is_gone()))
+        return worker.serve(may_end, max_jobs=1 if once else None)
     finally:
-        lock.release()
         storage.close()
 
 
@@ -85,75 +82,56 @@ class Parent:
         return self._identity is None or not self._identity.is_alive()
 
 
-def _take(lock: FileLock, parent: Parent | None) -> bool:
-    """Hold the lock, or return False when there is nobody left to wait for."""
-    while True:
-        try:
-            lock.acquire(timeout=0)
-            return True
-        except Timeout as exc:
-            if parent is None:
-                raise JobStateError(
-                    "A worker already serves this storage folder; it runs what is queued."
-                ) from exc
-        if parent.is_gone():
-            return False
-        time.sleep(0.5)
-
-
 class Worker:
-    """Runs one job after the other in an opened storage folder."""
+    """Runs one job after the other on the device of the settings."""
 
     def __init__(
         self, storage: Storage, settings: Settings, child_command: Sequence[str], timing: Timing
     ) -> None:
         self._storage, self._settings, self._command = storage, settings, child_command
-        self._watcher, self._timing = Watcher(storage, timing), timing
+        self._supervisor, self._timing = Supervisor(storage, timing), timing
+        self._device, self._host = device_key(settings), host_name()
 
-    def serve(self, may_end: Callable[[], bool]) -> int:
-        """See the children of an earlier worker to their end, then run what is queued."""
-        for left in patiently(self._left_running):
-            self._watcher.watch(left.id, Child(_identity(left)))
-        num_jobs = 0
+    def serve(self, may_end: Callable[[], bool], *, max_jobs: int | None = None) -> int:
+        """Look after what runs and start what is queued, until it may end and nothing is left."""
         while True:
-            job = patiently(self._claim)
+            self._supervisor.look()
+            if self._has_run(max_jobs):
+                return self._supervisor.num_ended
+            job = None if self._supervisor.is_minding_its_own() else stubbornly(self._claim)
             if job is not None:
-                self._run(job.id)
-                num_jobs += 1
-            elif may_end():
-                return num_jobs
+                self._start(job)
+            elif may_end() and self._is_idle():
+                return self._supervisor.num_ended
             else:
                 time.sleep(self._timing.poll_s)
 
-    def _left_running(self) -> list[Job]:
-        with self._storage.database.session() as session:
-            return JobRepository(session).running()
+    def _has_run(self, max_jobs: int | None) -> bool:
+        return max_jobs is not None and self._supervisor.num_ended >= max_jobs
+
+    def _is_idle(self) -> bool:
+        return not self._supervisor.is_minding() and stubbornly(self._count_queued) == 0
 
     def _claim(self) -> Job | None:
+        """Looked for first: looking locks nothing, and most of the time there is nothing."""
         with self._storage.database.session() as session:
-            return JobRepository(session).claim_next()
+            jobs = JobRepository(session)
+            if jobs.count_queued() == 0:
+                return None
+            return jobs.claim_next(self._device, self._host)
 
-    def _name_process(self, job_id: int, identity: ProcessIdentity) -> None:
+    def _count_queued(self) -> int:
         with self._storage.database.session() as session:
-            JobRepository(session).set_process(job_id, identity.pid, identity.started_at)
+            return JobRepository(session).count_queued()
 
-    def _run(self, job_id: int) -> None:
-        command = [*self._command, str(job_id)]
+    def _start(self, job: Job) -> None:
+        command = [*self._command, str(job.id)]
         try:
-            process = start_detached(command, self._settings, self._storage.log_path(job_id))
+            process = start_detached(command, self._settings, self._storage.log_path(job.id))
         except OSError as exc:
-            self._watcher.fail(job_id, f"The training process could not be started: {exc}.")
+            self._supervisor.refuse(job.id, f"The training process could not be started: {exc}.")
             return
-        identity = identify(process.pid)
-        if identity is not None:
-            patiently(partial(self._name_process, job_id, identity))
-        self._watcher.watch(job_id, Child(identity, process))
-
-
-def _identity(job: Job) -> ProcessIdentity | None:
-    if job.pid is None or job.pid_started_at is None:
-        return None
-    return ProcessIdentity(job.pid, job.pid_started_at)
+        self._supervisor.adopt(job, process)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from torch import Tensor
 from dyod_studio.errors import InvalidInputError
 
 FORMAT_VERSION = "1"
+HEADER_SIZE_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Artifact:
     """Tensors of a trained part with what is needed to use it again.
 
     Args:
-        kind: the method that made it: ``inversion`` or ``vae``.
+        kind: the name of the method that made it.
         config: the method's settings. facts: what was learned about it, JSON-able.
     """
 
@@ -39,7 +40,10 @@ class Artifact:
 
 
 def save_artifact(artifact: Artifact, path: Path, extra: Mapping[str, str] | None = None) -> Path:
-    """Write beside, flush, rename: a reader never meets half a file."""
+    """Write beside, flush, rename: a reader never meets half a file.
+
+    Equal parts are equal files, byte for byte.
+    """
     header = {
         "format": "pt",
         "dyod.format": artifact.kind,
@@ -55,8 +59,22 @@ def save_artifact(artifact: Artifact, path: Path, extra: Mapping[str, str] | Non
     }
     partial = path.with_suffix(".partial")
     save_file(tensors, partial, metadata=header)
+    _settle(partial)
     os.replace(partial, path)
     return path
+
+
+def _settle(path: Path) -> None:
+    """Put the header's keys in order, which safetensors writes in a random one, and flush."""
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(HEADER_SIZE_BYTES), "little")
+        header = json.loads(file.read(size))
+        ordered = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        if len(ordered.encode()) <= size:  # always so far: the same JSON in another order
+            file.seek(HEADER_SIZE_BYTES)
+            file.write(ordered.encode().ljust(size))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def load_artifact(path: Path, kind: str) -> Artifact:

@@ -4,8 +4,10 @@ Shapes: B images of R x R pixels in [-1, 1], C latent channels, h x w latent cel
 width D. The networks are frozen; whatever is trained is added beside them.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,6 +31,9 @@ class BaseModel:
         dtype: what the U-Net computes in; the autoencoder and the text encoder use float32.
         guidance_scale: w that suits this base when the user gives none.
         image_encoder: CLIP image encoder with projection, when the base has one.
+        side_px: pixels along one side, when other than the base's own.
+        has_resting_vae: the autoencoder stays off the device but for its own calls.
+        path: the folder or file that it was loaded from.
     """
 
     ref: str
@@ -42,6 +47,9 @@ class BaseModel:
     dtype: torch.dtype = torch.float32
     guidance_scale: float = DEFAULT_GUIDANCE_SCALE
     image_encoder: Any = None
+    side_px: int | None = None
+    has_resting_vae: bool = False
+    path: Path | None = None
 
     @property
     def vae_scale_factor(self) -> int:
@@ -51,13 +59,27 @@ class BaseModel:
     @property
     def latent_shape(self) -> tuple[int, int, int]:
         """(C, h, w) of one picture."""
-        size = self.unet.config.sample_size
+        size = self.resolution // self.vae_scale_factor
         return (self.unet.config.in_channels, size, size)
 
     @property
     def resolution(self) -> int:
         """Pixels along one side of a picture (R)."""
+        return self.side_px or self.own_resolution
+
+    @property
+    def own_resolution(self) -> int:
+        """What the base model was trained at."""
         return self.unet.config.sample_size * self.vae_scale_factor
+
+    @property
+    def resolution_multiple(self) -> int:
+        """What a resolution must be a multiple of: the networks halve it that often."""
+        return self.vae_scale_factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
+
+    def at_resolution(self, side_px: int | None) -> "BaseModel":
+        """The same networks, working at another resolution; None for their own."""
+        return replace(self, side_px=side_px)
 
     @torch.no_grad()
     def encode_images(self, images: Tensor) -> Tensor:
@@ -66,16 +88,16 @@ class BaseModel:
         (B, 3, R, R) in [-1, 1] -> (B, C, h, w) float32.
         """
         images = images.to(self.device, next(self.vae.parameters()).dtype)
-        self.vae.to(self.device)
-        return self.vae.encode(images).latent_dist.mode().float() * self.vae.config.scaling_factor
+        with self._awake_vae() as vae:
+            return vae.encode(images).latent_dist.mode().float() * vae.config.scaling_factor
 
     @torch.no_grad()
     def decode_latents(self, latents: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, 3, R, R) float32 in [-1, 1], one at a time to save memory."""
         latents = latents.to(self.device, next(self.vae.parameters()).dtype)
-        self.vae.to(self.device)
         scaled = latents / self.vae.config.scaling_factor
-        images = torch.cat([self.vae.decode(row.unsqueeze(0)).sample for row in scaled])
+        with self._awake_vae() as vae:
+            images = torch.cat([vae.decode(row.unsqueeze(0)).sample for row in scaled])
         return images.float().clamp(-1, 1)
 
     def token_ids(self, prompts: Sequence[str]) -> Tensor:
@@ -119,15 +141,37 @@ class BaseModel:
         )
         return output[0].float()
 
-    def save_memory(self) -> None:
+    @contextmanager
+    def sparing_memory(self, *, recompute: bool) -> Iterator[None]:
         """Trade time for memory while gradients pass through the U-Net.
 
-        Activations are computed again on the way back (about a fifth more time), which diffusers
-        does in training mode only; the autoencoder waits off the card until it is next used.
+        The autoencoder waits off a card but for its own calls.
+
+        Args:
+            recompute: activations are computed again on the way back, about a fifth more time;
+                diffusers does it in training mode only.
         """
-        self.unet.enable_gradient_checkpointing()
-        self.unet.train()
-        self.vae.to("cpu")
+        if self.device.type != "cpu":
+            self.vae.to("cpu")
+            self.has_resting_vae = True
+        if recompute:
+            self.unet.enable_gradient_checkpointing()
+            self.unet.train()
+        try:
+            yield
+        finally:
+            self.unet.disable_gradient_checkpointing()
+            self.unet.eval()
+            self.has_resting_vae = False
+
+    @contextmanager
+    def _awake_vae(self) -> Iterator[Any]:
+        self.vae.to(self.device)
+        try:
+            yield self.vae
+        finally:
+            if self.has_resting_vae:
+                self.vae.to("cpu")
 
     def predict_noise(self, latents: Tensor, t: int, conditioning: Tensor) -> Tensor:
         """eps_phi(x_t, t, c) of DYOD, eq. (7), whatever the U-Net predicts."""

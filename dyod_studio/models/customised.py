@@ -5,7 +5,6 @@ of R x R pixels, C x h x w latents, d coordinates of a code, F frames.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,17 +13,18 @@ from PIL import Image
 from torch import Tensor
 
 from dyod_studio.diffusion.sampling import (
+    ConditionedPredictor,
     generators_of,
     guided,
     randn_per_image,
     reverse_from_start,
 )
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.models.artifacts import Artifact
 from dyod_studio.models.base import BaseModel
+from dyod_studio.models.hearing import Condition, Hearing
 from dyod_studio.models.pixels import fit, to_pictures, to_tensor
-from dyod_studio.models.placeholder import with_placeholder
-from dyod_studio.models.trained_vae import TrainedVae, load_vae
+from dyod_studio.models.region import Region, region_of
+from dyod_studio.models.trained_vae import TrainedVae
 
 Start = Literal["prompt", "distribution", "image"]
 OnStep = Callable[[int, int], None]
@@ -38,15 +38,19 @@ class Reverse:
     Args:
         t0: share of the timesteps; 0 returns the start through the autoencoder.
         guidance_scale: None for what suits the base model.
-        prompt: None for the learned word alone.
+        prompt: None for what the trained parts were taught with; ``{token}`` in it stands for that.
+        condition: what an ANL draws after; None for nothing.
     """
 
     t0: float = 1.0
     num_inference_steps: int = 50
     guidance_scale: float | None = None
     prompt: str | None = None
+    condition: Condition | None = None
 
 
+TOKEN = "{token}"
+"""Stands in a prompt for the word or phrase that was taught."""
 CODE_SALT = 0x5EED_C0DE
 """Keeps the code that a seed draws apart from the noise that it draws."""
 PIXELS_AT_ONCE = 8 * 128 * 128
@@ -59,16 +63,26 @@ class CustomisedModel:
 
     Args:
         token: the placeholder word whose vectors are attached to ``base``.
+        phrase: what another part was taught with, such as "a sks dog".
+        anl: the modules that are attached to ``base``.
     """
 
     base: BaseModel
     token: str | None = None
     vae: TrainedVae | None = None
+    phrase: str | None = None
+    anl: Hearing | None = None
 
     @property
     def default_prompt(self) -> str:
-        """c*: the learned word alone; without one, the empty prompt."""
-        return self.token or ""
+        """The phrase, else c*: the learned word alone; without either, the empty prompt."""
+        return self.phrase or self.token or ""
+
+    def prompt_of(self, reverse: Reverse) -> str:
+        """What the text encoder reads."""
+        if reverse.prompt is None:
+            return self.default_prompt
+        return reverse.prompt.replace(TOKEN, self.default_prompt)
 
     def sample(
         self,
@@ -77,6 +91,7 @@ class CustomisedModel:
         reverse: Reverse,
         *,
         images: Sequence[Image.Image] | None = None,
+        region: Image.Image | None = None,
         on_step: OnStep | None = None,
     ) -> list[Image.Image]:
         """One picture a seed, by one of the three initialisations of the reverse process.
@@ -85,8 +100,18 @@ class CustomisedModel:
             start: pure noise (``prompt``), the VAE's drawing of the seed's own code
                 (``distribution``, eq. 9 of DYOD), or ``images`` (``image``, eq. 11).
             images: square pictures of any size, one for all seeds or one a seed.
+            region: a square mask of any size, bright where the one picture in ``images`` is drawn
+                again; every other pixel of the results is that picture's own.
         """
-        return self._refine(self._starts(start, seeds, images), seeds, reverse, on_step)
+        starts = self._starts(start, seeds, images)
+        if region is None:
+            return self._refine(starts, seeds, reverse, on_step)
+        if start != "image" or not images or len(images) != 1:
+            raise InvalidInputError("A region is a part of one picture: give that to start from.")
+        part = region_of(region, self.base.resolution)
+        drawn = self._refine(starts, seeds, reverse, on_step, part)
+        original = fit(images[0], self.base.resolution)
+        return [part.put_back(original, image) for image in drawn]
 
     def sample_codes(
         self,
@@ -138,12 +163,14 @@ class CustomisedModel:
         seeds: Sequence[int],
         reverse: Reverse,
         on_step: OnStep | None,
+        region: Region | None = None,
     ) -> list[Image.Image]:
         """The reverse process for any number of seeds, a chunk at a time."""
         base = self.base
-        prompt = self.default_prompt if reverse.prompt is None else reverse.prompt
+        cells = None if region is None else region.cells(base.latent_shape[-1]).to(base.device)
         with torch.no_grad():
-            texts = base.encode_prompts(["", prompt])
+            texts = base.encode_prompts(["", self.prompt_of(reverse)])
+        heard = self._heard(seeds, reverse)
         calls = len(base.schedule.timesteps_from(reverse.t0, reverse.num_inference_steps))
         size = max(1, PIXELS_AT_ONCE // base.resolution**2)
         firsts = range(0, len(seeds), size)
@@ -152,7 +179,8 @@ class CustomisedModel:
             chunk = slice(first, first + size)
             begin = None if starts is None else starts[chunk]
             latents = self._noise(seeds[chunk]) if begin is None else begin
-            steps = self._steps(begin, self._noise(seeds[chunk]), texts, reverse)
+            predict = base.predict_noise if heard is None else heard(chunk)
+            steps = self._steps(predict, begin, self._noise(seeds[chunk]), texts, reverse, cells)
             for call, newest in enumerate(steps, start=1):
                 latents = newest
                 if on_step:
@@ -160,14 +188,32 @@ class CustomisedModel:
             made += to_pictures(base.decode_latents(latents))
         return made
 
+    def _heard(
+        self, seeds: Sequence[int], reverse: Reverse
+    ) -> Callable[[slice], ConditionedPredictor] | None:
+        """How the denoiser is conditioned for a chunk of the seeds, when it is."""
+        if self.anl is not None:
+            return self.anl.predictors(self.base.predict_noise, seeds, reverse.condition)
+        if reverse.condition is not None:
+            raise InvalidInputError(
+                "Only an anl draws after a condition picture or text: train 'anl' first, or use it."
+            )
+        return None
+
     def _steps(
-        self, begin: Tensor | None, noise: Tensor, texts: Tensor, reverse: Reverse
+        self,
+        predict: ConditionedPredictor,
+        begin: Tensor | None,
+        noise: Tensor,
+        texts: Tensor,
+        reverse: Reverse,
+        cells: Tensor | None,
     ) -> Iterator[Tensor]:
         base, scale = self.base, reverse.guidance_scale
         without, with_condition = (text.expand(len(noise), -1, -1) for text in texts.split(1))
         return reverse_from_start(
             guided(
-                base.predict_noise,
+                predict,
                 with_condition,
                 without,
                 base.guidance_scale if scale is None else scale,
@@ -177,29 +223,9 @@ class CustomisedModel:
             base.schedule,
             t0=reverse.t0,
             num_inference_steps=reverse.num_inference_steps,
+            region=cells,
         )
 
     def _noise(self, seeds: Sequence[int]) -> Tensor:
         like = torch.empty(len(seeds), *self.base.latent_shape)
         return randn_per_image(like, generators_of(seeds)).to(self.base.device)
-
-
-def open_customised(
-    stack: ExitStack, base: BaseModel, inversion: Artifact | None, vae: Artifact | None
-) -> CustomisedModel:
-    """Attach trained parts to a base for as long as ``stack`` is open; nothing is copied.
-
-    Raises:
-        InvalidInputError: a part was trained on another base model.
-    """
-    for part in (inversion, vae):
-        if part is not None and part.base_fingerprint != base.fingerprint:
-            raise InvalidInputError(
-                f"The {part.kind} was trained on {part.base_ref}, this base model is another one."
-            )
-    token = None
-    if inversion is not None:
-        token = str(inversion.config["token"])
-        vectors = inversion.tensors["emb_params"]
-        base = stack.enter_context(with_placeholder(base, token, vectors))
-    return CustomisedModel(base, token, None if vae is None else load_vae(vae, base))

@@ -3,7 +3,6 @@
 Weights are read from safetensors only; nothing is ever unpickled.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from dyod_studio.models.references import (
     BaseLocation,
     check_folder,
     fetch_index,
+    fingerprint_of,
     locate_base,
     read_json,
     unreachable,
@@ -40,8 +40,6 @@ from dyod_studio.models.storage_dtype import store_weights_in
 GUIDANCE_KEY = "_guidance_scale"
 """In a folder's model_index.json: the guidance scale that suits this base."""
 HALF_VARIANT = "fp16"
-SAMPLED_BLOCKS, BLOCK_BYTES = 1024, 4096
-"""How much of a weight file goes into its fingerprint: 4 MB, spread evenly."""
 HUB_FILES = (
     "model_index.json",
     "scheduler/*.json",
@@ -94,26 +92,8 @@ def load_base(
         dtype=dtype.compute,
         guidance_scale=parts.guidance_scale,
         image_encoder=parts.image_encoder,
+        path=path,
     )
-
-
-def fingerprint_of(path: Path) -> str:
-    """Return a short hash of the weights in a folder or file, the same on every machine.
-
-    Sizes, headers and evenly spaced blocks go in, so that gigabytes need not be read, and a model
-    fine-tuned in a few layers still differs.
-    """
-    digest = hashlib.sha256()
-    parts = [path / part for part in WEIGHT_FOLDERS] if path.is_dir() else []
-    for file_path in [file for part in parts for file in weight_files(part)] or [path]:
-        size = file_path.stat().st_size
-        stride = max(BLOCK_BYTES, size // SAMPLED_BLOCKS)
-        digest.update(f"{file_path.parent.name} {size} ".encode())
-        with file_path.open("rb") as file:
-            for offset in range(0, size, stride):
-                file.seek(offset)
-                digest.update(file.read(BLOCK_BYTES))
-    return digest.hexdigest()[:16]
 
 
 def _silence_progress_bars() -> None:

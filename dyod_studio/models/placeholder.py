@@ -15,15 +15,25 @@ from torch import Tensor
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.base import BaseModel
+from dyod_studio.models.kohya import GENERATIONS
 
 
 class ExtendedEmbedding(torch.nn.Module):
     """Token table in which the ids from V on are the rows of ``vectors``, (k, D) float32."""
 
-    def __init__(self, table: torch.nn.Embedding, vectors: Tensor) -> None:
+    def __init__(self, table: "torch.nn.Embedding | ExtendedEmbedding", vectors: Tensor) -> None:
         super().__init__()
         self.table = table
         self.vectors = torch.nn.Parameter(vectors.detach().clone().float())
+
+    @property
+    def num_embeddings(self) -> int:
+        """How many ids it knows."""
+        return self.table.num_embeddings + len(self.vectors)
+
+    @property
+    def embedding_dim(self) -> int:
+        return self.table.embedding_dim
 
     def forward(self, token_ids: Tensor) -> Tensor:
         num_base = self.table.num_embeddings
@@ -43,7 +53,8 @@ def with_placeholder(base: BaseModel, token: str, vectors: Tensor) -> Iterator[B
     """The base model in which ``token`` means ``vectors``, (k, D), for as long as the block lasts.
 
     The networks are the base's own, not copies; ``vectors`` become the trainable parameter of
-    :func:`trained_vectors`. Prompts may use the token as one word.
+    :func:`trained_vectors`. Prompts may use the token as one word. Blocks within each other give a
+    base several placeholders.
 
     Raises:
         InvalidInputError: the token is already a word of the vocabulary, or the vectors have
@@ -73,6 +84,21 @@ def trained_vectors(base: BaseModel) -> torch.nn.Parameter:
     return base.text_encoder.get_input_embeddings().vectors
 
 
+def inversion_header(width: int, token: str) -> dict[str, str]:
+    """What other tools look for in the header of a textual inversion: modelspec 1.0.1.
+
+    A base that is neither Stable Diffusion 1.x nor 2.x is called by the width of its tokens.
+    """
+    _, architecture = GENERATIONS.get(width, ("", f"latent-diffusion-{width}"))
+    return {
+        "modelspec.sai_model_spec": "1.0.1",
+        "modelspec.architecture": f"{architecture}/textual-inversion",
+        "modelspec.implementation": "diffusers",
+        "modelspec.title": token,
+        "modelspec.trigger_phrase": token,
+    }
+
+
 class MultiTokenizer:
     """A tokenizer that reads one placeholder word as its k words."""
 
@@ -87,6 +113,12 @@ class MultiTokenizer:
     @property
     def model_max_length(self) -> int:
         return self._tokenizer.model_max_length
+
+    def get_vocab(self) -> dict[str, int]:
+        return self._tokenizer.get_vocab()
+
+    def add_tokens(self, words: list[str]) -> int:
+        return self._tokenizer.add_tokens(words)
 
     def _expand(self, prompt: str) -> str:
         return prompt.replace(self._token, self._words)

@@ -40,6 +40,30 @@ class ArtifactRepository:
         self._session.flush()
         return artifact
 
+    def make_newest(self, artifact_id: int) -> Artifact:
+        """Give a row a new number, so that it is the newest of its kind; nothing else changes.
+
+        Raises:
+            NotFoundError: there is no such artifact.
+        """
+        row = self._session.get(Artifact, artifact_id)
+        if row is None:
+            raise NotFoundError(f"There is no trained part {artifact_id}.")
+        moved = Artifact(
+            project_id=row.project_id,
+            job_id=row.job_id,
+            kind=row.kind,
+            sha256=row.sha256,
+            bytes=row.bytes,
+            base_fingerprint=row.base_fingerprint,
+            config=row.config,
+            created_at=row.created_at,
+        )
+        self._session.delete(row)
+        self._session.add(moved)
+        self._session.flush()
+        return moved
+
     def latest(self, project_id: int, kind: str) -> Artifact | None:
         """The newest of its kind, or None when the project has none."""
         chosen = select(Artifact).where(Artifact.project_id == project_id, Artifact.kind == kind)

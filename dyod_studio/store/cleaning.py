@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from itertools import islice
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dyod_studio.errors import NotFoundError
 from dyod_studio.store.files import PNG, SAFETENSORS, WEBP
+from dyod_studio.store.places import Frame, Place
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import (
     Artifact,
@@ -57,6 +59,37 @@ def delete_project(storage: Storage, project_id: int) -> None:
         shutil.rmtree(storage.run_dir(job_id), ignore_errors=True)
 
 
+def purge_bin(storage: Storage, *, before: datetime) -> int:
+    """Remove for good the images that were deleted before this moment; returns how many.
+
+    A request that has no image left goes with them, and with it the files that it began from.
+    """
+    names: set[FileName] = set()
+    with storage.files.guard():
+        with storage.database.session() as session:
+            old = select(Generation).where(Generation.deleted_at < before)
+            rows = list(session.scalars(old))
+            for row in rows:
+                names |= {FileName(row.sha256, PNG), FileName(row.thumbnail_sha256, WEBP)}
+                session.delete(row)
+            session.flush()
+            for request_id in {row.request_id for row in rows}:
+                names |= _drop_request_without_images(session, request_id)
+        remove_unreferenced(storage, names)
+    return len(rows)
+
+
+def _drop_request_without_images(session: Session, request_id: int) -> set[FileName]:
+    """Delete the request unless it still has an image; returns the files it began from."""
+    if session.scalar(select(Generation.id).where(Generation.request_id == request_id).limit(1)):
+        return set()
+    inputs = select(RequestInput.sha256, RequestInput.suffix)
+    named = session.execute(inputs.where(RequestInput.request_id == request_id))
+    files = {FileName(*row) for row in named}
+    session.execute(delete(SampleRequest).where(SampleRequest.id == request_id))
+    return files
+
+
 def remove_unreferenced(storage: Storage, names: Iterable[FileName]) -> None:
     """Remove those of the files that no row names."""
     with storage.files.guard(), storage.database.session() as session:
@@ -73,6 +106,10 @@ def files_of_project(session: Session, project_id: int) -> set[FileName]:
         _naming(Artifact.sha256, SAFETENSORS).where(Artifact.project_id == project_id),
         _naming(Generation.sha256, PNG).where(Generation.project_id == project_id),
         _naming(Generation.thumbnail_sha256, WEBP).where(Generation.project_id == project_id),
+        _naming(Frame.sha256, PNG).where(Frame.project_id == project_id),
+        _naming(Frame.thumbnail_sha256, WEBP).where(Frame.project_id == project_id),
+        _naming(Place.sha256, PNG).where(Place.project_id == project_id),
+        _naming(Place.thumbnail_sha256, WEBP).where(Place.project_id == project_id),
         _naming(Preview.sha256, PNG)
         .join(Job, Job.id == Preview.job_id)
         .where(Job.project_id == project_id),
@@ -92,6 +129,10 @@ def _referenced(session: Session, names: set[FileName]) -> set[FileName]:
         (Artifact.sha256, SAFETENSORS),
         (Generation.sha256, PNG),
         (Generation.thumbnail_sha256, WEBP),
+        (Frame.sha256, PNG),
+        (Frame.thumbnail_sha256, WEBP),
+        (Place.sha256, PNG),
+        (Place.thumbnail_sha256, WEBP),
         (Preview.sha256, PNG),
         (RequestInput.sha256, RequestInput.suffix),
     ]

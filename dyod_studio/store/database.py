@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import StaticPool
 
-from dyod_studio.errors import DatabaseBusyError
+from dyod_studio.errors import DatabaseBusyError, StorageFullError
 from dyod_studio.store.migrating import migrate
 
 BUSY_TIMEOUT_S = 30.0
@@ -30,7 +30,7 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the schema up to date; a file that changes is backed up beside itself first."""
-        with _busy_told():
+        with _told():
             migrate(self.engine, self.path)
 
     @contextmanager
@@ -39,8 +39,9 @@ class Database:
 
         Raises:
             DatabaseBusyError: another process held the database for longer than the time-out.
+            StorageFullError: the disk took no more; nothing was changed.
         """
-        with _busy_told(), self._sessions.begin() as session:
+        with _told(), self._sessions.begin() as session:
             yield session
 
     def dispose(self) -> None:
@@ -49,10 +50,14 @@ class Database:
 
 
 @contextmanager
-def _busy_told() -> Iterator[None]:
+def _told() -> Iterator[None]:
     try:
         yield
     except OperationalError as exc:
+        if "disk is full" in str(exc.orig):
+            raise StorageFullError(
+                "The disk is full: the studio's database can take no more; make room."
+            ) from exc
         if "locked" not in str(exc.orig) and "busy" not in str(exc.orig):
             raise
         raise DatabaseBusyError(

@@ -1,10 +1,41 @@
-"""The gallery: every generated image with all that makes it again."""
+"""The gallery: every generated image with all that makes it again, and how it is searched."""
 
-from sqlalchemy import func, select
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session
 
 from dyod_studio.errors import NotFoundError
+from dyod_studio.store.columns import utc_now
+from dyod_studio.store.gallery_tables import GenerationPart
 from dyod_studio.store.tables import Generation
+
+MAX_WORDS = 500
+"""Characters of an image's texts that can be searched."""
+IDS_A_QUERY = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which images are asked for; what is None or empty lets every image pass.
+
+    ``part`` is the SHA-256 of a trained part; ``since`` and ``until`` are moments, the second one
+    no longer within; ``text`` stands somewhere in what was written for the image, or is its seed.
+    """
+
+    kinds: tuple[str, ...] = ()
+    part: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    only_favorites: bool = False
+    text: str = ""
+    is_deleted: bool = False
+
+
+EVERYTHING = Wanted()
 
 
 class GenerationRepository:
@@ -14,7 +45,13 @@ class GenerationRepository:
         self._session = session
 
     def add(self, generation: Generation) -> Generation:
+        """Add an image, with what it will be searched by."""
+        generation.words = words_of(generation.parameters)
         self._session.add(generation)
+        self._session.flush()
+        for kind, sha256 in dict(generation.parameters.get("artifacts") or {}).items():
+            part = GenerationPart(generation_id=generation.id, kind=kind, sha256=sha256)
+            self._session.add(part)
         self._session.flush()
         return generation
 
@@ -24,17 +61,115 @@ class GenerationRepository:
             raise NotFoundError(f"There is no generated image {generation_id}.")
         return generation
 
-    def page(self, project_id: int, *, offset: int = 0, limit: int = 60) -> list[Generation]:
+    def of_ids(self, project_id: int, ids: Sequence[int]) -> list[Generation]:
+        """These images of the project, in the order of ``ids``.
+
+        Raises:
+            NotFoundError: one of them is not there.
+        """
+        found: dict[int, Generation] = {}
+        for first in range(0, len(ids), IDS_A_QUERY):
+            some = Generation.id.in_(ids[first : first + IDS_A_QUERY])
+            chosen = select(Generation).where(some, Generation.project_id == project_id)
+            found |= {row.id: row for row in self._session.scalars(chosen)}
+        for generation_id in ids:
+            if generation_id not in found:
+                raise NotFoundError(f"This project has no generated image {generation_id}.")
+        return [found[generation_id] for generation_id in ids]
+
+    def page(
+        self, project_id: int, *, offset: int = 0, limit: int = 60, wanted: Wanted = EVERYTHING
+    ) -> list[Generation]:
         """Some of the project's images, the newest first."""
-        chosen = select(Generation).where(Generation.project_id == project_id)
-        newest_first = chosen.order_by(Generation.id.desc())
+        ids = self.ids(project_id, offset=offset, limit=limit, wanted=wanted)
+        return self.of_ids(project_id, ids)
+
+    def ids(
+        self,
+        project_id: int,
+        *,
+        offset: int = 0,
+        limit: int | None = None,
+        wanted: Wanted = EVERYTHING,
+    ) -> list[int]:
+        """Their ids alone, the newest first: read from the index, the images are not touched."""
+        chosen = _filtered(select(Generation.id), project_id, wanted)
+        newest_first = chosen.order_by(Generation.created_at.desc(), Generation.id.desc())
         return list(self._session.scalars(newest_first.offset(offset).limit(limit)))
 
-    def count(self, project_id: int) -> int:
-        chosen = select(func.count(Generation.id)).where(Generation.project_id == project_id)
+    def count(self, project_id: int, wanted: Wanted = EVERYTHING) -> int:
+        chosen = _filtered(select(func.count(Generation.id)), project_id, wanted)
         return self._session.execute(chosen).scalar_one()
 
     def of_request(self, request_id: int) -> list[Generation]:
         """What one request made, in the order of its positions."""
         chosen = select(Generation).where(Generation.request_id == request_id)
         return list(self._session.scalars(chosen.order_by(Generation.position)))
+
+    def by_sha256(self, sha256: str) -> Generation | None:
+        """The newest image of these very bytes, in any project."""
+        chosen = select(Generation).where(Generation.sha256 == sha256)
+        return self._session.scalars(chosen.order_by(Generation.id.desc()).limit(1)).one_or_none()
+
+    def kinds(self, project_id: int) -> list[str]:
+        """Which kinds of image the project has, in alphabetical order."""
+        chosen = select(Generation.kind).where(Generation.project_id == project_id).distinct()
+        return list(self._session.scalars(chosen.order_by(Generation.kind)))
+
+    def parts(self, project_id: int) -> list[tuple[str, str]]:
+        """(kind, SHA-256) of every trained part that its images were drawn with."""
+        chosen = select(GenerationPart.kind, GenerationPart.sha256).distinct()
+        joined = chosen.join(Generation, Generation.id == GenerationPart.generation_id)
+        rows = self._session.execute(joined.where(Generation.project_id == project_id))
+        return sorted((kind, sha256) for kind, sha256 in rows)
+
+    def set_favorite(self, project_id: int, ids: Collection[int], is_favorite: bool) -> None:
+        self._change(project_id, ids, is_favorite=is_favorite)
+
+    def set_deleted(self, project_id: int, ids: Collection[int], is_deleted: bool) -> None:
+        """Into the bin, or out of it again."""
+        self._change(project_id, ids, deleted_at=utc_now() if is_deleted else None)
+
+    def _change(self, project_id: int, ids: Collection[int], **values: Any) -> None:
+        """All of them, or none where one is not there."""
+        ordered = list(ids)
+        self.of_ids(project_id, ordered)
+        for first in range(0, len(ordered), IDS_A_QUERY):
+            some = Generation.id.in_(ordered[first : first + IDS_A_QUERY])
+            self._session.execute(update(Generation).where(some).values(**values))
+
+
+def words_of(parameters: dict[str, Any]) -> str:
+    """What was written for an image, in small letters."""
+    texts = (parameters.get("prompt"), parameters.get("condition_text"))
+    return " ".join(text for text in texts if isinstance(text, str)).lower()[:MAX_WORDS]
+
+
+def _filtered(chosen: Select[Any], project_id: int, wanted: Wanted) -> Select[Any]:
+    in_bin = Generation.deleted_at.is_not(None)
+    conditions: list[ColumnElement[bool]] = [
+        Generation.project_id == project_id,
+        in_bin if wanted.is_deleted else Generation.deleted_at.is_(None),
+    ]
+    if wanted.kinds:
+        conditions.append(Generation.kind.in_(wanted.kinds))
+    if wanted.since is not None:
+        conditions.append(Generation.created_at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(Generation.created_at < wanted.until)
+    if wanted.only_favorites:
+        conditions.append(Generation.is_favorite.is_(True))
+    if wanted.part is not None:
+        drawn = select(GenerationPart.generation_id).where(GenerationPart.sha256 == wanted.part)
+        conditions.append(Generation.id.in_(drawn))
+    if text := wanted.text.strip().lower():
+        conditions.append(_said(text))
+    return chosen.where(*conditions)
+
+
+def _said(text: str) -> ColumnElement[bool]:
+    """The text stands in the words; a number may be the seed or the image's own as well."""
+    said = Generation.words.contains(text, autoescape=True)
+    if text.isascii() and text.isdigit() and len(text) < 19:
+        return said | (Generation.seed == int(text)) | (Generation.id == int(text))
+    return said

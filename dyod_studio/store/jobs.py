@@ -1,37 +1,58 @@
-"""The jobs table and the only code that changes a job's state."""
+"""The jobs table and, with ``job_queue`` and ``job_requests``, all that changes a job's state."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import delete, func, select
 
-from dyod_studio.errors import JobStateError, NotFoundError
+from dyod_studio.errors import JobStateError
+from dyod_studio.store.job_queue import JobQueue
+from dyod_studio.store.job_requests import JobRequests
+from dyod_studio.store.job_rows import Owner, owned_by
 from dyod_studio.store.tables import NEXT_STATES, Job, JobState, Preview, states_before, utc_now
 
+MAX_NOTES = 50
+"""A run that says more than this has said it."""
 
-class JobRepository:
+
+class JobRepository(JobQueue, JobRequests):
     """Reads and writes jobs in the session it is given; the caller commits."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def add(
+        self,
+        project_id: int,
+        kind: str,
+        config: Mapping[str, Any],
+        num_steps: int,
+        *,
+        continues_job_id: int | None = None,
+        start_step: int | None = None,
+        is_finish_only: bool = False,
+        adjustments: Mapping[str, Any] | None = None,
+    ) -> Job:
+        """Put a job at the end of the queue.
 
-    def add(self, project_id: int, kind: str, config: Mapping[str, Any], num_steps: int) -> Job:
-        """Put a job at the end of the queue."""
-        job = Job(project_id=project_id, kind=kind, config=dict(config), num_steps=num_steps)
+        Args:
+            continues_job_id: the job whose checkpoint it begins from: the one of ``start_step``,
+                or the newest.
+            is_finish_only: make no step, turn that checkpoint into the trained part.
+        """
+        last = select(func.coalesce(func.max(Job.place), 0)).scalar_subquery()
+        job = Job(
+            project_id=project_id,
+            kind=kind,
+            place=last + 1,
+            config=dict(config),
+            num_steps=num_steps,
+            continues_job_id=continues_job_id,
+            start_step=start_step,
+            is_finish_only=is_finish_only,
+            adjustments=dict(adjustments or {}),
+        )
         self._session.add(job)
         self._session.flush()
+        self._session.refresh(job)
         return job
-
-    def get(self, job_id: int) -> Job:
-        """The job as it stands in the database now."""
-        job = self.find(job_id)
-        if job is None:
-            raise NotFoundError(f"There is no job {job_id}.")
-        return job
-
-    def find(self, job_id: int) -> Job | None:
-        return self._session.get(Job, job_id, populate_existing=True)
 
     def of_project(self, project_id: int) -> list[Job]:
         """Its jobs, the newest first."""
@@ -43,104 +64,101 @@ class JobRepository:
         chosen = select(Job).where(Job.state == JobState.RUNNING).order_by(Job.id)
         return list(self._session.scalars(chosen))
 
-    def count_open(self) -> int:
-        """How many jobs have not come to an end."""
-        chosen = select(func.count(Job.id)).where(Job.state.in_(list(NEXT_STATES)))
+    def count_queued(self) -> int:
+        """How many jobs wait for a worker."""
+        chosen = select(func.count(Job.id)).where(Job.state == JobState.QUEUED)
         return self._session.execute(chosen).scalar_one()
 
-    def claim_next(self) -> Job | None:
-        """Take the oldest queued job, in one statement, so two workers never share one."""
-        oldest = select(Job.id).where(Job.state == JobState.QUEUED).order_by(Job.id).limit(1)
-        now = utc_now()
-        claim = (
-            update(Job)
-            .where(Job.id == oldest.scalar_subquery(), Job.state == JobState.QUEUED)
-            .values(
-                state=JobState.RUNNING,
-                started_at=now,
-                heartbeat_at=now,
-                attempts=Job.attempts + 1,
-                pid=None,
-                pid_started_at=None,
-            )
-            .returning(Job)
-        )
-        return self._session.scalars(
-            claim, execution_options={"populate_existing": True}
-        ).one_or_none()
+    def set_process(self, job_id: int, pid: int, started_at: float, *, host: str) -> bool:
+        """Name the process that runs the job; False when it is not this host's to run any more."""
+        is_taken = (Job.state == JobState.RUNNING, Job.host == host)
+        is_free = Job.pid.is_(None) | (Job.pid == pid)
+        return self._change(job_id, *is_taken, is_free, pid=pid, pid_started_at=started_at)
 
-    def set_process(self, job_id: int, pid: int, started_at: float) -> bool:
-        """Name the process that runs the job; False when the job is not to be run any more."""
-        change = (
-            update(Job)
-            .where(Job.id == job_id, Job.state == JobState.RUNNING)
-            .values(pid=pid, pid_started_at=started_at)
-        )
-        return self._session.scalar(change.returning(Job.id)) is not None
+    def beat(self, job_id: int, log_tail: str, owner: Owner | None = None) -> bool:
+        """Say that the job lives, and show the end of its log; False when it is not the owner's."""
+        return self._change(job_id, *owned_by(owner), heartbeat_at=utc_now(), log_tail=log_tail)
 
-    def beat(self, job_id: int, log_tail: str) -> None:
-        """Say that a worker watches the job, and show the end of its log."""
-        self._session.execute(
-            update(Job).where(Job.id == job_id).values(heartbeat_at=utc_now(), log_tail=log_tail)
-        )
+    def show_log(self, job_id: int, log_tail: str) -> None:
+        """Show the end of the log of a job that has ended."""
+        self._change(job_id, log_tail=log_tail)
 
     def progress(
-        self, job_id: int, step: int, *, loss: float | None, seconds_left: float | None
+        self,
+        job_id: int,
+        step: int,
+        *,
+        loss: float | None,
+        seconds_left: float | None,
+        samples_per_s: float | None = None,
+        peak_memory_mb: float | None = None,
+        owner: Owner | None = None,
     ) -> None:
         """Note how far a running job has come; a job in another state keeps what it shows."""
-        self._session.execute(
-            update(Job)
-            .where(Job.id == job_id, Job.state == JobState.RUNNING)
-            .values(step=step, loss=loss, seconds_left=seconds_left)
+        self._change(
+            job_id,
+            Job.state == JobState.RUNNING,
+            *owned_by(owner),
+            step=step,
+            loss=loss,
+            seconds_left=seconds_left,
+            samples_per_s=samples_per_s,
+            peak_memory_mb=peak_memory_mb,
         )
 
-    def request_cancel(self, job_id: int) -> Job:
-        """Cancel a queued job at once; ask a running one to stop.
+    def adjust(self, job_id: int, adjustments: Mapping[str, Any], note: str) -> None:
+        """Keep what was changed so that the run fits into memory, and say so."""
+        self._change(job_id, adjustments=dict(adjustments))
+        self.add_note(job_id, note)
 
-        Raises:
-            JobStateError: the job has come to an end already.
+    def add_note(self, job_id: int, note: str) -> None:
+        """Add a sentence to what happened on the way, unless it was said before."""
+        job = self.find(job_id)
+        if job is not None and note not in job.notes and len(job.notes) < MAX_NOTES:
+            self._change(job_id, notes=[*job.notes, note])
+
+    def put_back(self, job_id: int, reason: str, dead: Owner | None = None) -> bool:
+        """Queue a running job again whose process died; False when it is not so any more.
+
+        It keeps its place, and goes on from its last checkpoint.
         """
-        dequeue = (
-            update(Job)
-            .where(Job.id == job_id, Job.state == JobState.QUEUED)
-            .values(state=JobState.CANCELLED, cancel_requested=True, finished_at=utc_now())
-        )
-        ask = (
-            update(Job)
-            .where(Job.id == job_id, Job.state == JobState.RUNNING)
-            .values(cancel_requested=True)
-        )
-        for change in (dequeue, ask):
-            if self._session.scalar(change.returning(Job.id)) is not None:
-                return self.get(job_id)
-        raise JobStateError(f"Job {job_id} is {self.get(job_id).state}; it cannot be cancelled.")
-
-    def is_wanted(self, job_id: int) -> bool:
-        """Whether the job's process should go on: still there, running, not asked to stop."""
-        chosen = select(Job.id).where(
-            Job.id == job_id, Job.state == JobState.RUNNING, Job.cancel_requested.is_(False)
-        )
-        return self._session.scalar(chosen) is not None
+        is_dead = [Job.state == JobState.RUNNING, *owned_by(dead)]
+        resting = {"pid": None, "pid_started_at": None, "seconds_left": None}
+        if not self._change(job_id, *is_dead, state=JobState.QUEUED, **resting):
+            return False
+        self.add_note(job_id, reason)
+        return True
 
     def move(
-        self, job_id: int, to: JobState, *, error: str | None = None, log_tail: str | None = None
+        self,
+        job_id: int,
+        to: JobState,
+        *,
+        error: str | None = None,
+        remedy: str | None = None,
+        log_tail: str | None = None,
+        owner: Owner | None = None,
     ) -> None:
         """Change the state if the move is legal; a final state is never overwritten.
 
         Raises:
-            JobStateError: the job's state does not allow the move.
+            JobStateError: the job's state, or its new owner, does not allow the move.
         """
-        values: dict[str, Any] = {"state": to, "error": error}
+        values: dict[str, Any] = {"state": to, "error": error, "remedy": remedy}
+        if to not in (JobState.RUNNING, JobState.QUEUED):
+            values |= {"seconds_left": None, "pause_requested": False}
         if to not in NEXT_STATES:
-            values |= {"finished_at": utc_now(), "seconds_left": None}
+            values["finished_at"] = utc_now()
         if log_tail is not None:
             values["log_tail"] = log_tail
-        change = update(Job).where(Job.id == job_id, Job.state.in_(states_before(to)))
-        if self._session.scalar(change.values(values).returning(Job.id)) is None:
+        legal = Job.state.in_(states_before(to))
+        if not self._change(job_id, legal, *owned_by(owner), **values):
             raise JobStateError(f"Job {job_id} is {self.get(job_id).state}; it cannot become {to}.")
 
-    def add_preview(self, job_id: int, step: int, sha256: str) -> None:
-        self._session.add(Preview(job_id=job_id, step=step, sha256=sha256))
+    def set_previews(self, job_id: int, step: int, names: Sequence[str]) -> None:
+        """Name the pictures (SHA-256) of a step, in place of those it had before."""
+        self._session.execute(delete(Preview).where(Preview.job_id == job_id, Preview.step == step))
+        self._session.add_all(Preview(job_id=job_id, step=step, sha256=name) for name in names)
         self._session.flush()
 
     def latest_previews(self, job_id: int) -> list[Preview]:

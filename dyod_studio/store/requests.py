@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from dyod_studio.errors import JobStateError, NotFoundError
@@ -19,11 +19,23 @@ from dyod_studio.store.tables import (
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A stored file that a request starts from. ``name``: ``image``, ``a`` or ``b``."""
+    """A stored file that a request starts from, such as ``image``, ``region`` or ``a``."""
 
     name: str
     sha256: str
     suffix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The process that asked for a request, by which it can be told whether it still lives.
+
+    ``started_at``: seconds since the epoch; with the pid, its identity on that host.
+    """
+
+    host: str
+    pid: int
+    started_at: float
 
 
 class SampleRequestRepository:
@@ -40,10 +52,17 @@ class SampleRequestRepository:
         *,
         num_steps: int,
         inputs: tuple[InputFile, ...] = (),
+        owner: Owner | None = None,
     ) -> SampleRequest:
         """A queued request; its input files are kept as long as it is."""
         request = SampleRequest(
-            project_id=project_id, kind=kind, parameters=dict(parameters), num_steps=num_steps
+            project_id=project_id,
+            kind=kind,
+            parameters=dict(parameters),
+            num_steps=num_steps,
+            host=owner.host if owner else None,
+            pid=owner.pid if owner else None,
+            pid_started_at=owner.started_at if owner else None,
         )
         self._session.add(request)
         self._session.flush()
@@ -71,12 +90,22 @@ class SampleRequestRepository:
             for row in self._session.scalars(chosen)
         }
 
-    def is_open(self, request_id: int) -> bool:
-        """Whether it is still there and has not come to an end."""
-        chosen = select(SampleRequest.id).where(
-            SampleRequest.id == request_id, SampleRequest.state.in_(list(NEXT_STATES))
+    def open_of_host(self, host: str) -> list[tuple[int, Owner]]:
+        """The requests that processes of this machine asked for and that have not ended."""
+        chosen = select(SampleRequest).where(
+            SampleRequest.host == host, SampleRequest.state.in_(list(NEXT_STATES))
         )
-        return self._session.scalar(chosen) is not None
+        return [
+            (row.id, Owner(host, row.pid, row.pid_started_at))
+            for row in self._session.scalars(chosen.order_by(SampleRequest.id))
+            if row.pid is not None and row.pid_started_at is not None
+        ]
+
+    def delete(self, request_id: int) -> list[InputFile]:
+        """Delete a request with the images it made; returns its input files."""
+        files = list(self.inputs(request_id).values())
+        self._session.execute(delete(SampleRequest).where(SampleRequest.id == request_id))
+        return files
 
     def progress(self, request_id: int, step: int, num_steps: int) -> bool:
         """Note how far it is; False when it should stop: cancelled, or deleted."""
@@ -86,6 +115,10 @@ class SampleRequestRepository:
             .values(step=step, num_steps=num_steps)
         )
         return self._session.scalar(change.returning(SampleRequest.id)) is not None
+
+    def end(self, request_id: int, to: JobState, *, error: str | None = None) -> bool:
+        """Move it to a final state; False when it has its end already, or is gone."""
+        return self._move(request_id, to, error)
 
     def cancel(self, request_id: int) -> None:
         """Stop it before its next denoiser call.
@@ -101,10 +134,13 @@ class SampleRequestRepository:
         Raises:
             JobStateError: the request's state does not allow the move.
         """
+        if not self._move(request_id, to, error):
+            state = self.get(request_id).state
+            raise JobStateError(f"Sample request {request_id} is {state}; it cannot become {to}.")
+
+    def _move(self, request_id: int, to: JobState, error: str | None) -> bool:
         change = update(SampleRequest).where(
             SampleRequest.id == request_id, SampleRequest.state.in_(states_before(to))
         )
         changed = change.values(state=to, error=error).returning(SampleRequest.id)
-        if self._session.scalar(changed) is None:
-            state = self.get(request_id).state
-            raise JobStateError(f"Sample request {request_id} is {state}; it cannot become {to}.")
+        return self._session.scalar(changed) is not None

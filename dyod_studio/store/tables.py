@@ -1,88 +1,16 @@
-"""The tables, and how values are kept in them. Migrations bring a database to this shape."""
+"""The tables. Migrations bring a database to this shape."""
 
-from datetime import UTC, datetime
-from enum import StrEnum
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    DateTime,
-    Dialect,
-    Enum,
-    ForeignKey,
-    MetaData,
-    Text,
-    TypeDecorator,
-    UniqueConstraint,
-)
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
 
-
-class JobState(StrEnum):
-    """Where a job or a sample request stands; NEXT_STATES lists the legal moves."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-NEXT_STATES: dict[JobState, frozenset[JobState]] = {
-    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.FAILED, JobState.CANCELLED}),
-    JobState.RUNNING: frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}),
-}
-"""Legal moves. A state that is not a key is final."""
-
-
-def states_before(target: JobState) -> list[JobState]:
-    """The states from which ``target`` may be reached in one move."""
-    return [state for state, targets in NEXT_STATES.items() if target in targets]
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """Aware UTC in Python, naive UTC in the database: SQLite forgets time zones."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.replace(tzinfo=UTC)
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-class Base(DeclarativeBase):
-    """Declarative base of every DYOD Studio table."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {
-        datetime: UtcDateTime,
-        dict[str, Any]: JSON,
-        JobState: Enum(
-            JobState,
-            native_enum=False,
-            length=16,
-            values_callable=lambda states: [state.value for state in states],
-        ),
-    }
-
-
-AUTOINCREMENT = {"sqlite_autoincrement": True}
-"""No id is ever given twice: what still runs for a deleted row must not find a new one there."""
+from dyod_studio.store.columns import AUTOINCREMENT, Base
+from dyod_studio.store.columns import NEXT_STATES as NEXT_STATES
+from dyod_studio.store.columns import JobState as JobState
+from dyod_studio.store.columns import states_before as states_before
+from dyod_studio.store.columns import utc_now as utc_now
 
 
 class Project(Base):
@@ -97,11 +25,15 @@ class Project(Base):
     """What ``models.loading.load_base`` takes: ``starter``, a folder, a hub id, a file."""
     token: Mapped[str]
     """The placeholder token that stands for the set, such as ``<toy-heads>``."""
+    rights_confirmed_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class Picture(Base):
-    """A picture of the set as it was given; the crop is in pixels after EXIF rotation."""
+    """A picture of the set as it was given; the crop is in pixels after EXIF rotation.
+
+    One that is left out stays with the project, but nothing learns from it.
+    """
 
     __tablename__ = "pictures"
     __table_args__ = (UniqueConstraint("project_id", "sha256"), AUTOINCREMENT)
@@ -119,6 +51,10 @@ class Picture(Base):
     crop_side: Mapped[int]
     thumbnail_sha256: Mapped[str] = mapped_column(index=True)
     caption: Mapped[str | None] = mapped_column(Text)
+    sharpness: Mapped[float | None]
+    ground: Mapped[str | None]
+    repeats_sha256: Mapped[str | None]
+    is_left_out: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
@@ -134,22 +70,73 @@ class Job(Base):
     )
     kind: Mapped[str]
     state: Mapped[JobState] = mapped_column(default=JobState.QUEUED, index=True)
+    place: Mapped[int] = mapped_column(default=0)
+    """Where it stands in the queue: the lowest is taken first."""
     config: Mapped[dict[str, Any]]
+    continues_job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
+    """The job whose checkpoint this one begins from."""
+    start_step: Mapped[int | None]
+    """The step of that checkpoint; None begins from the newest."""
+    is_finish_only: Mapped[bool] = mapped_column(default=False)
+    """Make no step: turn that checkpoint into the trained part."""
+    adjustments: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """What was changed so that the run fits into memory."""
     step: Mapped[int] = mapped_column(default=0)
     num_steps: Mapped[int]
     loss: Mapped[float | None]
+    samples_per_s: Mapped[float | None]
+    peak_memory_mb: Mapped[float | None]
     seconds_left: Mapped[float | None]
     error: Mapped[str | None] = mapped_column(Text)
+    remedy: Mapped[str | None] = mapped_column(Text)
+    """What a person can do about the error, in one sentence."""
+    notes: Mapped[list[str]] = mapped_column(default=list)
+    """What happened on the way, a sentence each: put back, made smaller, a preview that failed."""
     log_tail: Mapped[str] = mapped_column(Text, default="")
     cancel_requested: Mapped[bool] = mapped_column(default=False)
+    pause_requested: Mapped[bool] = mapped_column(default=False)
+    save_requested: Mapped[bool] = mapped_column(default=False)
+    sample_requested: Mapped[bool] = mapped_column(default=False)
+    host: Mapped[str | None]
+    """The machine whose worker took it up last."""
+    device: Mapped[str | None]
+    """The device it runs on, or ran on last; one job a device at a time."""
     pid: Mapped[int | None]
     pid_started_at: Mapped[float | None]
     """Start of the process in seconds since the epoch: with the pid, its identity."""
     heartbeat_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)
+    """How often it was started since a person last asked for it."""
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+
+class Calibration(Base):
+    """What a method was measured to need on a device; seconds are a step's, a preview's, ..."""
+
+    __tablename__ = "calibrations"
+    __table_args__ = (
+        UniqueConstraint("device", "base_fingerprint", "method", "resolution", "key"),
+        AUTOINCREMENT,
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    device: Mapped[str]
+    """The kind of device, such as ``NVIDIA GeForce GTX 1080 Ti``."""
+    base_fingerprint: Mapped[str]
+    method: Mapped[str]
+    resolution: Mapped[int]
+    key: Mapped[str] = mapped_column(Text)
+    """Canonical JSON of the settings that memory and time depend on."""
+    peak_memory_mb: Mapped[float]
+    setup_s: Mapped[float]
+    step_s: Mapped[float]
+    preview_s: Mapped[float | None]
+    checkpoint_s: Mapped[float | None]
+    num_samples: Mapped[int]
+    """How many measurements went in."""
+    updated_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class Preview(Base):
@@ -201,6 +188,11 @@ class SampleRequest(Base):
     step: Mapped[int] = mapped_column(default=0)
     num_steps: Mapped[int]
     error: Mapped[str | None] = mapped_column(Text)
+    host: Mapped[str | None]
+    """The machine of the process that asked for it."""
+    pid: Mapped[int | None]
+    pid_started_at: Mapped[float | None]
+    """Start of that process in seconds since the epoch: with the pid, its identity."""
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
@@ -213,16 +205,24 @@ class RequestInput(Base):
         ForeignKey("sample_requests.id", ondelete="CASCADE"), primary_key=True
     )
     name: Mapped[str] = mapped_column(primary_key=True)
-    """What the picture is for: ``image``, ``a`` or ``b``."""
+    """What the picture is for: ``image``, ``region``, ``a``, ``b``, ``condition``, ..."""
     sha256: Mapped[str] = mapped_column(index=True)
     suffix: Mapped[str]
+
+
+GALLERY_ORDER = ("project_id", "deleted_at", "created_at", "id")
+GALLERY_SEARCH = ("kind", "is_favorite", "seed", "words")
+"""What the gallery's index holds: how it is walked, and what it is searched by."""
 
 
 class Generation(Base):
     """One generated image (PNG); ``parameters`` make it again."""
 
     __tablename__ = "generations"
-    __table_args__ = (AUTOINCREMENT,)
+    __table_args__ = (
+        Index("ix_generations_gallery", *GALLERY_ORDER, *GALLERY_SEARCH),
+        AUTOINCREMENT,
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[int] = mapped_column(
@@ -240,4 +240,8 @@ class Generation(Base):
     width: Mapped[int]
     height: Mapped[int]
     is_favorite: Mapped[bool] = mapped_column(default=False)
+    words: Mapped[str] = mapped_column(default="")
+    """What a person may search for, in small letters."""
+    deleted_at: Mapped[datetime | None]
+    """Since when it lies in the bin; None for an image that is in sight."""
     created_at: Mapped[datetime] = mapped_column(default=utc_now)

@@ -112,7 +112,7 @@ class Projects:
             found = import_pictures(
                 paths, Path(work_dir), known=known, on_progress=on_progress or _ignore_progress
             )
-            for portion in _portions(report.accepted_of(found)):
+            for portion in _portions(report.kept_of(found)):
                 self._keep(project_id, portion)
         return report.finished()
 
@@ -136,6 +136,10 @@ class Projects:
                         crop_top=prepared.crop.top,
                         crop_side=prepared.crop.side,
                         thumbnail_sha256=thumbnail.sha256,
+                        sharpness=prepared.sharpness,
+                        ground=prepared.ground,
+                        repeats_sha256=prepared.repeats.sha256 if prepared.repeats else None,
+                        is_left_out=prepared.repeats is not None,
                     )
                 )
 
@@ -148,7 +152,7 @@ class _Report:
         self._rejected: list[RejectedFile] = []
         self._duplicates: list[DuplicateFile] = []
 
-    def accepted_of(
+    def kept_of(
         self, found: Iterable[PreparedPicture | RejectedFile | DuplicateFile]
     ) -> Iterator[PreparedPicture]:
         for item in found:
@@ -156,6 +160,9 @@ class _Report:
                 self._rejected.append(item)
             elif isinstance(item, DuplicateFile):
                 self._duplicates.append(item)
+            elif item.repeats is not None:
+                self._duplicates.append(DuplicateFile(item.name, item.repeats.name))
+                yield item
             else:
                 self._accepted += 1
                 yield item

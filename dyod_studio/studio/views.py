@@ -1,6 +1,7 @@
 """What the page and the command line are shown: frozen copies, never database rows."""
 
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -53,7 +54,11 @@ class ArtifactView:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """One background run. ``step`` counts finished updates; ``previews`` are the newest ones."""
+    """One background run. ``step`` counts finished updates; ``previews`` are the newest ones.
+
+    ``place`` is its place among those that wait, from 1; ``asked`` names what a running job has
+    been asked for and has not done yet; ``can`` names what may be asked of it now.
+    """
 
     id: int
     project_id: int
@@ -68,10 +73,60 @@ class JobView:
     previews: tuple[Path, ...]
     artifacts: tuple[ArtifactView, ...]
     created_at: datetime
+    project: str = ""
+    remedy: str | None = None
+    notes: tuple[str, ...] = ()
+    place: int | None = None
+    attempts: int = 0
+    asked: tuple[str, ...] = ()
+    can: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    samples_per_s: float | None = None
+    peak_memory_mb: float | None = None
+    device: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    continues_job_id: int | None = None
+    start_step: int | None = None
+    is_finish_only: bool = False
 
     @property
     def is_final(self) -> bool:
         return self.state in {"succeeded", "failed", "cancelled"}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointView:
+    """A saved state of a run. ``loss`` is the mean since the state before it.
+
+    ``previews`` are made with the same seeds in every state; ``is_kept``: a person asked for it.
+    """
+
+    step: int
+    loss: float | None
+    previews: tuple[Path, ...]
+    is_best: bool
+    is_kept: bool
+    saved_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PlanView:
+    """What a run will take. ``is_estimate``: by formula, not yet measured on this machine.
+
+    ``measures`` are sentences of what will be done to make it fit; ``advice`` is empty when
+    nothing needs to be changed.
+    """
+
+    method: str
+    device: str
+    free_mb: float
+    peak_memory_mb: float
+    seconds: float
+    is_estimate: bool
+    fits: bool
+    measures: tuple[str, ...]
+    advice: str
 
 
 FieldKind = Literal["int", "float", "str", "bool", "choice"]
@@ -93,12 +148,26 @@ class FieldView:
 
 @dataclass(frozen=True, slots=True)
 class MethodView:
-    """A training method in one sentence and its settings."""
+    """A training method: what it is for in one sentence, for how many pictures, what it costs.
+
+    ``is_baseline``: it is there to be compared with, not to be used.
+    """
 
     name: str
     title: str
     summary: str
     fields: tuple[FieldView, ...]
+    num_pictures: str = ""
+    cost: str = ""
+    is_baseline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendationView:
+    """What to train, in this order, and why; no method when nothing would come of it."""
+
+    methods: tuple[str, ...]
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +222,7 @@ def to_json(view: Any) -> Any:
     """A view as JSON-able values: paths and times become strings."""
     if is_dataclass(view):
         return {f.name: to_json(getattr(view, f.name)) for f in fields(view)}
-    if isinstance(view, dict):
+    if isinstance(view, Mapping):
         return {key: to_json(value) for key, value in view.items()}
     if isinstance(view, list | tuple):
         return [to_json(item) for item in view]

@@ -1,66 +1,158 @@
-"""The whole state of a run in one folder: trained weights, optimiser, step.
+"""Checkpoints on disk: one folder each, complete or not there at all. No torch here.
 
-Every random draw of a run is a function of its seed and the step (see ``data``), and so is the
-learning rate; nothing else has to be kept for a run to go on as if it had never stopped.
+``checkpoints/step_NNNNNN`` holds ``state.json``, the tensors that ``run_state`` writes, and
+``previews/*.png``. A folder that is being written or dropped bears a suffix, so that no reader
+takes it for a checkpoint.
 """
 
+import errno
 import json
 import os
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
-import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors import SafetensorError
+
+from dyod_studio.errors import StorageFullError
 
 KEPT_CHECKPOINTS = 2
+"""The newest ones; the best by loss and those that were asked for stay besides."""
+FULL = {errno.ENOSPC, errno.EDQUOT}
+SAID_BY_SAFETENSORS = tuple(f"(os error {code})" for code in FULL)
 
 
-class HasState(Protocol):
-    """The trainable part of a run."""
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A state that a run can go on from, or be finished from.
 
-    def state_dict(self) -> dict[str, Tensor]: ...
-    def load_state_dict(self, state: dict[str, Tensor]) -> None: ...
+    Args:
+        loss: mean of the steps before it. is_kept: somebody asked for it, so it is never dropped.
+    """
+
+    step: int
+    loss: float
+    path: Path
+    previews: tuple[Path, ...]
+    is_kept: bool
+    saved_at: datetime
 
 
-def save_checkpoint(
-    task: HasState, optimizer: torch.optim.Optimizer, step: int, run_dir: Path
-) -> Path:
-    """Write ``run_dir/checkpoints/step_NNNNNN``, complete or not at all; older ones are dropped."""
+def list_checkpoints(run_dir: Path) -> list[Checkpoint]:
+    """The complete checkpoints of a run, the oldest first, while it runs as well as afterwards."""
+    folders = sorted((run_dir / "checkpoints").glob("step_" + "[0-9]" * 6))
+    found = [_read(folder) for folder in folders]
+    return [checkpoint for checkpoint in found if checkpoint is not None]
+
+
+def best_checkpoint(checkpoints: Sequence[Checkpoint]) -> Checkpoint | None:
+    """The one with the lowest loss, the latest of equals; None when there are none."""
+    return min(checkpoints, key=lambda c: (c.loss, -c.step), default=None)
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """What ``state.json`` of a checkpoint says."""
+    values: dict[str, Any] = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    return values
+
+
+@contextmanager
+def new_checkpoint(run_dir: Path, step: int) -> Iterator[tuple[Path, Path]]:
+    """Yield (folder to fill, name it gets when the block has ended without an error).
+
+    Raises:
+        StorageFullError: the disk took no more; the folder is gone, older ones are as they were.
+    """
     folder = run_dir / "checkpoints" / f"step_{step:06d}"
     partial = folder.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    save_file(_contiguous(task.state_dict()), partial / "task.safetensors")
-    save_file(_optimizer_tensors(optimizer), partial / "optimizer.safetensors")
-    (partial / "state.json").write_text(json.dumps({"step": step}), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(partial, folder)
-    for old in sorted(folder.parent.glob("step_??????"))[:-KEPT_CHECKPOINTS]:
-        shutil.rmtree(old)
-    return folder
+    try:
+        with told_when_full(run_dir):
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            yield partial, folder
+            _flush(partial)
+            _drop(folder)
+            os.replace(partial, folder)
+            _flush_folder(folder.parent)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
-def restore_checkpoint(task: HasState, optimizer: torch.optim.Optimizer, folder: Path) -> int:
-    """Load what :func:`save_checkpoint` wrote and return the number of finished steps."""
-    task.load_state_dict(load_file(folder / "task.safetensors"))
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in load_file(folder / "optimizer.safetensors").items():
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = tensor
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
-    return int(json.loads((folder / "state.json").read_text(encoding="utf-8"))["step"])
+def drop_old_checkpoints(run_dir: Path) -> None:
+    """Leave the newest, the best by loss, and those that were asked for."""
+    for unfinished in (run_dir / "checkpoints").glob("*.dropped"):
+        shutil.rmtree(unfinished, ignore_errors=True)
+    checkpoints = list_checkpoints(run_dir)
+    best = best_checkpoint(checkpoints)
+    for old in checkpoints[:-KEPT_CHECKPOINTS]:
+        if not old.is_kept and old != best:
+            _drop(old.path)
 
 
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    state = optimizer.state_dict()["state"]
-    named = {
-        f"{index}.{name}": value for index, row in state.items() for name, value in row.items()
-    }
-    return _contiguous({name: torch.as_tensor(value) for name, value in named.items()})
+@contextmanager
+def told_when_full(folder: Path) -> Iterator[None]:
+    """Turn the ways in which a full disk shows into one sentence.
+
+    Raises:
+        StorageFullError: the disk, or this user's share of it, is full.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as exc:
+        is_full = isinstance(exc, OSError) and exc.errno in FULL
+        if not is_full and not any(said in str(exc) for said in SAID_BY_SAFETENSORS):
+            raise
+        raise StorageFullError(
+            f"The disk is full: nothing more can be written to {folder}; make room, then go on "
+            "from the last checkpoint."
+        ) from exc
 
 
-def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+def _read(folder: Path) -> Checkpoint | None:
+    """None when the folder was dropped in this moment."""
+    try:
+        state = read_state(folder)
+    except FileNotFoundError:
+        return None
+    return Checkpoint(
+        step=state["step"],
+        loss=state["loss"],
+        path=folder,
+        previews=tuple(sorted((folder / "previews").glob("*.png"))),
+        is_kept=state["is_kept"],
+        saved_at=datetime.fromtimestamp(state["saved_at"], tz=UTC),
+    )
+
+
+def _drop(folder: Path) -> None:
+    """Rename first: half a checkpoint never bears a checkpoint's name."""
+    if folder.exists():
+        dropped = folder.with_suffix(".dropped")
+        shutil.rmtree(dropped, ignore_errors=True)
+        os.replace(folder, dropped)
+        shutil.rmtree(dropped)
+
+
+def _flush(folder: Path) -> None:
+    """Everything below is on the disk, not only in the machine's memory."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+    for path in (*folder.rglob("*/"), folder):
+        _flush_folder(path)
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name == "nt":  # there a folder cannot be opened
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

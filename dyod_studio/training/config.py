@@ -23,3 +23,10 @@ class MethodConfig(PydanticModel):
     """Steps between saved states of the run."""
     preview_every: int = Field(100, ge=1, title="Preview every")
     """Steps between preview pictures; previews take time too."""
+
+
+class PromptedConfig(MethodConfig):
+    """Settings of a method that learns beside a prompt, which may say a word learned before."""
+
+    word: str = Field("", pattern=r"^([0-9a-f]{64})?$", title="Learned word")
+    """SHA-256 of the trained inversion whose word the prompt says; the studio looks it up."""

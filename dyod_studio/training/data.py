@@ -6,7 +6,10 @@ N pictures, R pixels along one side, C x h x w latents.
 import hashlib
 import json
 import os
+import time
+import uuid
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -23,10 +26,14 @@ from dyod_studio.datasets.reading import read_image
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.pixels import from_pixels, to_tensor
+from dyod_studio.training.checkpoints import told_when_full
 from dyod_studio.training.events import PicturesPrepared
 
 ENCODE_BATCH = 8
-"""Pictures encoded at once: the autoencoder's memory, not its speed, is the limit."""
+ENCODED_PX = ENCODE_BATCH * 256 * 256
+"""Pictures encoded at once, and their pixels: the autoencoder's memory is the limit."""
+
+LEFT_FOR_S = 24 * 3600
 
 Cached = NDArray[np.float32] | NDArray[np.uint8]
 
@@ -79,26 +86,61 @@ class TrainingSet:
         open_empty: Callable[..., Cached],
         convert: Callable[[list[Image.Image]], Cached],
     ) -> Generator[PicturesPrepared, None, Cached]:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = path.with_suffix(".partial")
-            rows = open_empty(unfinished, mode="w+")
-            for first, images in self._prepared(side):
-                rows[first : first + len(images)] = convert(images)
-                yield PicturesPrepared(first + len(images), len(self.pictures))
-            del rows
-            os.replace(unfinished, path)
-        return open_memmap(path, mode="r")
+        chunks = ((first, convert(images)) for first, images in self._prepared(side))
+        return cached_rows(path, len(self.pictures), open_empty, chunks)
 
     def _prepared(self, side: int) -> Iterator[tuple[int, list[Image.Image]]]:
-        for first in range(0, len(self.pictures), ENCODE_BATCH):
-            batch = self.pictures[first : first + ENCODE_BATCH]
+        size = max(1, min(ENCODE_BATCH, ENCODED_PX // side**2))
+        for first in range(0, len(self.pictures), size):
+            batch = self.pictures[first : first + size]
             yield first, [prepare(read_image(p.path), p.crop, side) for p in batch]
 
     def _cache_path(self, use: str) -> Path:
         rows = [[p.sha256, asdict(p.crop)] for p in self.pictures]
         key = hashlib.sha256(json.dumps([use, rows], sort_keys=True).encode()).hexdigest()
         return self.cache_dir / f"{key[:32]}.npy"
+
+
+def cached_rows(
+    path: Path, total: int, open_empty: Callable[..., Cached], chunks: Iterator[tuple[int, Cached]]
+) -> Generator[PicturesPrepared, None, Cached]:
+    """Rows that are computed once and kept on disk, complete or not there at all.
+
+    Args:
+        open_empty: opens a memory map for all ``total`` rows at the path it is given.
+        chunks: (first row, rows); drawn from only when the file is not there yet.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path)
+        unfinished = path.with_suffix(f".{uuid.uuid4().hex}.partial")
+        try:
+            with told_when_full(path.parent):
+                rows = open_empty(unfinished, mode="w+")
+                _allocate(unfinished)
+            for first, values in chunks:
+                rows[first : first + len(values)] = values
+                yield PicturesPrepared(first + len(values), total)
+            del rows
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    return open_memmap(path, mode="r")
+
+
+def _remove_leftovers(path: Path) -> None:
+    """What a killed process left; one that is at work has touched its own within a day."""
+    for leftover in path.parent.glob(f"{path.stem}.*.partial"):
+        with suppress(FileNotFoundError):  # it was finished in this moment
+            if time.time() - leftover.stat().st_mtime > LEFT_FOR_S:
+                leftover.unlink()
+
+
+def _allocate(path: Path) -> None:
+    """Take the room now: a memory map that meets a full disk later ends the process."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("rb+") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def rows_at(cached: Cached, indices: Sequence[int]) -> Tensor:
@@ -115,6 +157,12 @@ def batch_indices(num_pictures: int, batch_size: int, seed: int, step: int) -> l
     first = (step - 1) * batch_size
     places = [divmod(place, num_pictures) for place in range(first, first + batch_size)]
     return [_shuffle(num_pictures, seed, epoch)[place] for epoch, place in places]
+
+
+def shares(batch_size: int, num_parts: int) -> list[slice]:
+    """The batch in at most ``num_parts`` slices, one after the other, as equal as they can be."""
+    size = -(-batch_size // num_parts)
+    return [slice(first, first + size) for first in range(0, batch_size, size)]
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:

@@ -14,13 +14,18 @@ class PicturesPrepared:
 
 @dataclass(frozen=True, slots=True)
 class StepDone:
-    """One optimiser update has been applied. ``step`` counts finished updates, from 1."""
+    """One optimiser update has been applied. ``step`` counts finished updates, from 1.
+
+    ``memory_mb`` is the most that the process has held so far: resident on the CPU, reserved on
+    the card.
+    """
 
     step: int
     num_steps: int
     loss: float
     learning_rate: float
     samples_per_s: float
+    memory_mb: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +37,23 @@ class PreviewsReady:
 
 
 @dataclass(frozen=True, slots=True)
+class PreviewsFailed:
+    """No preview pictures could be made, for ``reason``; the run goes on as if none were wanted."""
+
+    step: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointSaved:
-    """``path`` is a complete folder with the whole state of the run after ``step`` updates."""
+    """``path`` is a complete folder with the whole state of the run after ``step`` updates.
+
+    ``loss`` is the mean of the steps before it, as it is written in the checkpoint.
+    """
 
     step: int
     path: Path
+    loss: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +64,6 @@ class ArtifactReady:
     path: Path
 
 
-Event = PicturesPrepared | StepDone | PreviewsReady | CheckpointSaved | ArtifactReady
+Event = (
+    PicturesPrepared | StepDone | PreviewsReady | PreviewsFailed | CheckpointSaved | ArtifactReady
+)

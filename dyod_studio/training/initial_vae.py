@@ -6,7 +6,6 @@ B items a step, d coordinates.
 
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -28,10 +27,12 @@ from dyod_studio.training.data import (
     TrainingSet,
     batch_indices,
     rows_at,
+    shares,
     step_generator,
 )
 from dyod_studio.training.events import ArtifactReady, Event
 from dyod_studio.training.loop import train
+from dyod_studio.training.run import Run
 
 PREVIEW_SEEDS = (1, 2, 3, 4)
 STATISTICS_BATCH = 64
@@ -83,15 +84,20 @@ class VaeTask:
         warm_up = min(1.0, step / 10)
         return self._config.learning_rate * warm_up * 0.5 * (1 + math.cos(math.pi * progress))
 
-    def loss(self, step: int) -> Tensor:
+    def losses(self, step: int, num_parts: int) -> Iterator[Tensor]:
         config, generator = self._config, step_generator(self._config.seed, step)
         rows = batch_indices(len(self._items), config.batch_size, config.seed, step)
-        items = rows_at(self._items, rows).to(self._base.device)
+        noise = torch.randn(len(rows), config.num_coordinates, generator=generator)
+        for part in shares(len(rows), num_parts):
+            items = rows_at(self._items, rows[part]).to(self._base.device)
+            loss = self._loss_at(items, noise[part].to(self._base.device))
+            yield loss * (len(items) / len(rows))
+
+    def _loss_at(self, items: Tensor, noise: Tensor) -> Tensor:
         mean, log_variance = self.vae.posterior(items)
-        noise = torch.randn(mean.shape, generator=generator).to(mean.device)
         reconstruction = self.vae.decode_standardised(mean + (0.5 * log_variance).exp() * noise)
         target = self.vae.standardise(items)
-        return negative_elbo(reconstruction, target, mean, log_variance, config.beta)
+        return negative_elbo(reconstruction, target, mean, log_variance, self._config.beta)
 
     def after_step(self) -> None:
         """Nothing to hold in bounds."""
@@ -99,12 +105,11 @@ class VaeTask:
     def previews(self) -> list[Image.Image]:
         """What the VAE alone draws, before any reverse process (t0 = 0)."""
         self.vae.eval()
-        vae = TrainedVae(self.vae, self._config.space)
-        images = CustomisedModel(self._base, vae=vae).sample(
-            "distribution", PREVIEW_SEEDS, Reverse(t0=0)
-        )
-        self.vae.train()
-        return images
+        try:
+            model = CustomisedModel(self._base, vae=TrainedVae(self.vae, self._config.space))
+            return model.sample("distribution", PREVIEW_SEEDS, Reverse(t0=0))
+        finally:
+            self.vae.train()
 
     def state_dict(self) -> dict[str, Tensor]:
         return self.vae.state_dict()
@@ -149,13 +154,7 @@ def vae_shape(item_shape: Sequence[int], config: VaeConfig) -> VaeShape:
     return VaeShape(channels, side, config.num_coordinates, tuple(widths))
 
 
-def run(
-    config: VaeConfig,
-    base: BaseModel,
-    dataset: TrainingSet,
-    run_dir: Path,
-    resume_from: Path | None = None,
-) -> Iterator[Event]:
+def run(config: VaeConfig, base: BaseModel, dataset: TrainingSet, run: Run) -> Iterator[Event]:
     """Train the VAE; the last event names the artifact with its weights and statistics."""
     if config.space == "latents":
         items = yield from dataset.prepare_latents(base)
@@ -163,10 +162,15 @@ def run(
         items = yield from dataset.prepare_pixels(config.side_px)
     accelerator = Accelerator(cpu=base.device.type == "cpu", mixed_precision="no")
     task = VaeTask(base, items, config)
-    yield from train(task, config, accelerator, run_dir, resume_from)
+    done = yield from train(task, config, accelerator, run)
     task.measure_coordinates()
     shape = task.vae.shape
-    facts = {"channels": shape.channels, "side": shape.side, "widths": list(shape.widths)}
+    facts = {
+        "channels": shape.channels,
+        "side": shape.side,
+        "widths": list(shape.widths),
+        "steps_done": done,
+    }
     settings = config.model_dump(mode="json")
     artifact = Artifact("vae", base.ref, base.fingerprint, settings, facts, task.state_dict())
-    yield ArtifactReady("vae", save_artifact(artifact, run_dir / "vae.safetensors"))
+    yield ArtifactReady("vae", save_artifact(artifact, run.run_dir / "vae.safetensors"))

@@ -5,10 +5,8 @@ after arXiv:2208.01618. B pictures a step, k vectors of width D.
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from PIL import Image
 from pydantic import Field
 from torch import Tensor
@@ -19,17 +17,19 @@ from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import Artifact, save_artifact
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.customised import CustomisedModel, Reverse
-from dyod_studio.models.placeholder import trained_vectors, with_placeholder
+from dyod_studio.models.placeholder import inversion_header, trained_vectors, with_placeholder
 from dyod_studio.training.config import MethodConfig
 from dyod_studio.training.data import (
     Cached,
     TrainingSet,
     batch_indices,
     rows_at,
+    shares,
     step_generator,
 )
 from dyod_studio.training.events import ArtifactReady, Event
-from dyod_studio.training.loop import train
+from dyod_studio.training.loop import accelerator_for, train
+from dyod_studio.training.run import Run
 
 TOKEN = "{token}"
 PREVIEW_SEEDS = (1, 2, 3, 4)
@@ -88,7 +88,7 @@ class InversionTask:
         left = (self._config.steps - step) / max(1, 0.2 * self._config.steps)
         return self._config.learning_rate * (0.1 + 0.9 * min(1.0, left))
 
-    def loss(self, step: int) -> Tensor:
+    def losses(self, step: int, num_parts: int) -> Iterator[Tensor]:
         config, generator = self._config, step_generator(self._config.seed, step)
         rows = batch_indices(len(self._latents), config.batch_size, config.seed, step)
         clean = rows_at(self._latents, rows)
@@ -97,7 +97,10 @@ class InversionTask:
             self._base.schedule.num_timesteps, (len(rows),), generator=generator
         )
         chosen = torch.randint(len(self._prompts), (len(rows),), generator=generator)
-        return self._loss_at(clean, noise, timesteps, [self._prompts[i] for i in chosen])
+        prompts = [self._prompts[i] for i in chosen]
+        for part in shares(len(rows), num_parts):
+            loss = self._loss_at(clean[part], noise[part], timesteps[part], prompts[part])
+            yield loss * (len(prompts[part]) / len(rows))
 
     def _loss_at(
         self, clean: Tensor, noise: Tensor, timesteps: Tensor, prompts: list[str]
@@ -139,11 +142,7 @@ class InversionTask:
 
 
 def run(
-    config: InversionConfig,
-    base: BaseModel,
-    dataset: TrainingSet,
-    run_dir: Path,
-    resume_from: Path | None = None,
+    config: InversionConfig, base: BaseModel, dataset: TrainingSet, run: Run
 ) -> Iterator[Event]:
     """Invert the set; the last event names the artifact, one tensor ``emb_params`` (k, D) float32.
 
@@ -152,18 +151,20 @@ def run(
     """
     if TOKEN not in config.templates[0]:
         raise InvalidInputError(f"Every template must hold {TOKEN}, got {config.templates[0]!r}.")
+    base = base.at_resolution(run.adjustments.resolution)
     latents = yield from dataset.prepare_latents(base)
-    if base.device.type == "cuda":
-        base.save_memory()
-    accelerator = Accelerator(
-        cpu=base.device.type == "cpu",
-        mixed_precision="fp16" if base.dtype == torch.float16 else "no",
-    )
-    with with_placeholder(base, config.token, initial_vectors(base, config)) as extended:
+    with (
+        base.sparing_memory(recompute=run.adjustments.gradient_checkpointing),
+        with_placeholder(base, config.token, initial_vectors(base, config)) as extended,
+    ):
         task = InversionTask(extended, latents, config)
         before = task.fixed_loss()
-        yield from train(task, config, accelerator, run_dir, resume_from)
-        facts = {"fixed_loss_before": before, "fixed_loss_after": task.fixed_loss()}
+        done = yield from train(task, config, accelerator_for(base), run)
+        facts = {
+            "fixed_loss_before": before,
+            "fixed_loss_after": task.fixed_loss(),
+            "steps_done": done,
+        }
         artifact = Artifact(
             "inversion",
             base.ref,
@@ -172,23 +173,19 @@ def run(
             facts,
             task.state_dict(),
         )
-    title = {
-        "modelspec.sai_model_spec": "1.0.1",
-        "modelspec.architecture": "stable-diffusion-v1/textual-inversion",
-        "modelspec.title": config.token,
-        "modelspec.trigger_phrase": config.token,
-    }
-    yield ArtifactReady(
-        "inversion", save_artifact(artifact, run_dir / "inversion.safetensors", title)
-    )
+    header = inversion_header(artifact.tensors["emb_params"].shape[-1], config.token)
+    path = save_artifact(artifact, run.run_dir / "inversion.safetensors", header)
+    yield ArtifactReady("inversion", path)
 
 
+@torch.no_grad()
 def initial_vectors(base: BaseModel, config: InversionConfig) -> Tensor:
     """(k, D) start: the mean of the initial word's tokens, or of the vocabulary.
 
     Further vectors get a little seeded noise, without which all k would move as one.
     """
-    table = base.text_encoder.get_input_embeddings().weight.detach().float().cpu()
+    tokens = base.text_encoder.get_input_embeddings()
+    table = tokens(torch.arange(tokens.num_embeddings, device=base.device)).float().cpu()
     if config.initializer.strip():
         ids = base.tokenizer(config.initializer, add_special_tokens=False).input_ids
         mean = table[ids].mean(dim=0)

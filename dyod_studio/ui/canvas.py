@@ -1,35 +1,113 @@
-"""From what Gradio's canvas hands over to a picture on disk."""
+"""The canvas and the region brush: how they look, and what becomes of what they hand over."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+import gradio as gr
+from PIL import Image, ImageChops
 
 from dyod_studio.errors import InvalidInputError
 
+Canvas = Mapping[str, Any] | None
+"""What Gradio's canvas hands over: a background, layers and all of it together, or nothing."""
+
+SIDE = 512
+"""Side of the canvas in pixels."""
+HEIGHT_PX = 450
 UNTOUCHED = "The canvas is empty: draw something, or drop a picture on it."
+REGION_COLOR = "#e0218a"
+FIRST_COLORS = ("#1f2328", "#d64545", "#f2b134", "#2f9e6e", "#3b73c9", "#8a5cc2", "#ffffff")
+"""Until the colours of the set are known."""
+TAKE_BRUSHES = """
+() => {
+  const started = Date.now();
+  const wanted = new Set(['#canvas', '#region']);
+  const take = () => {
+    for (const canvas of wanted) {
+      const brush = document.querySelector(canvas + ' button[aria-label="Brush"]');
+      if (!brush || brush.dataset.taken) { if (brush) wanted.delete(canvas); continue; }
+      brush.dataset.taken = 'yes';
+      brush.click();
+      wanted.delete(canvas);
+    }
+    if (wanted.has('#canvas') && Date.now() - started < 20000) setTimeout(take, 150);
+  };
+  take();
+}
+"""
+"""Gradio's canvas begins with the upload tool; most people come to draw."""
 
 
-def sketch_from_canvas(value: Mapping[str, Any] | None) -> Image.Image:
-    """The canvas as an RGB image, strokes on white where there is no picture under them.
+def build_canvas() -> gr.ImageEditor:
+    """Brush, eraser, layers, undo, and pictures from a file, the clipboard or the camera."""
+    return gr.ImageEditor(
+        label="Sketch", show_label=False, type="pil", image_mode="RGBA", format="png",
+        sources=("upload", "clipboard", "webcam"), transforms=(), layers=True,
+        canvas_size=(SIDE, SIDE), fixed_canvas=True, height=HEIGHT_PX, elem_id="canvas",
+        buttons=[], brush=brush_of(FIRST_COLORS), eraser=gr.Eraser(default_size=28),
+        webcam_options=gr.WebcamOptions(mirror=False),
+    )  # fmt: skip
 
-    An untouched canvas arrives as None, as a mapping of Nones, or as transparent images.
+
+def build_region() -> gr.ImageEditor:
+    """A brush of one colour over a copy of the sketch: it marks what is drawn again."""
+    return gr.ImageEditor(
+        label="Region", show_label=False, type="pil", image_mode="RGBA", format="png",
+        sources=(), transforms=(), layers=False, canvas_size=(SIDE, SIDE), fixed_canvas=True,
+        height=HEIGHT_PX, elem_id="region", buttons=[], eraser=gr.Eraser(default_size=40),
+        brush=gr.Brush(
+            default_size=40, colors=[(REGION_COLOR, 0.7)], default_color=(REGION_COLOR, 0.7),
+            color_mode="fixed",
+        ),
+    )  # fmt: skip
+
+
+def brush_of(colors: Sequence[str]) -> gr.Brush:
+    """A brush that offers these colours, and any other by hand."""
+    return gr.Brush(
+        default_size=14, colors=list(colors), default_color=colors[0], color_mode="defaults"
+    )
+
+
+def sketch_from_canvas(value: Canvas) -> Image.Image:
+    """The canvas as a square RGB image, strokes on white where there is no picture under them.
+
+    An untouched canvas arrives as None, as a mapping of Nones, or as transparent images. A picture
+    that was put there and not drawn on arrives as it was, in its own size.
 
     Raises:
         InvalidInputError: nothing was drawn and no picture was dropped.
     """
-    if value is None:
+    marks = [] if value is None else [value.get("background"), *(value.get("layers") or ())]
+    if value is None or not any(map(is_marked, marks)):
         raise InvalidInputError(UNTOUCHED)
-    marks = [value.get("background"), *(value.get("layers") or ())]
     composite = value.get("composite")
-    if composite is None or not any(map(is_marked, marks)):
-        raise InvalidInputError(UNTOUCHED)
-    picture = composite.convert("RGBA")
-    white = Image.new("RGBA", picture.size, "white")
-    return Image.alpha_composite(white, picture).convert("RGB")
+    if composite is None:
+        composite = _piled([mark for mark in marks if mark is not None])
+    return _squared(_on_white(composite))
+
+
+def region_from_canvas(value: Canvas) -> Image.Image | None:
+    """White where the region brush has been, black elsewhere; None when it has been nowhere."""
+    layers = [] if value is None else [layer for layer in value.get("layers") or () if layer]
+    brushed = [layer.convert("RGBA").getchannel("A") for layer in layers if is_marked(layer)]
+    if not brushed:
+        return None
+    union = brushed[0]
+    for alpha in brushed[1:]:
+        union = ImageChops.lighter(union, alpha)
+    return union.point(lambda level: 255 if level else 0)
+
+
+def marked_layer(mask: Image.Image) -> Image.Image:
+    """A layer of the region brush that is marked where the mask is bright."""
+    brightest = ImageChops.lighter(ImageChops.lighter(*mask.split()[:2]), mask.split()[2])
+    layer = Image.new("RGBA", mask.size, REGION_COLOR)
+    layer.putalpha(brightest.point(lambda level: 178 if level >= 128 else 0))
+    return layer
 
 
 def is_marked(image: Image.Image | None) -> bool:
@@ -48,3 +126,28 @@ def saved(image: Image.Image, folder: Path) -> Iterator[Path]:
         path = Path(name) / "sketch.png"
         image.save(path)
         yield path
+
+
+def _piled(images: Sequence[Image.Image]) -> Image.Image:
+    """One above the other, at the size of the last."""
+    size = images[-1].size
+    pile = Image.new("RGBA", size)
+    for image in images:
+        pile = Image.alpha_composite(pile, image.convert("RGBA").resize(size))
+    return pile
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    picture = image.convert("RGBA")
+    white = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(white, picture).convert("RGB")
+
+
+def _squared(image: Image.Image) -> Image.Image:
+    """The whole picture in the middle of a white square, as the canvas shows it."""
+    if image.width == image.height:
+        return image
+    side = max(image.size)
+    square = Image.new("RGB", (side, side), "white")
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return square

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dyod_studio.studio.facade import Studio
 
 DEFAULT_STEPS = 50
+LEAST_STEPS, MOST_STEPS = 5, 100
 
 
 class FineControls(NamedTuple):
@@ -42,7 +43,8 @@ def build_fine_controls(elem_id: str) -> FineControls:
             info="How strictly the learned style is followed (guidance scale); 1 is off.",
         )  # fmt: skip
         steps = gr.Slider(
-            5, 100, value=DEFAULT_STEPS, step=1, label="Steps", elem_id=f"{elem_id}-steps",
+            LEAST_STEPS, MOST_STEPS, value=DEFAULT_STEPS, step=1, label="Steps",
+            elem_id=f"{elem_id}-steps",
             info="More is finer and slower (inference steps over the whole way).",
         )  # fmt: skip
     return FineControls(guidance, steps)

@@ -1,106 +1,155 @@
-"""The Explore screen: new pictures from nothing, the way between two, one trait at a time."""
+"""The Explore screen: new pictures from nothing, the way between two, the traits of a place."""
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dyod_studio.studio.requests import SampleSettings, Start
-from dyod_studio.ui.controls import (
-    build_fine_controls,
-    captioned,
-    seed_field,
-    t0_slider,
-    told,
-    training_note,
+from dyod_studio.errors import InvalidInputError
+from dyod_studio.ui.controls import training_note
+from dyod_studio.ui.errors import shown_to_user
+from dyod_studio.ui.explore_again import again_outputs, again_updates
+from dyod_studio.ui.explore_between import Between, build_between
+from dyod_studio.ui.explore_drawn import Drawn, build_drawn
+from dyod_studio.ui.explore_new import NONE_CHOSEN, New, build_new
+from dyod_studio.ui.explore_picks import picked, show_source
+from dyod_studio.ui.explore_places import (
+    Places,
+    build_places,
+    saved_updates,
+    traits_updates,
 )
-from dyod_studio.ui.errors import chosen, shown_to_user
-from dyod_studio.ui.explore_ways import build_between, build_traits
-from dyod_studio.ui.pieces import heading
-from dyod_studio.ui.typed import any_text, guidance_in, seed_in
-from dyod_studio.ui.wiring import PRIVATE, PROGRESS, SILENT
+from dyod_studio.ui.explore_traits import (
+    Traits,
+    begin_with,
+    build_traits,
+    on_origin,
+    place_inputs,
+)
+from dyod_studio.ui.films import build_conductor
+from dyod_studio.ui.wiring import SILENT
 
 if TYPE_CHECKING:
     from dyod_studio.studio.facade import Studio
 
-STARTS = [("From the shapes it learned", "distribution"), ("From the word alone", "prompt")]
+NEEDS_SHAPES = """
+<div class="empty"><h3>The shape model is not trained yet</h3><p>It learns what your pictures have
+in common and where they differ. What lies between two of them, and their traits, come from it.</p>
+</div>
+"""
 
 
-def build_explore(studio: "Studio", project: gr.State) -> list[Any]:
-    """Lay out the screen and wire it; returns what ``show_explore`` fills."""
+def build_explore(
+    studio: "Studio", scratch: Path, project: gr.State, tabs: gr.Tabs, tab: gr.Tab,
+    again: gr.State | None = None,
+) -> list[Any]:  # fmt: skip
+    """Lay out the screen and wire it; returns what ``show_explore`` fills.
+
+    Args:
+        again: holds the AgainView that the screen shall stand as.
+    """
     hint = gr.HTML(elem_id="explore-hint", padding=False)
-    with gr.Tabs(elem_id="explore-tabs"):
-        with gr.Tab("New pictures"):
-            _build_new(studio, project)
-        with gr.Tab("Between two"):
-            build_between(studio, project)
-        with gr.Tab("One trait") as traits:
-            coordinate = build_traits(studio, project)
-    traits.select(partial(show_traits, studio), project, coordinate, **SILENT)
-    return [hint]
+    to_train = gr.Button(
+        "Train it", variant="primary", visible=False, elem_id="explore-to-train", scale=0
+    )
+    conductor = build_conductor("explore-conductor")
+    drawn = build_drawn(studio, project, tab)
+    with gr.Tabs(elem_id="explore-tabs") as ways:
+        with gr.Tab("New pictures", id="new"):
+            new = build_new(studio, project, drawn)
+        with gr.Tab("Between two", id="between") as between_tab:
+            lacks = [gr.HTML(NEEDS_SHAPES, visible=False)]
+            with gr.Column(visible=False) as between_panel:
+                between = build_between(studio, scratch, project, drawn)
+        with gr.Tab("Traits", id="traits") as traits_tab:
+            lacks.append(gr.HTML(NEEDS_SHAPES, visible=False))
+            with gr.Row(elem_classes="walk-panel", visible=False) as traits_panel:
+                traits = build_traits(studio, project, drawn)
+                with traits.side:
+                    places = build_places(studio, project, traits, drawn)
+    to_train.click(lambda: gr.update(selected="train"), None, tabs, **SILENT)
+    _wire_sources(studio, project, between, between_tab, tab)
+    _wire_traits(studio, project, traits, places, drawn, traits_tab, conductor)
+    _wire_going_on(studio, project, ways, new, between, traits, drawn)
+    if again is not None:
+        outputs = again_outputs(ways, drawn, new, between, traits)
+        again.change(again_updates, again, outputs, **SILENT)
+    return [hint, to_train, *lacks, between_panel, traits_panel, *places.shown]
 
 
-def _build_new(studio: "Studio", project: gr.State) -> None:
-    with gr.Row():
-        with gr.Column(scale=2, min_width=340):
-            gr.HTML(heading("New pictures", "From nothing, in the style of your set."))
-            start = gr.Radio(STARTS, value="distribution", label="Begin", elem_id="new-start")
-            t0 = t0_slider(
-                "How much may change", "Of the shape it begins with (t0).", 0.5, "new-t0"
-            )
-            prompt = gr.Textbox(
-                label="Words around the style word", max_lines=1, visible=False,
-                placeholder="a rendering of {token}", elem_id="new-prompt",
-                info="Empty: the word by itself.",
-            )  # fmt: skip
-            with gr.Row():
-                number = gr.Slider(1, 16, value=4, step=1, label="Pictures", elem_id="new-number")
-                seed = seed_field("new-seed")
-            fine = build_fine_controls("new")
-            make = gr.Button("Make new pictures", variant="primary", elem_id="new-make")
-        with gr.Column(scale=3, min_width=420):
-            results = gr.Gallery(
-                label="New pictures", show_label=False, columns=4, height=560,
-                object_fit="contain", buttons=["download", "fullscreen"], interactive=False,
-                format="png", elem_id="new-results",
-            )  # fmt: skip
-    start.change(on_start, start, [t0, prompt], **SILENT)
-    make.click(
-        partial(on_new_pictures, studio),
-        [project, start, t0, prompt, number, seed, fine.guidance, fine.steps], results, **PRIVATE,
+def show_explore(studio: "Studio", project: int | None) -> tuple[Any, ...]:
+    """What is missing, with the button that goes there; else the whole screen."""
+    text = training_note(studio, project, ("inversion", "vae"))
+    has_shapes = project is not None and "vae" in studio.projects.get(project).artifacts
+    return (
+        text,
+        gr.update(visible=bool(text) and project is not None),
+        *(gr.update(visible=not has_shapes) for _ in range(2)),
+        *(gr.update(visible=has_shapes) for _ in range(2)),
+        *saved_updates(studio, project),
+    )
+
+
+def _wire_sources(
+    studio: "Studio", project: gr.State, between: Between, between_tab: gr.Tab, tab: gr.Tab
+) -> None:
+    """What can be picked is looked up anew whenever it comes into sight."""
+    picks = between.picks
+    gr.on(
+        [project.change, between_tab.select, tab.select],
+        partial(show_source, studio), [project, picks.source],
+        [picks.empty, picks.thumbs, picks.refs, *picks.pager], **SILENT,
     )  # fmt: skip
-    project.change(list, None, results, **PRIVATE)
 
 
-def on_start(start: Start) -> tuple[Any, Any]:
-    """t0 belongs to a start from a shape, the words to a start from the word."""
-    return gr.update(visible=start == "distribution"), gr.update(visible=start == "prompt")
+def _wire_traits(
+    studio: "Studio", project: gr.State, traits: Traits, places: Places, drawn: Drawn,
+    traits_tab: gr.Tab, conductor: gr.HTML,
+) -> None:  # fmt: skip
+    """The strips are drawn when the tab comes into sight, and when a slider came to rest."""
+    begin, inputs = begin_with(studio), place_inputs(project, traits, drawn)
+    rows = [places.which, *traits.boxes, *traits.sliders]
+    traits_tab.select(partial(traits_updates, studio), project, rows, **SILENT).then(
+        begin, inputs, traits.shown, **SILENT
+    )
+    conductor.select(begin, inputs, traits.shown, **SILENT)
 
 
-def show_explore(studio: "Studio", project: int | None) -> str:
-    return training_note(studio, project, ("inversion", "vae"))
-
-
-def show_traits(studio: "Studio", project: int | None) -> Any:
-    """The coordinates of the small VAE, the most telling first; none before it is trained."""
-    if project is None or "vae" not in studio.projects.get(project).artifacts:
-        return gr.update(choices=[], value=None)
-    views = studio.sampling.coordinates(project)
-    choices = [(f"Trait {view.rank + 1} (tells {view.kl:.2f} nats)", view.rank) for view in views]
-    return gr.update(choices=choices, value=choices[0][1] if choices else None)
+def _wire_going_on(
+    studio: "Studio", project: gr.State, ways: gr.Tabs, new: New, between: Between,
+    traits: Traits, drawn: Drawn,
+) -> None:  # fmt: skip
+    """From a new picture on: as an end of a way, or as the place that the traits begin at."""
+    picks = between.picks
+    for button, name in ((new.as_a, "A"), (new.as_b, "B")):
+        button.click(
+            partial(on_end, name), [picks.ends, new.picked],
+            [picks.ends, picks.turn, *picks.shown, ways], **SILENT,
+        )  # fmt: skip
+    new.around.click(
+        on_around, [new.picked, *traits.sliders, *traits.locks],
+        [traits.origin, traits.where, *traits.sliders, ways], **SILENT,
+    ).success(
+        begin_with(studio), place_inputs(project, traits, drawn), traits.shown, **SILENT
+    )  # fmt: skip
 
 
 @shown_to_user
-def on_new_pictures(
-    studio: "Studio", project: int | None, start: Start, t0: float, prompt: str | None,
-    number: float, seed: str | None, guidance: str | None, steps: float,
-    progress: gr.Progress = PROGRESS,
-) -> list[tuple[str, str]]:  # fmt: skip
-    is_prompt = start == "prompt"
-    settings = SampleSettings(
-        start=start, t0=None if is_prompt else t0, prompt=any_text(prompt) if is_prompt else None,
-        num_images=int(number), seed=seed_in(seed), guidance_scale=guidance_in(guidance),
-        num_inference_steps=int(steps),
-    )  # fmt: skip
-    progress(0, desc="Waking the model")
-    return captioned(studio.sampling.sample(chosen(project), settings, told(progress)))
+def on_end(name: str, ends: Any, new: tuple[str, str] | None) -> tuple[Any, ...]:
+    """Put the new picture at one end and go there, once both are chosen."""
+    if new is None:
+        raise InvalidInputError(NONE_CHOSEN)
+    updates = picked(ends, name, *new)
+    is_whole = all(updates[0].values())
+    if not is_whole:
+        gr.Info(f"It is {name} now. Choose the other end.")
+    return *updates, gr.update(selected="between") if is_whole else gr.skip()
+
+
+@shown_to_user
+def on_around(new: tuple[str, str] | None, *sliders_and_locks: Any) -> tuple[Any, ...]:
+    """Begin the traits at the new picture and go there."""
+    if new is None:
+        raise InvalidInputError(NONE_CHOSEN)
+    return *on_origin(lambda: new[0], *sliders_and_locks), gr.update(selected="traits")

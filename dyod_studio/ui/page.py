@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from dyod_studio.settings import ASSETS_DIR
+from dyod_studio.ui.bar import build_bar, describe_running
 from dyod_studio.ui.errors import shown_to_user
+from dyod_studio.ui.evaluate import build_evaluate, show_evaluate
 from dyod_studio.ui.explore import build_explore, show_explore
-from dyod_studio.ui.gallery import build_gallery, show_gallery
+from dyod_studio.ui.gallery import Links, build_gallery
+from dyod_studio.ui.gallery_files import build_import
+from dyod_studio.ui.guide import build_guide
+from dyod_studio.ui.guide_steps import show_guide
+from dyod_studio.ui.links import LINKS
 from dyod_studio.ui.pictures import build_pictures, show_pictures
-from dyod_studio.ui.projects import (
-    Shell,
-    build_bar,
-    build_question,
-    build_start,
-    wire_projects,
-)
+from dyod_studio.ui.projects import Shell, build_question, build_start, opened, wire_projects
 from dyod_studio.ui.studio_screen import build_studio_screen, show_studio
 from dyod_studio.ui.train import build_train
-from dyod_studio.ui.train_live import describe_running, show_training
+from dyod_studio.ui.train_live import show_training
 from dyod_studio.ui.wiring import SILENT
 
 if TYPE_CHECKING:
@@ -45,35 +45,49 @@ def build_page(studio: "Studio", scratch: Path) -> gr.Blocks:
         remembered = gr.BrowserState(None, **MEMORY)
         bar = build_bar((ASSETS_DIR / "mark.svg").read_text(encoding="utf-8"))
         question = build_question()
+        again, brought = gr.State(None), gr.State(None)
         start = build_start()
+        with start.panel:
+            build_import(studio, brought)
         with gr.Column(elem_id="workspace") as workspace:
-            tabs = _build_screens(studio, scratch, project, timer)
+            tabs = _build_screens(studio, scratch, project, timer, again, brought)
         shell = Shell(project, remembered, bar, start, question, workspace)
         wire_projects(studio, page, shell, tabs)
+        opened_next = partial(opened, studio, is_shown=False)
+        brought.change(opened_next, brought, shell.outputs, **SILENT)
         gr.on(
             [timer.tick, project.change], partial(describe_running, studio), project, bar.running,
             **SILENT,
         )  # fmt: skip
+        page.load(None, None, None, js=LINKS)
     return page
 
 
-def _build_screens(studio: "Studio", scratch: Path, project: gr.State, timer: gr.Timer) -> gr.Tabs:
-    with gr.Tabs(elem_id="screens") as tabs:
+def _build_screens(
+    studio: "Studio", scratch: Path, project: gr.State, timer: gr.Timer, again: gr.State,
+    brought: gr.State,
+) -> gr.Tabs:  # fmt: skip
+    with gr.Tabs(elem_id="screens", overflow_behavior="wrap") as tabs:
         with gr.Tab("Pictures", id="pictures") as tab:
             pictures = build_pictures(studio, project, tabs)
             _keep_fresh(show_pictures, studio, project, tab, pictures)
         with gr.Tab("Train", id="train") as tab:
-            live = build_train(studio, project, timer)
+            live = build_train(studio, scratch, project, timer, tab)
             _keep_fresh(show_training, studio, project, tab, live)
         with gr.Tab("Studio", id="studio") as tab:
-            hint = build_studio_screen(studio, scratch, project, tab)
+            hint = build_studio_screen(studio, scratch, project, tab, again)
             _keep_fresh(show_studio, studio, project, tab, hint)
         with gr.Tab("Explore", id="explore") as tab:
-            hint = build_explore(studio, project)
+            hint = build_explore(studio, scratch, project, tabs, tab, again)
             _keep_fresh(show_explore, studio, project, tab, hint)
         with gr.Tab("Gallery", id="gallery") as tab:
-            made = build_gallery(studio, scratch, project)
-            _keep_fresh(show_gallery, studio, project, tab, made)
+            build_gallery(studio, scratch, project, tab, Links(tabs, again, brought))
+        with gr.Tab("Evaluate", id="evaluate") as tab:
+            measured = build_evaluate(studio, scratch, project, timer)
+            _keep_fresh(show_evaluate, studio, project, tab, measured)
+        with gr.Tab("Guide", id="guide", alignment="right") as tab:
+            guided = build_guide(studio, project, timer)
+            _keep_fresh(show_guide, studio, project, tab, guided)
     return tabs
 
 

@@ -1,34 +1,35 @@
 """Projects: the switcher on top of every screen, making a new one, deleting one."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from dyod_studio.errors import NotFoundError
+from dyod_studio.errors import NotFoundError, StudioError
+from dyod_studio.settings import ASSETS_DIR
+from dyod_studio.ui.bar import Bar, show_switcher, switcher_html
 from dyod_studio.ui.errors import chosen, shown_to_user
+from dyod_studio.ui.links import project_in, screen_in
 from dyod_studio.ui.pieces import counted, note
+from dyod_studio.ui.thumbs import data_uri
 from dyod_studio.ui.typed import any_text
-from dyod_studio.ui.wiring import PRIVATE, PROGRESS
+from dyod_studio.ui.wiring import PRIVATE, PROGRESS, SILENT
 
 if TYPE_CHECKING:
     from dyod_studio.studio.facade import Studio
 
 WELCOME = """
-<div class="welcome"><h1>Make it yours</h1>
+<div class="welcome"><div class="welcome-strip">{pictures}</div><h1>Make it yours</h1>
 <p>Give the studio a set of pictures in one style: icons, shoes, toys, patterns.
 It learns the style, and then draws with you: from nothing, from your sketch,
 or on the way between two pictures. Everything stays on this computer.</p></div>
 """
-
-
-class Bar(NamedTuple):
-    """The strip on top: who we are, the project, what is running."""
-
-    switcher: gr.Dropdown
-    new: gr.Button
-    delete: gr.Button
-    running: gr.HTML
+SHOWN_EXAMPLES = ("grinning-face", "winking-face", "star-struck", "sleeping-face", "nerd-face",
+                  "pleading-face", "zany-face")  # fmt: skip
+EXAMPLE_PX = 96
+GUIDE = "guide"
+"""The screen where a new project begins."""
 
 
 class Start(NamedTuple):
@@ -64,29 +65,15 @@ class Shell(NamedTuple):
     @property
     def outputs(self) -> list[Any]:
         """The components that ``opened`` gives new values to, in its order."""
-        bar, start = self.bar, self.start
         return [
-            self.project, self.remembered, bar.switcher, bar.delete, bar.new, start.panel,
-            start.back, self.question.panel, self.workspace,
+            self.project, self.remembered, self.bar.switcher, self.start.panel,
+            self.start.back, self.question.panel, self.workspace,
         ]  # fmt: skip
-
-
-def build_bar(mark: str) -> Bar:
-    with gr.Row(elem_id="bar", equal_height=True):
-        gr.HTML(f'<div class="brand">{mark}<b>DYOD Studio</b></div>', padding=False, min_width=180)
-        running = gr.HTML(elem_id="running", padding=False, min_width=220)
-        switcher = gr.Dropdown(
-            label="Project", show_label=False, container=False, interactive=True, filterable=False,
-            elem_id="switcher", min_width=240, visible=False,
-        )  # fmt: skip
-        new = gr.Button("New project", size="sm", scale=0, min_width=120, elem_id="new-project")
-        delete = gr.Button("Delete", size="sm", scale=0, min_width=80, elem_id="delete-project")
-    return Bar(switcher, new, delete, running)
 
 
 def build_start() -> Start:
     with gr.Column(visible=False, elem_id="start") as panel:
-        gr.HTML(WELCOME, padding=False)
+        gr.HTML(welcome(), padding=False)
         with gr.Group():
             name = gr.Textbox(
                 label="What is the project called?", placeholder="Toy heads", max_lines=1,
@@ -100,8 +87,14 @@ def build_start() -> Start:
                 )  # fmt: skip
         create = gr.Button("Make the project", variant="primary", elem_id="create-project")
         example = gr.Button("Try it with the example pictures", elem_id="create-example")
-        back = gr.Button("Back", size="sm", variant="huggingface", visible=False)
+        back = gr.Button("Back", size="sm", visible=False, elem_id="start-back")
     return Start(panel, name, base, create, example, back)
+
+
+def welcome() -> str:
+    faces = (ASSETS_DIR / "examples" / "faces" / f"{name}.png" for name in SHOWN_EXAMPLES)
+    pictures = "".join(f'<img alt="" src="{data_uri(face, EXAMPLE_PX)}">' for face in faces)
+    return WELCOME.format(pictures=pictures)
 
 
 def build_question() -> Question:
@@ -113,27 +106,34 @@ def build_question() -> Question:
 
 
 def wire_projects(studio: "Studio", page: gr.Blocks, shell: Shell, tabs: gr.Tabs) -> None:
-    """Connect the bar, the form and the question."""
-    bar, start, question = shell.bar, shell.start, shell.question
-    outputs = shell.outputs
-    first_tab = partial(gr.Tabs, selected="pictures")
-    page.load(partial(on_open, studio), shell.remembered, outputs, **PRIVATE)
-    bar.switcher.input(partial(on_choose, studio), bar.switcher, outputs, **PRIVATE)
-    bar.new.click(on_new, None, [start.panel, shell.workspace], **PRIVATE)
-    start.back.click(on_back, None, [start.panel, shell.workspace], **PRIVATE)
+    """Connect the strip on top, the form and the question."""
+    switcher, start, question = shell.bar.switcher, shell.start, shell.question
+    outputs, screens = shell.outputs, [tab.id for tab in tabs.children]
+
+    def on_load(remembered: int | None, request: gr.Request) -> tuple[Any, ...]:
+        return on_open(studio, screens, remembered, request.query_params)
+
+    def on_choice(event: gr.EventData) -> tuple[Any, ...]:
+        return on_choose(studio, int(event.values["project"]))
+
+    page.load(on_load, shell.remembered, [*outputs, tabs], **PRIVATE)
+    switcher.select(on_choice, None, outputs, **PRIVATE)
+    switcher.edit(on_new, None, [start.panel, shell.workspace], **SILENT)
+    switcher.delete(
+        partial(on_ask, studio), shell.project, [question.panel, question.text], **SILENT
+    )
+    start.back.click(on_back, None, [start.panel, shell.workspace], **SILENT)
     form = [start.name, start.base]
-    made = [*outputs, *form]
-    for trigger in (start.create.click, start.name.submit):
-        trigger(partial(on_create, studio), form, made, **PRIVATE).success(
-            first_tab, None, tabs, **PRIVATE
+    for trigger, make in (
+        (start.create.click, on_create),
+        (start.name.submit, on_create),
+        (start.example.click, on_create_example),
+    ):
+        trigger(partial(make, studio), form, [*outputs, *form], **PRIVATE).success(
+            partial(gr.Tabs, selected=GUIDE), None, tabs, **SILENT
         )
-    start.example.click(partial(on_create_example, studio), form, made, **PRIVATE).success(
-        first_tab, None, tabs, **PRIVATE
-    )
-    bar.delete.click(
-        partial(on_ask, studio), shell.project, [question.panel, question.text], **PRIVATE
-    )
-    question.no.click(on_keep, None, question.panel, **PRIVATE)
+    tabs.change(partial(show_switcher, studio), shell.project, switcher, **SILENT)
+    question.no.click(on_keep, None, question.panel, **SILENT)
     question.yes.click(partial(on_delete, studio), shell.project, outputs, **PRIVATE)
 
 
@@ -149,16 +149,13 @@ def opened(studio: "Studio", project: int | None, *, is_shown: bool) -> tuple[An
     if project not in known:
         project = max(known, default=None)
     is_open = project is not None
-    choices = [(view.name, view.id) for view in views]
     start, workspace = gr.update(visible=not is_open), gr.update(visible=is_open)
     if is_shown and is_open:
         start, workspace = gr.update(), gr.update()
     return (
         project,
         project,
-        gr.update(choices=choices, value=project, visible=is_open),
-        gr.update(visible=is_open),
-        gr.update(visible=is_open),
+        switcher_html(views, project),
         start,
         gr.update(visible=is_open),
         gr.update(visible=False),
@@ -166,14 +163,28 @@ def opened(studio: "Studio", project: int | None, *, is_shown: bool) -> tuple[An
     )
 
 
-def on_open(studio: "Studio", remembered: int | None) -> tuple[Any, ...]:
-    """Open the project this browser had last, else the newest."""
-    return opened(studio, remembered, is_shown=True)
+def on_open(
+    studio: "Studio", screens: Sequence[str], remembered: int | None, query: Mapping[str, str]
+) -> tuple[Any, ...]:
+    """Open what the address asks for, else the project this browser had last, else the newest.
+
+    An address that leads nowhere is said in a sentence, and the page opens all the same.
+    """
+    project, screen = remembered, None
+    try:
+        screen = screen_in(query, screens)
+        asked = project_in(query)
+        project = remembered if asked is None else studio.projects.get(asked).id
+    except StudioError as exc:
+        gr.Warning(str(exc))
+    selected = gr.update() if screen is None else gr.Tabs(selected=screen)
+    return *opened(studio, project, is_shown=True), selected
 
 
 @shown_to_user
-def on_choose(studio: "Studio", project: int | None) -> tuple[Any, ...]:
-    return opened(studio, project, is_shown=True)
+def on_choose(studio: "Studio", project: int) -> tuple[Any, ...]:
+    """Open another project; one that is gone meanwhile is said so."""
+    return opened(studio, studio.projects.get(project).id, is_shown=True)
 
 
 def on_new() -> tuple[Any, Any]:

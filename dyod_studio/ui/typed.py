@@ -26,3 +26,10 @@ def guidance_in(text: str | None) -> float | None:
         return None if typed is None else float(typed.replace(",", "."))
     except ValueError as exc:
         raise InvalidInputError(f"Guidance must be a number or empty, got {typed!r}.") from exc
+
+
+def whole_in(name: str, value: float | None) -> int:
+    """A slider's number field, which lets anything through, as a whole number."""
+    if value is None or not float(value).is_integer():
+        raise InvalidInputError(f"{name} must be a whole number, got {value!r}.")
+    return int(value)

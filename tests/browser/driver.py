@@ -1,12 +1,17 @@
 """A visitor: a browser window that keeps account of what the page did."""
 
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request
 
 SHOTS = Path(__file__).parents[2] / "test-output"
 WAIT_MS = 60_000
+GRAVE = ("serious", "critical")
+OF_GRADIO = ("aria-prohibited-attr", 'aria-label="Empty value"')
+"""Gradio labels its empty places without giving them a role: harmless, and not ours to change."""
 
 
 class Visitor:
@@ -40,15 +45,37 @@ class Visitor:
         return self.page.locator(selector)
 
     def open_screen(self, name: str) -> None:
-        self.page.get_by_role("tab", name=name, exact=True).click()
+        self.page.get_by_role("tab", name=name, exact=True).first.click()
+
+    def open_menu(self) -> None:
+        """The list of projects, with the buttons for a new one and for deleting this one."""
+        self.press("#switcher summary")
+        self.see("#switcher .switch-list")
+
+    def grave_faults(self) -> list[str]:
+        """What axe-core finds on the screen in sight that keeps people out."""
+        found = Axe().run(self.page, options={"resultTypes": ["violations"]}).response
+        return [
+            f"{fault['id']}: {node['html'][:200]}"
+            for fault in found["violations"]
+            for node in fault["nodes"]
+            if fault["impact"] in GRAVE
+            and not (fault["id"] == OF_GRADIO[0] and OF_GRADIO[1] in node["html"])
+        ]
 
     def press(self, selector: str) -> None:
         self.find(selector).click()
 
-    def see(self, selector: str, wait_ms: int = WAIT_MS) -> Locator:
-        """The first of what ``selector`` finds, once it is in sight."""
+    def see(
+        self,
+        selector: str,
+        wait_ms: int = WAIT_MS,
+        *,
+        state: Literal["visible", "attached"] = "visible",
+    ) -> Locator:
+        """The first of what ``selector`` finds, once it is in sight, or there at all."""
         found = self.find(selector).first
-        found.wait_for(state="visible", timeout=wait_ms)
+        found.wait_for(state=state, timeout=wait_ms)
         return found
 
     def read(self, text: str) -> None:

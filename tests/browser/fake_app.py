@@ -7,15 +7,26 @@ from pathlib import Path
 from dyod_studio.settings import Settings
 from dyod_studio.studio.views import JobView
 from dyod_studio.ui.launching import launch
-from tests.ui.fakes import FakeTraining, build_fake_studio
+from tests.ui.fake_training import FakeTraining
+from tests.ui.fakes import build_fake_studio
 
 
 class StartedAtOnce(FakeTraining):
-    """The first run that is queued trains at once and stays where it is; the rest wait."""
+    """The first run that is queued trains at once and stays where it is; the rest wait.
+
+    Thirteen steps fail, as they do in no real method.
+    """
 
     def start(self, ref: int | str, method: str, values: Mapping[str, object]) -> JobView:
         job = super().start(ref, method, values)
-        return self.advance(job.id, 300) if job.id == 1 else job
+        if job.id != 1:
+            return job
+        self.advance(1, 300)
+        if values.get("steps") == 13:
+            self.change(1, settings={"steps": 77})
+            remedy = "Halve the learning rate, and go on from an earlier state."
+            return self.fail(1, "Loss became nan at step 312.", remedy)
+        return self.job(1)
 
 
 def main(port: int, folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dyod_studio.cli.training import parse_assignments
+from dyod_studio.cli.assignments import parse_assignments
 from dyod_studio.errors import InvalidInputError
 from tests.cli.conftest import CommandLine
 
@@ -61,6 +61,15 @@ WRONG: dict[str, tuple[object, ...]] = {
     "a start from a picture without one": ("sample", "heads", "--from", "image"),
     "a missing image": ("sample", "heads", "--from", "image", "--image", "/nowhere/x.png"),
     "a vae that is not trained": ("sample", "heads", "--from", "distribution"),
+    "a part that is not trained": ("sample", "heads", "--from", "prompt", "--use", "dreambooth"),
+    "a part that there is not": ("sample", "heads", "--from", "prompt", "--use", "magic"),
+    "a strength above 1": ("sample", "heads", "--from", "prompt", "--strength", 1.5),
+    "a mask over all": ("sample", "heads", "--from", "prompt", "--mask-rate", 1),
+    "a condition that nothing hears": ("sample", "heads", "--from", "prompt", "--condition", "x"),
+    "a part to interpolate with": (
+        *("interpolate", "heads", "--a", "seed:1", "--b", "seed:2", "--use", "anl"),
+    ),
+    "a subject of no class": ("train", "heads", "dreambooth"),
     "an end that is no seed": ("interpolate", "heads", "--a", "seed:x", "--b", "seed:1"),
     "a coordinate below 0": ("traverse", "heads", "--coordinate", -1),
     "a missing option": ("traverse", "heads"),

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from dyod_studio.datasets.fingerprints import (
     SIGNATURE_BYTES,
     DuplicateFinder,
+    Earlier,
     Fingerprint,
     fingerprint,
     perceptual_hash,
@@ -77,7 +78,8 @@ COPIES = {
 
 
 def remember(finder: DuplicateFinder, name: str, image: Image.Image) -> str | None:
-    return finder.check(name, Fingerprint(f"sha256 of {name}", perceptual_hash(image)))
+    earlier = finder.check(name, Fingerprint(f"sha256 of {name}", perceptual_hash(image)))
+    return earlier.name if earlier else None
 
 
 @pytest.mark.parametrize(("one", "other"), list(combinations(DIFFERENT, 2)))
@@ -105,7 +107,7 @@ def test_the_same_file_is_found_by_its_bytes(tmp_path: Path):
     first, second = (fingerprint(path, Image.open(path).convert("RGB")) for path in (one, two))
     assert first.sha256 == second.sha256
     assert finder.check("one", first) is None
-    assert finder.check("two", second) == "one"
+    assert finder.check("two", second) == Earlier("one", first.sha256)
 
 
 def test_a_copy_of_a_copy_is_reported_as_the_first_picture():
@@ -119,7 +121,7 @@ def test_pictures_of_an_earlier_import_are_known():
     known = [("old", "a" * 64, perceptual_hash(photo(1)))]
     finder = DuplicateFinder(known)
     assert remember(finder, "new", recoded(photo(1), "JPEG", 1.0, quality=85)) == "old"
-    assert finder.check("same", Fingerprint("a" * 64, perceptual_hash(photo(2)))) == "old"
+    assert finder.check("same", Fingerprint("a" * 64, perceptual_hash(photo(2)))).name == "old"
     assert remember(finder, "other", photo(3)) is None
 
 
@@ -138,4 +140,4 @@ def test_thirty_thousand_pictures_are_compared_in_seconds():
     for index, row in enumerate(rows):
         assert finder.check(str(index), Fingerprint(str(index), row.tobytes().hex())) is None
     assert time.perf_counter() - begun < 60
-    assert finder.check("again", Fingerprint("x", rows[12_345].tobytes().hex())) == "12345"
+    assert finder.check("again", Fingerprint("x", rows[12_345].tobytes().hex())).name == "12345"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from dyod_studio.datasets.fingerprints import Earlier
 from dyod_studio.datasets.found import DuplicateFile
 from dyod_studio.datasets.gathering import RejectedFile
 from dyod_studio.datasets.importing import (
@@ -47,7 +48,9 @@ def test_each_file_ends_as_picture_duplicate_or_rejection_in_order(tmp_path, wor
     assert isinstance(first, PreparedPicture)
     assert (first.name, first.path, first.suffix) == ("set/1.png", original, ".png")
     assert (first.width, first.height, first.crop.side) == (120, 80, 80)
-    assert second == DuplicateFile("set/2 smaller.jpg", "set/1.png")
+    assert isinstance(second, PreparedPicture)
+    assert second.repeats == Earlier("set/1.png", first.sha256)
+    assert first.repeats is None
     assert isinstance(third, RejectedFile)
     assert fourth == RejectedFile("set/4.png", "is 20 x 90 pixels; at least 32 x 32 are needed")
     assert fifth == DuplicateFile("set/5 same.png", "set/1.png")

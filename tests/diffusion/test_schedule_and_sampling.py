@@ -5,6 +5,7 @@ import torch
 from diffusers import DDIMScheduler
 
 from dyod_studio.diffusion.sampling import (
+    ancestral_steps,
     ddim_steps,
     generators_of,
     guided,
@@ -70,6 +71,32 @@ def test_every_step_equals_diffusers_ddim(prediction_type, num_steps, set_alpha_
     for t, ours in zip(timesteps, ddim_steps(predict, latents, schedule, timesteps), strict=True):
         theirs = scheduler.step(wavy_output(theirs, t), t, theirs).prev_sample
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("num_steps", [1, 30])
+@pytest.mark.parametrize("set_alpha_to_one", [True, False])
+def test_every_ancestral_step_equals_diffusers_at_eta_one(
+    prediction_type, num_steps, set_alpha_to_one
+):
+    scheduler = diffusers_scheduler(prediction_type, set_alpha_to_one=set_alpha_to_one)
+    scheduler.set_timesteps(num_steps)
+    schedule = our_schedule(scheduler)
+    latents = randn_per_image(torch.empty(2, 4, 8, 8), generators_of([1, 2]))
+    ours = ancestral_steps(
+        lambda x, t: schedule.to_noise(wavy_output(x, t), x, t),
+        latents,
+        schedule,
+        schedule.full_timesteps(num_steps),
+        generators_of([3, 4]),
+    )
+    theirs = generators_of([3, 4])
+    for step, t in zip(ours, scheduler.timesteps, strict=True):
+        fresh = randn_per_image(latents, theirs)
+        latents = scheduler.step(
+            wavy_output(latents, t), t, latents, eta=1.0, variance_noise=fresh
+        ).prev_sample
+        torch.testing.assert_close(step, latents, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
@@ -178,6 +205,31 @@ def test_pure_noise_needs_the_whole_reverse_process():
         reverse_from_start(
             predict_for_one_image, None, noise, SCHEDULE, t0=0.5, num_inference_steps=50
         )
+
+
+def test_outside_of_a_region_each_step_is_at_its_own_noise_level_and_the_end_is_clean():
+    start = torch.full_like(IMAGE, 2.0)
+    noise = randn_per_image(start, generators_of([1]))
+    region = torch.zeros(1, 1, *IMAGE.shape[-2:], dtype=torch.bool)
+    region[..., :2] = True
+    seen = []
+
+    def predict(latents, t):
+        seen.append((t, latents))
+        return predict_for_one_image(latents, t)
+
+    (*_, clean) = reverse_from_start(
+        predict, start, noise, SCHEDULE, t0=0.5, num_inference_steps=10, region=region
+    )
+    assert len(seen) == 5
+    for t, latents in seen:
+        expected = SCHEDULE.add_noise(start, noise, t)
+        torch.testing.assert_close(latents[..., 2:], expected[..., 2:])
+    assert torch.equal(clean[..., 2:], start[..., 2:])
+    (*_, whole) = reverse_from_start(
+        predict_for_one_image, start, noise, SCHEDULE, t0=0.5, num_inference_steps=10
+    )
+    torch.testing.assert_close(clean[..., :2], whole[..., :2])
 
 
 def test_timesteps_that_do_not_decrease_are_refused():

@@ -17,6 +17,7 @@ from dyod_studio.jobs.child import run_child
 from dyod_studio.jobs.metrics import open_metrics
 from dyod_studio.jobs.recording import Recorder
 from dyod_studio.settings import Settings
+from dyod_studio.store.job_rows import Owner
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import Job
 from dyod_studio.training.events import ArtifactReady, PreviewsReady, StepDone
@@ -26,10 +27,10 @@ def take_steps(settings: Settings, storage: Storage, job: Job) -> None:
     """``num_steps`` steps of ``step_s`` seconds, a preview at each, an artifact at the end."""
     folder = storage.run_dir(job.id)
     with open_metrics(storage.metrics_path(job.id)) as metrics:
-        recorder = Recorder(storage, job.id, metrics)
+        recorder = Recorder(storage, job.id, metrics, Owner(job.host, job.pid))
         for step in range(1, job.num_steps + 1):
             time.sleep(job.config.get("step_s", 0.0))
-            recorder.record(StepDone(step, job.num_steps, 1 / step, 0.01, 40.0))
+            recorder.record(StepDone(step, job.num_steps, 1 / step, 0.01, 40.0, 7.5))
             preview = folder / f"{step}.png"
             preview.write_bytes(f"{job.project_id} {step}".encode())
             recorder.record(PreviewsReady(step, (preview,)))
@@ -52,12 +53,25 @@ def crash(settings: Settings, storage: Storage, job: Job) -> None:
     raise ZeroDivisionError("no steps per second\nsecond line")
 
 
+def fall_silent(settings: Settings, storage: Storage, job: Job) -> None:
+    """Stand still with a stopped heart, as in a driver that never returns."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
 def refuse(settings: Settings, storage: Storage, job: Job) -> None:
     raise InvalidInputError("This project has no pictures yet: add some first.")
 
 
 def be_killed(settings: Settings, storage: Storage, job: Job) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def be_killed_once(settings: Settings, storage: Storage, job: Job) -> None:
+    marker = Path(job.config["marker"])
+    if not marker.exists():
+        marker.touch()
+        be_killed(settings, storage, job)
+    take_steps(settings, storage, job)
 
 
 def leave(settings: Settings, storage: Storage, job: Job) -> None:
@@ -71,13 +85,23 @@ def work_for_seconds(settings: Settings, storage: Storage, job: Job) -> None:
     take_steps(settings, storage, job)
 
 
+def train_toy(settings: Settings, storage: Storage, job: Job) -> None:
+    """The real loop, checkpoints and ladder with a toy to learn."""
+    from tests.jobs.toy import train_toy as train
+
+    train(settings, storage, job)
+
+
 WORK: dict[str, Callable[[Settings, Storage, Job], None]] = {
     "steps": take_steps,
     "deaf": be_deaf,
     "crash": crash,
     "refuse": refuse,
+    "silent": fall_silent,
     "killed": be_killed,
+    "killed once": be_killed_once,
     "leave": leave,
+    "toy": train_toy,
     "until": work_for_seconds,
 }
 
@@ -88,4 +112,4 @@ def work(settings: Settings, storage: Storage, job: Job) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    run_child(Settings(), int(sys.argv[1]), work)
+    run_child(Settings(), int(sys.argv[1]), work, beat_s=0.1)

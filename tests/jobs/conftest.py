@@ -10,6 +10,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from dyod_studio.jobs.devices import device_key, host_name
 from dyod_studio.jobs.launching import environment
 from dyod_studio.jobs.worker import run_worker
 from dyod_studio.settings import Settings
@@ -62,14 +63,18 @@ class Queue:
     def claim(self, pid: int | None = None, started_at: float = 0.0) -> int:
         """Leave the oldest job as a worker leaves it that was killed at the worst moment."""
         with self.storage.database.session() as session:
-            job = JobRepository(session).claim_next()
+            job = JobRepository(session).claim_next(device_key(self.settings), host_name())
             assert job is not None
             if pid is not None:
-                JobRepository(session).set_process(job.id, pid, started_at)
+                JobRepository(session).set_process(job.id, pid, started_at, host=host_name())
             return job.id
 
     def drain(self) -> int:
-        return run_worker(self.settings, once=True, child_command=CHILDREN, timing=QUICK)
+        return run_worker(self.settings, drain=True, child_command=CHILDREN, timing=QUICK)
+
+    def change(self, change: Callable[[JobRepository], object]) -> None:
+        with self.storage.database.session() as session:
+            change(JobRepository(session))
 
     def wait_for(self, job_id: int, condition: Callable[[Job], object]) -> Job:
         wait_until(lambda: condition(self.get(job_id)))

@@ -1,6 +1,6 @@
 """Run as a script: a worker process whose jobs are those of ``children.py``.
 
-Arguments: ``once``, or the pid of the parent on whose behalf it serves.
+Arguments: ``once``, ``drain``, or the pid of the parent on whose behalf it serves.
 """
 
 import sys
@@ -11,9 +11,18 @@ from dyod_studio.jobs.worker import run_worker
 from dyod_studio.settings import Settings
 
 CHILDREN = (sys.executable, str(Path(__file__).with_name("children.py")))
-QUICK = Timing(poll_s=0.05, beat_s=0.1, cancel_grace_s=1.0, kill_grace_s=0.5)
+QUICK = Timing(
+    poll_s=0.05,
+    cancel_grace_s=1.0,
+    pause_grace_s=1.0,
+    kill_grace_s=0.5,
+    start_grace_s=3.0,
+    witness_grace_s=0.5,
+    dead_after_s=8.0,
+    watched_for_s=0.5,
+)
 
 if __name__ == "__main__":
-    once = sys.argv[1] == "once"
-    parent_pid = None if once else int(sys.argv[1])
-    run_worker(Settings(), once=once, parent_pid=parent_pid, child_command=CHILDREN, timing=QUICK)
+    how = {sys.argv[1]: True} if sys.argv[1] in ("once", "drain") else {}
+    parent_pid = None if how else int(sys.argv[1])
+    run_worker(Settings(), **how, parent_pid=parent_pid, child_command=CHILDREN, timing=QUICK)

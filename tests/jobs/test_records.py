@@ -3,16 +3,26 @@ import time
 
 import pytest
 
-from dyod_studio.errors import TrainingCancelledError
+from dyod_studio.errors import TrainingCancelledError, TrainingPausedError
 from dyod_studio.jobs.logs import MAX_BYTES, read_tail
-from dyod_studio.jobs.metrics import open_metrics, read_losses
-from dyod_studio.jobs.recording import Pace, Recorder
+from dyod_studio.jobs.metrics import MAX_OPEN, LossReader, open_metrics, read_losses, read_rows
+from dyod_studio.jobs.pace import Pace
+from dyod_studio.jobs.recording import Recorder
 from dyod_studio.jobs.retrying import patiently
 from dyod_studio.store.cleaning import delete_project
 from dyod_studio.store.database import Database
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.projects import ProjectRepository
-from dyod_studio.training.events import ArtifactReady, PreviewsReady, StepDone
+from dyod_studio.store.tables import JobState
+from dyod_studio.training.events import (
+    ArtifactReady,
+    CheckpointSaved,
+    PicturesPrepared,
+    PreviewsFailed,
+    PreviewsReady,
+    StepDone,
+)
+from dyod_studio.training.run import Asked
 
 
 def test_the_tail_is_the_last_forty_lines_with_a_redrawn_bar_as_it_stands(tmp_path):
@@ -43,6 +53,56 @@ def test_a_metrics_line_that_a_kill_cut_off_is_left_out(tmp_path):
     with path.open("a") as file:
         file.write('{"step": 2, "lo')
     assert read_losses(path) == [(1, 0.5)]
+
+
+def test_a_run_that_goes_on_after_a_kill_reads_every_step_once_as_it_was_made_last(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    with open_metrics(path) as metrics:
+        for step in (1, 2, 3):
+            metrics.write({"step": step, "loss": float(step)})
+    with path.open("a") as file:
+        file.write('{"step": 4, "lo')
+    with open_metrics(path) as metrics:
+        for step in (3, 4):
+            metrics.write({"step": step, "loss": 10.0 * step})
+    assert [row["step"] for row in read_rows(path)] == [1, 2, 3, 3, 4]
+    assert read_losses(path) == [(1, 1.0), (2, 2.0), (3, 30.0), (4, 40.0)]
+
+
+def test_what_a_power_cut_left_in_the_metrics_is_passed_over(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"step": 1, "loss": 0.5}\n\x00\x00\xff\n7\n{"loss": 1}\n')
+    assert read_losses(path) == [(1, 0.5)]
+
+
+def test_a_preview_that_fails_is_noted_and_the_run_goes_on(recorder, queue):
+    recorder.record(PreviewsFailed(1, "OutOfMemoryError: too large"))
+    recorder.record(StepDone(2, 3, 0.5, 0.1, 1.0, 9.0))
+    job = queue.get(1)
+    assert job.notes == ["Preview pictures failed: OutOfMemoryError: too large"]
+    assert (job.state, job.step, job.peak_memory_mb) == (JobState.RUNNING, 2, 9.0)
+
+
+def test_a_pause_is_obeyed_where_nothing_is_lost(recorder, queue, tmp_path):
+    queue.change(lambda jobs: jobs.request_pause(1))
+    recorder.record(StepDone(1, 3, 0.5, 0.1, 1.0))
+    assert recorder.asked() == Asked(pause=True)
+    with pytest.raises(TrainingPausedError):
+        recorder.record(CheckpointSaved(1, tmp_path, 0.5))
+    with pytest.raises(TrainingPausedError):
+        recorder.record(PicturesPrepared(1, 2))
+
+
+def test_a_request_that_comes_while_another_is_obeyed_is_not_forgotten(recorder, queue, tmp_path):
+    recorder.record(StepDone(1, 3, 0.5, 0.1, 1.0))
+    assert recorder.asked() == Asked()
+    queue.change(lambda jobs: jobs.request_save(1))
+    recorder.record(CheckpointSaved(1, tmp_path, 0.5))
+    assert queue.get(1).save_requested
+    recorder.record(StepDone(2, 3, 0.5, 0.1, 1.0))
+    assert recorder.asked() == Asked(save_now=True)
+    recorder.record(CheckpointSaved(2, tmp_path, 0.5))
+    assert not queue.get(1).save_requested
 
 
 def test_the_pace_is_measured_from_the_first_step_on():
@@ -104,3 +164,40 @@ def test_a_locked_database_delays_a_write_and_does_not_lose_it(tmp_path):
         assert [p.name for p in ProjectRepository(session).all()] == ["chairs", "lamps"]
     holder.dispose()
     writer.dispose()
+
+
+def test_a_growing_file_is_read_on_and_gives_what_reading_all_of_it_gives(tmp_path, monkeypatch):
+    path, reader = tmp_path / "metrics.jsonl", LossReader()
+    assert reader.read(path) == []
+    for steps in ((1, 2, 3), (3, 4), ()):
+        with open_metrics(path) as metrics:
+            for step in steps:
+                metrics.write({"step": step, "loss": step + 0.5 * len(steps)})
+            assert reader.read(path) == read_losses(path)
+        with path.open("a") as file:
+            file.write('{"step": 9, "lo')
+        assert reader.read(path) == read_losses(path)
+    known, parsed = read_losses(path), []
+    monkeypatch.setattr("dyod_studio.jobs.metrics._parse", parsed.append)
+    assert reader.read(path) == known
+    assert parsed == [""]
+
+
+def test_a_metrics_file_that_was_begun_anew_is_read_anew(tmp_path):
+    path, reader = tmp_path / "metrics.jsonl", LossReader()
+    path.write_text('{"step": 1, "loss": 1.0}\n{"step": 2, "loss": 2.0}\n')
+    assert len(reader.read(path)) == 2
+    path.write_text('{"step": 1, "loss": 7.0}\n')
+    assert reader.read(path) == [(1, 7.0)]
+    path.unlink()
+    assert reader.read(path) == []
+
+
+def test_a_reader_forgets_the_runs_asked_for_longest_ago(tmp_path):
+    reader = LossReader()
+    for number in range(MAX_OPEN + 3):
+        path = tmp_path / f"{number}.jsonl"
+        path.write_text(f'{{"step": {number}, "loss": 1.0}}\n')
+        assert reader.read(path) == [(number, 1.0)]
+    assert len(reader._files) == MAX_OPEN
+    assert reader.read(tmp_path / "0.jsonl") == [(0, 1.0)]

@@ -4,23 +4,27 @@ import io
 import json
 import shutil
 import threading
+from pathlib import Path
 
 import pytest
 from PIL import Image, ImageChops
 
-from dyod_studio.errors import JobStateError, NotFoundError, SamplerError
+from dyod_studio.errors import InvalidInputError, JobStateError, NotFoundError, SamplerError
 from dyod_studio.jobs.parameters import read_parameters
 from dyod_studio.jobs.sampler import run_request
+from dyod_studio.models.artifacts import save_artifact
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.cleaning import delete_project
-from dyod_studio.store.files import PNG, WEBP
+from dyod_studio.store.files import PNG, SAFETENSORS, WEBP
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.requests import InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.store.tables import Generation, JobState
+from tests.conftest import open_base
 from tests.jobs.conftest import wait_until
+from tests.models.parts import anl_part, dreambooth_part
 
 
 class Bench:
@@ -117,7 +121,8 @@ def test_every_kind_of_request_leaves_images_with_all_that_made_them(bench, kind
         assert (image.format, image.size, image.mode) == ("PNG", (32, 32), "RGB")
         assert (row.width, row.height) == (32, 32)
         assert bench.storage.files.path(row.thumbnail_sha256, WEBP).exists()
-        assert json.loads(image.text["dyod_metadata"]) == {"schema": 1, **row.parameters}
+        nameless = {**row.parameters, "base": Path(row.parameters["base"]).name}
+        assert json.loads(image.text["dyod_metadata"]) == {"schema": 1, **nameless}
         assert row.parameters["kind"] == row.kind == kind
         assert row.parameters["artifacts"] == bench.artifacts
         assert row.parameters["guidance_scale"] > 0
@@ -175,6 +180,72 @@ def test_a_request_that_is_cancelled_before_it_begins_makes_nothing(bench):
     assert bench.request(request_id).state is JobState.CANCELLED
 
 
+@pytest.fixture
+def adapters(bench, tmp_path):
+    """Hashes of a dreambooth and an anl that are stored in the project."""
+    base = open_base(Path(bench.base))
+    found = {}
+    for part in (dreambooth_part(base), anl_part(base)):
+        path = save_artifact(part, tmp_path / f"{part.kind}.safetensors")
+        with bench.storage.files.guard(), bench.storage.database.session() as session:
+            stored = ArtifactRepository(session).add(
+                bench.project_id,
+                part.kind,
+                bench.storage.files.add_file(path, SAFETENSORS),
+                base_fingerprint=base.fingerprint,
+                config={},
+            )
+            found[part.kind] = stored.sha256
+    return found
+
+
+def test_an_adapter_is_used_by_its_strength_and_its_prompt_is_kept(bench, adapters):
+    used = {"artifacts": {"dreambooth": adapters["dreambooth"]}, "t0": 1.0, "num_images": 1}
+    (whole,) = bench.run("prompt", **used)
+    assert whole.parameters["prompt"] == "a b dog"
+    assert whole.parameters["adapter_strength"] == 1
+    said = {**used, "prompt": "a b dog"}
+    (half,) = bench.run("prompt", **said, adapter_strength=0.5)
+    (none,) = bench.run("prompt", **said, adapter_strength=0.0)
+    (plain,) = bench.run("prompt", **{**said, "artifacts": {}})
+    assert largest_difference(bench.image(none), bench.image(plain)) == 0
+    assert largest_difference(bench.image(half), bench.image(plain)) > 0
+    assert largest_difference(bench.image(half), bench.image(whole)) > 0
+
+
+def test_condition_pictures_and_a_text_reach_the_anl_and_stay_in_the_row(bench, adapters):
+    used = {"artifacts": {"anl": adapters["anl"]}, "t0": 1.0, "num_images": 1}
+    red, blue = {"condition": png()}, {"condition": png(colour="blue")}
+    (row,) = bench.run("prompt", **used, inputs=red, mask_rate=0.3)
+    assert row.parameters["mask_rate"] == 0.3
+    kept = bench.storage.files.path(row.parameters["condition_sha256"], PNG)
+    assert kept.read_bytes() == red["condition"]
+    others = [
+        bench.run("prompt", **used, inputs=blue, mask_rate=0.3),
+        bench.run("prompt", **used, condition_text="a red cat"),
+        bench.run("prompt", **used),
+    ]
+    for (other,) in others:
+        assert largest_difference(bench.image(row), bench.image(other)) > 0
+
+
+def test_a_condition_without_an_anl_fails_in_one_sentence(bench):
+    request_id = bench.ask("prompt", t0=1.0, num_images=1, condition_text="a red cat")
+    with pytest.raises(InvalidInputError, match="Only an anl draws after a condition"):
+        run_request(bench.settings, request_id)
+    assert bench.request(request_id).state is JobState.FAILED
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"adapter_strength": 1.1}, {"mask_rate": 1.0}, {"text_weight": -0.1}]
+)
+def test_a_number_out_of_range_is_no_request(bench, wrong):
+    values = bench.request(bench.ask("prompt", t0=1.0, num_images=1)).parameters
+    assert read_parameters("prompt", values)
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        read_parameters("prompt", values | wrong)
+
+
 def test_a_request_is_carried_out_once(bench):
     request_id = bench.ask("prompt", t0=1.0, num_images=1)
     run_request(bench.settings, request_id)
@@ -221,3 +292,20 @@ def test_a_part_that_is_not_there_fails_the_request_in_one_sentence(bench):
         JobState.FAILED,
         f"This project has no trained part {'0' * 64}.",
     )
+
+
+def test_a_region_is_a_request_input_and_the_row_makes_its_picture_again(bench):
+    mask = io.BytesIO()
+    half = Image.new("L", (60, 40), 0)
+    half.paste(255, (30, 0, 60, 40))
+    half.save(mask, "PNG")
+    given = {"inputs": {"image": png(), "region": mask.getvalue()}, "num_images": 1, "t0": 1.0}
+    (row,) = bench.run("image", **given, prompt="a photo of {token}")
+    assert bench.storage.files.path(row.parameters["region_sha256"], PNG).read_bytes()
+    assert row.parameters["prompt"] == "a photo of <chairs>"
+    made = bench.image(row)
+    assert made.crop((0, 0, 16, 32)).getcolors() == [(16 * 32, (255, 0, 0))]
+    assert len(made.crop((16, 0, 32, 32)).getcolors(4000)) > 1
+    kept = {key: row.parameters[key] for key in ("guidance_scale", "prompt", "seed")}
+    (again,) = bench.run("image", **given, **kept)
+    assert largest_difference(made, bench.image(again)) == 0

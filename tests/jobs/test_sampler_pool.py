@@ -6,12 +6,13 @@ import psutil
 import pytest
 
 from dyod_studio.errors import NotFoundError, SamplerError
+from dyod_studio.jobs.devices import host_name
 from dyod_studio.jobs.launching import environment
 from dyod_studio.jobs.sampler_pool import SamplerPool
 from dyod_studio.settings import Settings
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.projects import ProjectRepository
-from dyod_studio.store.requests import SampleRequestRepository
+from dyod_studio.store.requests import Owner, SampleRequestRepository
 from dyod_studio.store.storage import open_storage
 from dyod_studio.store.tables import JobState
 from tests.jobs.conftest import wait_until
@@ -164,3 +165,35 @@ def test_the_sampler_ends_when_the_page_is_killed_and_the_page_never_loads_torch
         page.kill()
     _, left = psutil.wait_procs(below, timeout=30)
     assert left == []
+
+
+def test_requests_that_a_dead_page_left_open_are_closed_and_those_of_the_living_are_not(
+    settings, storage, request_row, innocent
+):
+    dead = subprocess.Popen([sys.executable, "-c", "pass"])
+    started_at = psutil.Process(dead.pid).create_time()
+    dead.wait(60)
+    owners = {
+        "left queued": Owner(host_name(), dead.pid, started_at),
+        "left running": Owner(host_name(), dead.pid, started_at),
+        "of one that had this pid before": Owner(host_name(), innocent.pid, 1.0),
+        "alive": Owner(host_name(), innocent.pid, innocent.create_time()),
+        "of another machine": Owner("elsewhere", dead.pid, started_at),
+        "of nobody": None,
+    }
+    with storage.database.session() as session:
+        requests = SampleRequestRepository(session)
+        project = ProjectRepository(session).add("lamps", base="starter", token="<l>")
+        ids = {
+            name: requests.add(project.id, "prompt", {}, num_steps=2, owner=owner).id
+            for name, owner in owners.items()
+        }
+        requests.move(ids["left running"], JobState.RUNNING)
+    SamplerPool(settings).close()
+    rows = {name: request_row(request_id) for name, request_id in ids.items()}
+    closed = {name for name, row in rows.items() if row.state is JobState.FAILED}
+    assert closed == {"left queued", "left running", "of one that had this pid before"}
+    assert rows["left running"].error == "The studio ended before this was made; ask for it again."
+    with storage.database.session() as session:
+        for name in set(rows) - closed:
+            SampleRequestRepository(session).cancel(ids[name])

@@ -42,3 +42,20 @@ def test_a_run_without_pictures_fails_in_one_sentence(settings, storage, base_di
         project = ProjectRepository(session).add("lamps", base=str(base_dir), token="<lamps>")
     job = train_here(settings, storage, project.id, "vae", TINY_RUNS["vae"])
     assert job.error == "This project has no pictures yet: add some first."
+
+
+def test_a_run_reads_the_word_that_its_prompt_says(settings, storage, base_dir):
+    project_id = add_project_with_pictures(storage, str(base_dir))
+    inversion = train_here(settings, storage, project_id, "inversion", TINY_RUNS["inversion"])
+    with storage.database.session() as session:
+        (row,) = ArtifactRepository(session).of_job(inversion.id)
+    says = {"steps": 1, "prompt": "a <chairs>", "prompt_dropout": 0}
+    losses = []
+    for word in (row.sha256, ""):
+        job = train_here(settings, storage, project_id, "full-finetune", says | {"word": word})
+        assert job.state is JobState.SUCCEEDED, job.error
+        losses.append(job.loss)
+    assert losses[0] != losses[1]
+    gone = train_here(settings, storage, project_id, "full-finetune", says | {"word": "ab" * 32})
+    assert gone.state is JobState.FAILED
+    assert "not a readable .safetensors file" in gone.error

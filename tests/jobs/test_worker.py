@@ -6,7 +6,7 @@ import time
 import psutil
 import pytest
 
-from dyod_studio.errors import JobStateError, NotFoundError
+from dyod_studio.errors import NotFoundError
 from dyod_studio.jobs.launching import environment
 from dyod_studio.jobs.metrics import read_losses
 from dyod_studio.jobs.worker import run_worker
@@ -61,28 +61,53 @@ def test_an_error_made_for_the_user_is_told_in_its_own_sentence(queue):
     assert queue.get(job_id).error == "This project has no pictures yet: add some first."
 
 
-def test_a_child_killed_by_the_system_fails_its_job_with_a_true_sentence(queue):
-    job_id = queue.add("killed", num_steps=7)
-    queue.drain()
+KILLED = "the training process was ended by SIGKILL after 0 of 7 steps"
+MEMORY = "the machine may have run out of memory"
+
+
+def test_a_job_whose_process_is_killed_again_and_again_is_tried_three_times_and_no_more(queue):
+    """A job that crashes whatever runs it must not block the queue for ever."""
+    job_id, later = queue.add("killed", num_steps=7), queue.add("steps")
+    assert queue.drain() == 2
     job = queue.get(job_id)
-    assert job.state is JobState.FAILED
-    assert job.error == (
-        "The training process was ended by SIGKILL; the machine may have run out of memory, "
-        "after 0 of 7 steps."
+    assert (job.state, job.attempts) == (JobState.FAILED, 3)
+    assert job.error == f"Tried 3 times; the last time: {KILLED}: {MEMORY}."
+    assert job.notes == [f"T{KILLED[1:]}: {MEMORY}."]
+    assert job.remedy == (
+        "Look at the end of the log, close other programs, then train again with these settings: "
+        "it goes on from the last checkpoint."
+    )
+    assert queue.get(later).state is JobState.SUCCEEDED
+
+
+def test_a_child_that_leaves_without_a_word_is_tried_again_then_fails(queue):
+    job_id = queue.add("leave", num_steps=7)
+    queue.drain()
+    assert queue.get(job_id).error == (
+        "Tried 3 times; the last time: the training process ended with exit code 3 after 0 of 7 "
+        "steps."
     )
 
 
-def test_a_child_that_leaves_without_a_word_fails_its_job(queue):
-    job_id = queue.add("leave", num_steps=7)
+def test_a_job_that_died_once_is_queued_again_at_its_place_and_succeeds(queue, tmp_path):
+    first = queue.add("killed once", marker=str(tmp_path / "marker"))
+    later = queue.add("steps")
     queue.drain()
-    expected = "The training process ended with exit code 3, after 0 of 7 steps."
-    assert queue.get(job_id).error == expected
+    job = queue.get(first)
+    assert (job.state, job.attempts, job.error) == (JobState.SUCCEEDED, 2, None)
+    assert job.finished_at <= queue.get(later).started_at
+
+
+def test_an_error_of_its_own_fails_a_job_at_once(queue):
+    job_id = queue.add("crash")
+    queue.drain()
+    assert (queue.get(job_id).state, queue.get(job_id).attempts) == (JobState.FAILED, 1)
 
 
 def test_a_child_that_cannot_be_started_fails_its_job(queue, settings, tmp_path):
     job_id = queue.add("steps")
     command = (str(tmp_path / "no such program"),)
-    assert run_worker(settings, once=True, child_command=command, timing=QUICK) == 1
+    assert run_worker(settings, drain=True, child_command=command, timing=QUICK) == 1
     assert queue.get(job_id).error.startswith("The training process could not be started: ")
 
 
@@ -96,7 +121,7 @@ def test_a_job_that_is_cancelled_while_queued_is_never_started(queue, storage):
 
 def test_a_job_that_is_cancelled_while_it_runs_stops_within_a_step(queue, storage, start_serving):
     job_id = queue.add("steps", num_steps=1000, step_s=0.1)
-    start_serving("once")
+    start_serving("drain")
     pid = queue.wait_for(job_id, lambda job: job.step >= 2).pid
     queue.cancel(job_id)
     asked = time.monotonic()
@@ -113,7 +138,7 @@ def test_a_child_that_does_not_obey_is_ended_with_all_that_it_started(
     queue, storage, start_serving
 ):
     job_id = queue.add("deaf")
-    start_serving("once")
+    start_serving("drain")
     below = storage.run_dir(job_id) / "below.pid"
     wait_until(lambda: below.exists() and below.read_text())
     pids = [queue.get(job_id).pid, int(below.read_text())]
@@ -124,7 +149,7 @@ def test_a_child_that_does_not_obey_is_ended_with_all_that_it_started(
 
 def test_a_new_worker_sees_the_child_of_a_killed_worker_to_its_end(queue, start_serving, tmp_path):
     job_id = queue.add("until", until=str(tmp_path / "go"))
-    first = start_serving("once")
+    first = start_serving("drain")
     pid = queue.wait_for(job_id, lambda job: job.pid is not None).pid
     first.kill()
     first.wait(30)
@@ -141,7 +166,7 @@ def test_a_new_worker_sees_the_child_of_a_killed_worker_to_its_end(queue, start_
 
 def test_an_adopted_child_is_cancelled_like_any_other(queue, storage, start_serving):
     job_id = queue.add("deaf")
-    first = start_serving("once")
+    first = start_serving("drain")
     below = storage.run_dir(job_id) / "below.pid"
     wait_until(lambda: below.exists() and below.read_text())
     first.kill()
@@ -154,21 +179,22 @@ def test_an_adopted_child_is_cancelled_like_any_other(queue, storage, start_serv
     wait_until(lambda: not psutil.pid_exists(int(below.read_text())))
 
 
-def test_a_child_that_died_while_no_worker_watched_fails_its_job(queue, start_serving, tmp_path):
-    job_id = queue.add("until", num_steps=5, until=str(tmp_path / "never"))
-    first = start_serving("once")
+def test_a_child_that_died_while_no_worker_watched_is_run_again(queue, start_serving, tmp_path):
+    job_id = queue.add("until", num_steps=5, until=str(tmp_path / "go"))
+    first = start_serving("drain")
     pid = queue.wait_for(job_id, lambda job: job.pid is not None).pid
     first.kill()
     psutil.Process(pid).kill()
     first.wait(30)
     wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie")
     later = queue.add("steps")
+    (tmp_path / "go").touch()
     queue.drain()
     job = queue.get(job_id)
-    assert job.state is JobState.FAILED
-    assert job.error == (
-        "The training process ended while no worker watched it, after 0 of 5 steps."
-    )
+    assert (job.state, job.attempts) == (JobState.SUCCEEDED, 2)
+    assert job.notes == [
+        "The training process ended after 0 of 5 steps while no worker watched it."
+    ]
     assert queue.get(later).state is JobState.SUCCEEDED
 
 
@@ -177,31 +203,34 @@ def test_a_worker_killed_before_its_child_had_a_name_leaves_no_job_running_for_e
     queue.claim()
     queue.drain()
     job = queue.get(job_id)
-    assert job.error == "The studio was stopped before this job began."
-    assert queue.storage.database.path is not None
+    assert job.state is JobState.SUCCEEDED
+    assert job.notes == ["The studio was stopped before this job began."]
 
 
-@pytest.mark.parametrize("is_cancelled", [False, True])
-def test_a_reused_pid_is_reaped_and_the_innocent_process_lives_on(queue, innocent, is_cancelled):
+@pytest.mark.parametrize("asked", [None, "cancel", "pause"])
+def test_a_pid_reused_since_another_boot_is_reaped_and_the_innocent_process_lives_on(
+    queue, innocent, asked
+):
     job_id = queue.add("steps")
     queue.claim(innocent.pid, innocent.create_time() - 3600)
-    if is_cancelled:
-        queue.cancel(job_id)
+    if asked is not None:
+        queue.change(lambda jobs: getattr(jobs, f"request_{asked}")(job_id))
     queue.drain()
-    assert queue.get(job_id).state is (JobState.CANCELLED if is_cancelled else JobState.FAILED)
+    expected = {None: JobState.SUCCEEDED, "cancel": JobState.CANCELLED, "pause": JobState.PAUSED}
+    assert queue.get(job_id).state is expected[asked]
     time.sleep(0.2)
     assert innocent.status() != psutil.STATUS_ZOMBIE
 
 
-def test_a_child_whose_job_was_given_up_meanwhile_does_nothing(queue, settings, storage):
-    """The worker died at once after starting it; another one has written the job's end."""
+def test_a_child_whose_job_was_given_to_another_meanwhile_does_nothing(queue, settings, innocent):
+    """Its worker died at once after starting it; another one has taken the job up."""
     from dyod_studio.jobs.child import run_child
 
     job_id = queue.add("steps")
-    queue.claim()
-    queue.drain()
+    queue.claim(innocent.pid, innocent.create_time())
     run_child(settings, job_id, lambda *_: pytest.fail("it ran"))
-    assert queue.get(job_id).pid is None
+    job = queue.get(job_id)
+    assert (job.state, job.pid) == (JobState.RUNNING, innocent.pid)
 
 
 def test_a_project_deleted_while_its_job_runs_takes_everything_with_it(
@@ -211,7 +240,7 @@ def test_a_project_deleted_while_its_job_runs_takes_everything_with_it(
     with storage.database.session() as session:
         other = ProjectRepository(session).add("lamps", base="starter", token="<lamps>")
         later = JobRepository(session).add(other.id, "steps", {}, 2)
-    start_serving("once")
+    start_serving("drain")
     pid = queue.wait_for(job_id, lambda job: job.step >= 2).pid
     delete_project(storage, queue.project_id)
     assert queue.wait_for_end(later.id).state is JobState.SUCCEEDED
@@ -223,19 +252,9 @@ def test_a_project_deleted_while_its_job_runs_takes_everything_with_it(
         queue.get(job_id)
 
 
-def test_one_worker_serves_a_storage_folder(queue, start_serving, tmp_path):
+def test_a_second_worker_takes_over_from_a_killed_one(queue, start_serving, innocent, tmp_path):
     job_id = queue.add("until", until=str(tmp_path / "go"))
-    start_serving("once")
-    queue.wait_for(job_id, lambda job: job.pid is not None)
-    with pytest.raises(JobStateError, match="A worker already serves this storage folder"):
-        queue.drain()
-    (tmp_path / "go").touch()
-    assert queue.wait_for_end(job_id).state is JobState.SUCCEEDED
-
-
-def test_a_stand_by_takes_over_from_a_killed_worker(queue, start_serving, innocent, tmp_path):
-    job_id = queue.add("until", until=str(tmp_path / "go"))
-    first = start_serving("once")
+    first = start_serving("drain")
     queue.wait_for(job_id, lambda job: job.pid is not None)
     start_serving(innocent.pid)
     first.kill()
@@ -244,6 +263,7 @@ def test_a_stand_by_takes_over_from_a_killed_worker(queue, start_serving, innoce
     later = queue.add("steps")
     assert queue.wait_for_end(job_id).state is JobState.SUCCEEDED
     assert queue.wait_for_end(later).state is JobState.SUCCEEDED
+    assert queue.get(job_id).attempts == 1
 
 
 def test_a_worker_outlives_its_parent_until_the_queue_is_empty(

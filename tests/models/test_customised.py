@@ -156,3 +156,10 @@ def test_attached_parts_leave_the_base_as_it_was(base):
     after = base.text_encoder.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_the_token_in_a_prompt_stands_for_what_was_taught(base):
+    reverse = Reverse(prompt="a photo of {token}")
+    assert CustomisedModel(base, token="<toy>").prompt_of(reverse) == "a photo of <toy>"
+    assert CustomisedModel(base, phrase="a b cat").prompt_of(reverse) == "a photo of a b cat"
+    assert CustomisedModel(base, token="<toy>").prompt_of(Reverse()) == "<toy>"

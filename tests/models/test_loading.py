@@ -11,7 +11,8 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from dyod_studio.errors import BaseModelError
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.devices import DtypePolicy
-from dyod_studio.models.loading import fingerprint_of, load_base
+from dyod_studio.models.loading import load_base
+from dyod_studio.models.references import fingerprint_of
 from dyod_studio.models.single_file import (
     SHIPPED_DIR,
     clip_tokenizer,

@@ -1,5 +1,3 @@
-from copy import deepcopy
-
 import numpy as np
 import pytest
 import torch
@@ -38,6 +36,34 @@ def test_the_vectors_reach_the_conditioning_and_nothing_else_changes(base, vecto
     torch.testing.assert_close(one[:, :4], other[:, :4])
 
 
+def test_blocks_within_each_other_give_a_base_several_words_and_take_them_away_again(base, vectors):
+    plain, table = base.encode_prompts(["a cat"]), base.text_encoder.get_input_embeddings()
+    prompts = ["a photo of <toy>", "a photo of <pet>", "a <pet> and a <toy>", "a cat"]
+    with with_placeholder(base, "<pet>", -vectors[:1]) as extended:
+        pet = extended.encode_prompts(["a photo of <pet>"])
+    with with_placeholder(base, "<toy>", vectors) as one:
+        toy = one.encode_prompts(["a photo of <toy>"])
+        with with_placeholder(one, "<pet>", -vectors[:1]) as both:
+            states = both.encode_prompts(prompts)
+            ids = both.token_ids(["<pet> <toy>"])[0].tolist()
+            assert torch.equal(trained_vectors(both).detach(), -vectors[:1])
+        torch.testing.assert_close(one.encode_prompts(["a photo of <toy>"]), toy)
+    torch.testing.assert_close(states[:1], toy)
+    torch.testing.assert_close(states[1:2], pet)
+    assert ids[1:4] == [table.num_embeddings + 2, table.num_embeddings, table.num_embeddings + 1]
+    assert base.text_encoder.get_input_embeddings() is table
+    assert torch.equal(base.encode_prompts(["a cat"]), plain)
+
+
+def test_two_placeholders_cannot_share_a_word(base, vectors):
+    with (
+        with_placeholder(base, "<toy>", vectors) as one,
+        pytest.raises(InvalidInputError, match="already a word"),
+        with_placeholder(one, "<toy>", vectors),
+    ):
+        pytest.fail("the block must not be entered")
+
+
 def test_saving_memory_leaves_the_gradient_of_the_vectors_as_it_is(base, vectors):
     def gradient(model):
         with with_placeholder(model, "<toy>", vectors) as extended:
@@ -48,11 +74,12 @@ def test_saving_memory_leaves_the_gradient_of_the_vectors_as_it_is(base, vectors
             ).square().sum().backward()
             return trained_vectors(extended).grad
 
-    frugal = deepcopy(base)
-    frugal.save_memory()
     plain = gradient(base)
     assert plain.abs().max() > 0
-    torch.testing.assert_close(gradient(frugal), plain, rtol=1e-4, atol=1e-6)
+    with base.sparing_memory(recompute=True):
+        assert base.unet.is_gradient_checkpointing
+        torch.testing.assert_close(gradient(base), plain, rtol=1e-4, atol=1e-6)
+    assert not base.unet.is_gradient_checkpointing
 
 
 def test_an_existing_word_cannot_be_a_token(base, vectors):

@@ -29,7 +29,7 @@ def fill_project(storage: Storage, name: str, own: bytes, shared: bytes) -> int:
             PictureRepository(session).add(a_picture(project.id, stored.sha256, thumbnail.sha256))
         job = JobRepository(session).add(project.id, "vae", {}, 3)
         preview = files.add_bytes(own + b"preview", PNG)
-        JobRepository(session).add_preview(job.id, 1, preview.sha256)
+        JobRepository(session).set_previews(job.id, 1, [preview.sha256])
         artifact = files.add_bytes(own + b"artifact", SAFETENSORS)
         ArtifactRepository(session).add(
             project.id, "vae", artifact, base_fingerprint="f", config={}, job_id=job.id
@@ -120,7 +120,7 @@ def test_the_same_bytes_under_another_suffix_are_another_file(storage):
 def test_the_folder_of_a_running_job_is_left_to_its_worker(storage):
     chairs = fill_project(storage, "chairs", b"", b"shared")
     with storage.database.session() as session:
-        job = JobRepository(session).claim_next()
+        job = JobRepository(session).claim_next("here/cpu", "here")
     delete_project(storage, chairs)
     assert storage.log_path(job.id).exists()
 

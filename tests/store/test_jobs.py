@@ -10,6 +10,7 @@ from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.tables import NEXT_STATES, JobState
 
+HERE, CPU = "here", "here/cpu"
 FINAL = [state for state in JobState if state not in NEXT_STATES]
 
 
@@ -30,9 +31,12 @@ def queue(jobs: JobRepository, project_id: int, number: int = 1) -> list[int]:
 
 def test_the_oldest_job_is_claimed_once(jobs, project_id):
     first, second = queue(jobs, project_id, 2)
-    claimed = [jobs.claim_next() for _ in range(3)]
+    claimed = []
+    for _ in range(3):
+        claimed.append(jobs.claim_next(CPU, HERE))
+        if claimed[-1] is not None:
+            jobs.move(claimed[-1].id, JobState.SUCCEEDED)
     assert [job and job.id for job in claimed] == [first, second, None]
-    assert claimed[0].state is JobState.RUNNING
     assert (claimed[0].attempts, claimed[0].pid) == (1, None)
     assert claimed[0].started_at.utcoffset().total_seconds() == 0
 
@@ -41,12 +45,12 @@ def test_the_oldest_job_is_claimed_once(jobs, project_id):
 @pytest.mark.parametrize("later", list(JobState))
 def test_a_final_state_is_never_overwritten(jobs, project_id, final, later):
     (job_id,) = queue(jobs, project_id)
-    jobs.claim_next()
+    jobs.claim_next(CPU, HERE)
     jobs.move(job_id, final, error="its own end")
     with pytest.raises(JobStateError, match=f"is {final}; it cannot become {later}"):
         jobs.move(job_id, later, error="another")
     jobs.progress(job_id, 9, loss=0.5, seconds_left=1.0)
-    assert jobs.set_process(job_id, 1, 0.0) is False
+    assert jobs.set_process(job_id, 1, 0.0, host=HERE) is False
     job = jobs.get(job_id)
     assert (job.state, job.error, job.step, job.pid) == (final, "its own end", 0, None)
 
@@ -56,12 +60,12 @@ def test_a_job_that_is_cancelled_while_queued_ends_at_once_and_is_never_claimed(
     cancelled = jobs.request_cancel(first)
     assert cancelled.state is JobState.CANCELLED
     assert cancelled.finished_at is not None
-    assert jobs.claim_next().id == second
+    assert jobs.claim_next(CPU, HERE).id == second
 
 
 def test_a_job_that_is_cancelled_while_it_runs_is_asked_to_stop(jobs, project_id):
     (job_id,) = queue(jobs, project_id)
-    jobs.claim_next()
+    jobs.claim_next(CPU, HERE)
     assert jobs.is_wanted(job_id)
     assert jobs.request_cancel(job_id).state is JobState.RUNNING
     assert not jobs.is_wanted(job_id)
@@ -69,7 +73,7 @@ def test_a_job_that_is_cancelled_while_it_runs_is_asked_to_stop(jobs, project_id
 
 def test_cancelling_a_finished_job_says_what_it_is(jobs, project_id):
     (job_id,) = queue(jobs, project_id)
-    jobs.claim_next()
+    jobs.claim_next(CPU, HERE)
     jobs.move(job_id, JobState.SUCCEEDED)
     with pytest.raises(JobStateError, match=f"Job {job_id} is succeeded; it cannot be cancelled"):
         jobs.request_cancel(job_id)
@@ -85,8 +89,8 @@ def test_a_missing_job_is_named(jobs):
 
 def test_the_latest_previews_are_those_of_the_newest_step(jobs, project_id):
     (job_id,) = queue(jobs, project_id)
-    for step, sha256 in [(5, "a"), (10, "b"), (10, "c")]:
-        jobs.add_preview(job_id, step, sha256)
+    for step, names in [(5, ["a"]), (10, ["x"]), (10, ["b", "c"])]:
+        jobs.set_previews(job_id, step, names)
     assert [preview.sha256 for preview in jobs.latest_previews(job_id)] == ["b", "c"]
     assert jobs.latest_previews(job_id + 1) == []
 
@@ -94,12 +98,12 @@ def test_the_latest_previews_are_those_of_the_newest_step(jobs, project_id):
 def test_progress_is_what_another_session_reads(database, project_id):
     with database.session() as session:
         (job_id,) = queue(JobRepository(session), project_id)
-        JobRepository(session).claim_next()
+        JobRepository(session).claim_next(CPU, HERE)
         JobRepository(session).progress(job_id, 3, loss=0.25, seconds_left=7.5)
     with database.session() as session:
         job = JobRepository(session).get(job_id)
         assert (job.step, job.loss, job.seconds_left) == (3, 0.25, 7.5)
-        assert JobRepository(session).count_open() == 1
+        assert JobRepository(session).count_queued() == 0
 
 
 def test_a_block_that_fails_writes_nothing(database, project_id):
@@ -118,12 +122,15 @@ DRAIN = """
 import json, sys
 from dyod_studio.store.database import Database
 from dyod_studio.store.jobs import JobRepository
+from dyod_studio.store.tables import JobState
 
 database, mine = Database(sys.argv[1]), []
 sys.stdin.readline()
 while True:
     with database.session() as session:
-        job = JobRepository(session).claim_next()
+        job = JobRepository(session).claim_next(sys.argv[2], 'here')
+        if job is not None:
+            JobRepository(session).move(job.id, JobState.SUCCEEDED)
     if job is None:
         break
     mine.append(job.id)
@@ -140,7 +147,10 @@ def test_two_processes_that_drain_one_file_never_share_a_job(tmp_path):
         ids = queue(JobRepository(session), project.id, 200)
     database.dispose()
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    drains = [subprocess.Popen([sys.executable, "-c", DRAIN, url], **pipes) for _ in range(2)]
+    drains = [
+        subprocess.Popen([sys.executable, "-c", DRAIN, url, f"card {number}"], **pipes)
+        for number in range(2)
+    ]
     for drain in drains:
         drain.stdin.write("go\n")
         drain.stdin.flush()

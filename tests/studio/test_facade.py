@@ -1,7 +1,6 @@
 """The facade on real SQLite and real files; no training, so no torch is needed here."""
 
 import json
-import sqlite3
 import zipfile
 from pathlib import Path
 
@@ -10,56 +9,15 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
-from dyod_studio.bootstrap import build_studio
 from dyod_studio.errors import InvalidInputError, NotFoundError
-from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
-from dyod_studio.store.storage import open_storage
 from dyod_studio.studio.projects import token_for
 from dyod_studio.studio.requests import (
     InterpolationSettings,
     SampleSettings,
     TraversalSettings,
 )
-from tests.bases import starter_shaped
-
-
-@pytest.fixture(scope="module")
-def base_ref(tmp_path_factory):
-    return str(starter_shaped(tmp_path_factory.mktemp("base") / "tiny"))
-
-
-@pytest.fixture
-def settings(tmp_path, base_ref):
-    return Settings(storage=tmp_path / "storage", base=base_ref, device="cpu")
-
-
-@pytest.fixture
-def storage(settings):
-    storage = open_storage(settings.storage, settings.resolved_database_url)
-    yield storage
-    storage.close()
-
-
-@pytest.fixture
-def studio(settings, storage):
-    """A studio whose sampler must never be reached: what is asked here is refused before."""
-
-    def refuse(request_id):
-        pytest.fail(f"request {request_id} should not have reached the sampler")
-
-    return build_studio(settings, storage, refuse)
-
-
-@pytest.fixture
-def shoes(studio):
-    return studio.projects.create("Shoes")
-
-
-def rows_in(settings):
-    """Everything in the database, to see that nothing changed."""
-    with sqlite3.connect(settings.storage / "studio.db") as connection:
-        return list(connection.iterdump())
+from tests.studio.rows import rows_in
 
 
 def add_artifact(storage, project, kind, tensors, config):

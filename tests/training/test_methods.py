@@ -1,14 +1,14 @@
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 from safetensors.torch import load_file
 
-from dyod_studio.datasets.preparing import Crop
 from dyod_studio.errors import InvalidInputError, TrainingDivergedError
 from dyod_studio.models.artifacts import load_artifact
-from dyod_studio.training.data import TrainingPicture, TrainingSet, batch_indices
+from dyod_studio.training.data import TrainingSet, batch_indices
 from dyod_studio.training.events import (
     ArtifactReady,
     CheckpointSaved,
@@ -17,28 +17,16 @@ from dyod_studio.training.events import (
     StepDone,
 )
 from dyod_studio.training.registry import METHODS, load_method, parse_config
+from dyod_studio.training.run import Asked, Run
+from tests.training.needed import with_needed
 
-COLOURS = ("tomato", "gold", "teal", "navy")
-
-
-@pytest.fixture
-def dataset(tmp_path):
-    """Four pictures of a disc on white."""
-    pictures = []
-    for index, colour in enumerate(COLOURS):
-        image = Image.new("RGB", (64, 64), "white")
-        ImageDraw.Draw(image).ellipse((8, 8 + 4 * index, 40, 40 + 4 * index), fill=colour)
-        path = tmp_path / f"{colour}.png"
-        image.save(path)
-        pictures.append(TrainingPicture(path, Crop(0, 0, 64), colour))
-    return TrainingSet(pictures, tmp_path / "cache")
+QUICK = {"preview_every": 10_000, "checkpoint_every": 10_000}
 
 
 def run(method, base, dataset, run_dir, resume_from=None, **values):
     """All events of a run."""
-    quick = {"preview_every": 10_000, "checkpoint_every": 10_000}
-    config = parse_config(method, quick | values)
-    return list(load_method(method).run(config, base, dataset, run_dir, resume_from))
+    config = parse_config(method, with_needed(method, QUICK | values))
+    return list(load_method(method).run(config, base, dataset, Run(run_dir, resume_from)))
 
 
 def mean_loss(events, steps: Callable[[int], bool]):
@@ -90,7 +78,8 @@ def test_events_come_in_order_and_their_files_are_complete(base, dataset, tmp_pa
     )
     kinds = [type(event) for event in events]
     assert kinds == [
-        *[PicturesPrepared, StepDone, StepDone, PreviewsReady, StepDone, CheckpointSaved],
+        *[PicturesPrepared, StepDone, StepDone, PreviewsReady],
+        *[StepDone, PreviewsReady, CheckpointSaved],
         *[StepDone, PreviewsReady, CheckpointSaved, ArtifactReady],
     ]
     previews = [event for event in events if isinstance(event, PreviewsReady)]
@@ -100,18 +89,43 @@ def test_events_come_in_order_and_their_files_are_complete(base, dataset, tmp_pa
     assert not list(tmp_path.rglob("*.partial"))
 
 
-@pytest.mark.parametrize("method", list(METHODS))
-def test_a_run_that_goes_on_from_a_checkpoint_ends_bit_identical(base, dataset, tmp_path, method):
-    values = {"steps": 12, "checkpoint_every": 8, "seed": 3}
+VARIANTS = [
+    *((method, {}) for method in METHODS),
+    ("dreambooth", {"layers": "all", "train_text_encoder": True}),
+    ("anl", {"variant": "unconditional"}),
+]
+
+
+@pytest.mark.parametrize(("method", "variant"), VARIANTS)
+def test_a_run_that_goes_on_from_a_checkpoint_ends_bit_identical(
+    base, dataset, tmp_path, method, variant
+):
+    values = {"steps": 12, "checkpoint_every": 8, "seed": 3} | variant
     whole = run(method, base, dataset, tmp_path / "whole", **values)
-    first = next(event for event in whole if isinstance(event, CheckpointSaved))
-    assert first.step == 8
-    rest = run(method, base, dataset, tmp_path / "rest", resume_from=first.path, **values)
+    paused = paused_after(5, method, base, dataset, tmp_path / "paused", **values)
+    rest = run(method, base, dataset, tmp_path / "rest", resume_from=paused, **values)
     steps = [event.step for event in rest if isinstance(event, StepDone)]
-    assert steps == list(range(9, 13))
+    assert steps == list(range(6, 13))
     one, other = (load_file(events[-1].path) for events in (whole, rest))
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def paused_after(number, method, base, dataset, run_dir, **values):
+    """The checkpoint of a run that was asked to pause after so many steps, and left then."""
+    config = parse_config(method, with_needed(method, QUICK | values))
+    seen: list[int] = []
+
+    def asked():
+        return Asked(pause=len(seen) == number)
+
+    events = load_method(method).run(config, base, dataset, Run(run_dir, asked=asked))
+    with closing(events):
+        for event in events:
+            seen += [event.step] if isinstance(event, StepDone) else []
+            if isinstance(event, CheckpointSaved):
+                return event.path
+    raise AssertionError("The run did not pause.")
 
 
 def test_the_latents_are_encoded_once_for_each_base(base, dataset, tmp_path):

@@ -12,6 +12,7 @@ from dyod_studio.models.loading import load_base
 from dyod_studio.settings import ASSETS_DIR
 from dyod_studio.training.data import TrainingPicture, TrainingSet
 from dyod_studio.training.registry import load_method, parse_config
+from dyod_studio.training.run import Run
 
 FACES = sorted((ASSETS_DIR / "examples" / "faces").glob("*.png"))
 
@@ -30,7 +31,7 @@ def test_the_learned_word_beats_the_initial_word_on_a_style_never_seen(tmp_path:
         {"steps": 60, "initializer": "face", "preview_every": 1000, "checkpoint_every": 1000},
     )
     *_, ready = load_method("inversion").run(
-        config, base, TrainingSet(pictures, tmp_path / "cache"), tmp_path
+        config, base, TrainingSet(pictures, tmp_path / "cache"), Run(tmp_path)
     )
     facts = load_artifact(ready.path, "inversion").facts
     assert facts["fixed_loss_after"] < 0.9 * facts["fixed_loss_before"]

@@ -1,19 +1,19 @@
 """A Studio that answers at once, with real files: the seam at which the page is tested."""
 
-import colorsys
 import hashlib
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from dyod_studio.datasets.found import DuplicateFile, RejectedFile
 from dyod_studio.errors import InvalidInputError, NotFoundError
+from dyod_studio.studio.grids import Grid, GridView
+from dyod_studio.studio.pictures import CheckView, PictureDetails
 from dyod_studio.studio.requests import (
     InterpolationSettings,
     SampleSettings,
@@ -21,57 +21,20 @@ from dyod_studio.studio.requests import (
     TraversalSettings,
 )
 from dyod_studio.studio.views import (
-    ArtifactView,
     CoordinateView,
-    ExportReport,
-    FieldView,
     GenerationView,
     ImportReport,
-    JobView,
-    MethodView,
     PictureView,
     ProjectView,
     to_json,
 )
+from tests.ui.drawing import draw_picture
+from tests.ui.fake_evaluation import FakeEvaluation
+from tests.ui.fake_exploring import FakeExploring, FakePlaces
+from tests.ui.fake_gallery import FakeExports, FakeGallery, FakeImports, FakeRecalling
+from tests.ui.fake_training import FakeTraining
 
 NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
-METHODS = (
-    MethodView(
-        "inversion",
-        "Textual inversion",
-        "Learns one word that stands for the whole set.",
-        (
-            FieldView("steps", "Steps", "Optimiser updates.", "int", 800, 1, 100000, ()),
-            FieldView("learning_rate", "Learning rate", "How big a step.", "float", 5e-3, 0, 1, ()),
-            FieldView("initializer", "First guess", "A word.", "str", "", None, None, ()),
-            FieldView("min_snr", "Weigh the noise", "Min-SNR.", "bool", True, None, None, ()),
-        ),
-    ),
-    MethodView(
-        "vae",
-        "Initial VAE",
-        "Learns the variety of shapes.",
-        (
-            FieldView("steps", "Steps", "Optimiser updates.", "int", 2000, 1, 100000, ()),
-            FieldView(
-                "space", "Space", "Where.", "choice", "pixel", None, None, ("pixel", "latent")
-            ),
-        ),
-    ),
-)
-
-
-def draw_picture(path: Path, hue: float, side: int = 128) -> Path:
-    """A little face, unlike any other of another hue."""
-    colour = tuple(round(255 * c) for c in colorsys.hsv_to_rgb(hue % 1, 0.6, 0.9))
-    image = Image.new("RGB", (side, side), "white")
-    pen = ImageDraw.Draw(image)
-    pen.ellipse((side // 8, side // 8, side * 7 // 8, side * 7 // 8), fill=colour)
-    for x in (0.35, 0.6):
-        pen.ellipse((side * x, side * 0.4, side * (x + 0.07), side * 0.5), fill="black")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path)
-    return path
 
 
 class FakeProjects:
@@ -140,58 +103,66 @@ class FakeProjects:
             number = len(pictures) + 1
             path = draw_picture(self._folder / "files" / f"{ref}-{number}.png", number * 0.07)
             pictures.append(PictureView(number, name, path, 128, 128))
-        self._views[ref] = replace(self._views[ref], num_pictures=len(pictures))
+        self._views[ref] = replace(
+            self._views[ref],
+            num_pictures=len(pictures),
+            cover=pictures[0].thumbnail if pictures else None,
+        )
 
     def pictures(self, ref: int | str, offset: int = 0, limit: int = 60) -> list[PictureView]:
         return self._pictures[self.get(ref).id][offset : offset + limit]
 
 
-class FakeTraining:
-    """Jobs that a test moves by hand."""
+class FakePictures:
+    """Looks a set over: the third picture is blurred."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.rows: dict[int, JobView] = {}
-        self.started: list[tuple[int | str, str, Mapping[str, object]]] = []
-        self.curve: list[tuple[int, float]] = [(step, 1 / step) for step in range(1, 400)]
+    def __init__(self, projects: FakeProjects) -> None:
+        self._projects = projects
+        self.details: dict[tuple[int, int], PictureDetails] = {}
+        self.confirmed: set[int] = set()
 
-    def methods(self) -> list[MethodView]:
-        return list(METHODS)
+    def get(self, ref: int | str, picture_id: int) -> PictureDetails:
+        project = self._projects.get(ref).id
+        for view in self._projects.pictures(project, limit=10_000):
+            if view.id == picture_id:
+                fresh = PictureDetails(
+                    view.id, view.name, view.thumbnail, view.thumbnail, 160, 128, 16, 0, 128, "",
+                    False,
+                )  # fmt: skip
+                return self.details.setdefault((project, picture_id), fresh)
+        raise NotFoundError(f"There is no picture {picture_id}.")
 
-    def start(self, ref: int | str, method: str, values: Mapping[str, object]) -> JobView:
-        if values.get("steps") == 0:
-            raise InvalidInputError("steps must be at least 1, got 0.")
-        number = len(self.rows) + 1
-        self.started.append((ref, method, values))
-        self.rows[number] = JobView(
-            number, int(ref), method, "queued", 0, 800, None, None, None, "", (), (), NOW
-        )
-        return self.rows[number]
+    def check(self, ref: int | str) -> CheckView:
+        project = self._projects.get(ref)
+        number = project.num_pictures
+        advice = (f"{number} pictures on white: fine for a style.",)
+        looked = [self.get(ref, i) for i in range(1, min(number, 3) + 1)]
+        aside = tuple(view for view in looked if view.is_left_out)
+        soft = tuple(view for view in looked[2:] if not view.is_left_out)
+        is_known = project.id in self.confirmed
+        return CheckView(number, advice, (), soft, (), aside, is_known)
 
-    def jobs(self, ref: int | str) -> list[JobView]:
-        return [job for job in self.rows.values() if job.project_id == ref]
+    def _change(self, ref: int | str, picture_id: int, **values: Any) -> PictureDetails:
+        key = (self._projects.get(ref).id, picture_id)
+        self.details[key] = replace(self.get(ref, picture_id), **values)
+        return self.details[key]
 
-    def job(self, job_id: int) -> JobView:
-        return self.rows[job_id]
+    def leave_out(self, ref: int | str, picture_id: int, *, is_out: bool = True) -> PictureDetails:
+        return self._change(ref, picture_id, is_left_out=is_out)
 
-    def move(self, job_id: int, **values: Any) -> JobView:
-        self.rows[job_id] = replace(self.rows[job_id], **values)
-        return self.rows[job_id]
+    def crop(
+        self, ref: int | str, picture_id: int, *, left: int, top: int, side: int
+    ) -> PictureDetails:
+        return self._change(ref, picture_id, crop_left=left, crop_top=top, crop_side=side)
 
-    def advance(self, job_id: int, step: int) -> JobView:
-        """A running job at ``step``, with four preview pictures."""
-        folder = self._folder / "files" / f"job{job_id}"
-        paths = [draw_picture(folder / f"{step}-{i}.png", i / 4, 64) for i in range(4)]
-        return self.move(
-            job_id, state="running", step=step, loss=0.123, seconds_left=125.0,
-            previews=tuple(paths),
-        )  # fmt: skip
+    def caption(self, ref: int | str, picture_id: int, text: str) -> PictureDetails:
+        if len(text) > 500:
+            raise InvalidInputError("A caption has up to 500 characters.")
+        return self._change(ref, picture_id, caption=text)
 
-    def cancel(self, job_id: int) -> JobView:
-        return self.move(job_id, state="cancelled")
-
-    def losses(self, job_id: int) -> list[tuple[int, float]]:
-        return self.curve if self.rows[job_id].step else []
+    def confirm_rights(self, ref: int | str, *, may_be_used: bool = True) -> None:
+        project = self._projects.get(ref).id
+        (self.confirmed.add if may_be_used else self.confirmed.discard)(project)
 
 
 class FakeSampling:
@@ -202,25 +173,56 @@ class FakeSampling:
         self.made: dict[int, list[GenerationView]] = {}
         self.asked: list[SampleSettings | InterpolationSettings | TraversalSettings] = []
         self.sketches: list[Image.Image] = []
+        self.regions: list[Image.Image] = []
+        self.stopped: list[str] = []
+        self.kept: list[str] = []
 
     def sample(
         self, ref: int | str, settings: SampleSettings,
         on_progress: Callable[[SamplingProgress], None] | None = None,
+        *, visitor: str | None = None,
     ) -> list[GenerationView]:  # fmt: skip
-        if settings.image is not None:
-            with Image.open(settings.image) as image:
-                self.sketches.append(image.copy())
+        for path, seen in ((settings.image, self.sketches), (settings.region, self.regions)):
+            if path is not None:
+                with Image.open(path) as image:
+                    seen.append(image.copy())
         return self._make(int(ref), settings.start, settings, settings.num_images, on_progress)
+
+    def live(
+        self, ref: int | str, settings: SampleSettings, *, visitor: str
+    ) -> GenerationView | None:
+        return self.sample(ref, settings)[0]
+
+    def keep_live(self, visitor: str) -> None:
+        self.kept.append(visitor)
+
+    def cancel(self, visitor: str) -> int:
+        self.stopped.append(visitor)
+        return 0
+
+    def grid(
+        self, ref: int | str, grid: Grid,
+        on_progress: Callable[[SamplingProgress], None] | None = None,
+        *, visitor: str | None = None,
+    ) -> GridView:  # fmt: skip
+        cells = grid.cells(grid.settings.seed or 0)
+        views = [view for cell in cells for view in self.sample(ref, cell, on_progress)]
+        return GridView(tuple(views), grid.x, grid.y)
+
+    def palette(self, ref: int | str) -> tuple[str, ...]:
+        return ("#203040", "#d0a020", "#ffffff")
 
     def interpolate(
         self, ref: int | str, settings: InterpolationSettings,
         on_progress: Callable[[SamplingProgress], None] | None = None,
+        *, visitor: str | None = None,
     ) -> list[GenerationView]:  # fmt: skip
         return self._make(int(ref), "interpolation", settings, settings.num_frames, on_progress)
 
     def traverse(
         self, ref: int | str, settings: TraversalSettings,
         on_progress: Callable[[SamplingProgress], None] | None = None,
+        *, visitor: str | None = None,
     ) -> list[GenerationView]:  # fmt: skip
         return self._make(int(ref), "traversal", settings, settings.num_frames, on_progress)
 
@@ -252,28 +254,19 @@ class FakeSampling:
 
 def build_fake_studio(folder: Path) -> Any:
     """A whole fake Studio whose files lie under ``folder``."""
-    sampling = FakeSampling(folder)
-
-    def page(ref: int, offset: int = 0, limit: int = 60) -> list[GenerationView]:
-        return sampling.made.get(ref, [])[::-1][offset : offset + limit]
-
-    def export(ref: int, what: str, out: Path) -> ExportReport:
-        files = [view.file for view in sampling.made.get(ref, [])]
-        if not files:
-            raise InvalidInputError("There is nothing to export yet.")
-        with zipfile.ZipFile(out, "w") as archive:
-            for file in files:
-                archive.write(file, file.name)
-        return ExportReport(out, len(files), out.stat().st_size)
-
+    sampling, projects = FakeSampling(folder), FakeProjects(folder)
+    exploring = FakeExploring(folder, sampling._make)
+    gallery = FakeGallery(sampling.made)
     return SimpleNamespace(
-        projects=FakeProjects(folder),
+        projects=projects,
+        pictures=FakePictures(projects),
         training=FakeTraining(folder),
         sampling=sampling,
-        gallery=SimpleNamespace(page=page, count=lambda ref: len(sampling.made.get(ref, []))),
-        exports=SimpleNamespace(export=export),
+        exploring=exploring,
+        places=FakePlaces(exploring),
+        gallery=gallery,
+        exports=FakeExports(gallery),
+        imports=FakeImports(projects),
+        recalling=FakeRecalling(gallery),
+        evaluation=FakeEvaluation(folder),
     )
-
-
-def trained(job: JobView) -> JobView:
-    return replace(job, state="succeeded", artifacts=(ArtifactView(job.kind, "ab" * 32, 10),))

@@ -44,6 +44,34 @@ def test_a_picture_alone_is_a_sketch_too_even_when_it_is_white():
     assert sketch.getpixel((5, 5)) == (255, 255, 255)
 
 
+def test_a_picture_that_was_put_there_and_not_drawn_on_keeps_its_pixels():
+    picture = Image.effect_noise((48, 48), 90).convert("RGBA")
+    sketch = sketch_from_canvas({"background": picture, "layers": [], "composite": None})
+    assert sketch.tobytes() == picture.convert("RGB").tobytes()
+
+
+def test_strokes_over_a_picture_that_came_without_both_together_are_laid_on_it():
+    picture = Image.new("RGBA", (32, 32), "blue")
+    value = {"background": picture, "layers": [with_stroke()], "composite": None}
+    sketch = sketch_from_canvas(value)
+    assert (sketch.size, sketch.getpixel((32, 32))) == ((64, 64), (200, 0, 0))
+    assert sketch.getpixel((2, 2)) == (0, 0, 255)
+
+
+def test_a_tall_panorama_is_seen_whole_on_a_white_square():
+    tall = Image.new("RGBA", (60, 400), "red")
+    sketch = sketch_from_canvas({"background": tall, "layers": [], "composite": tall})
+    assert (sketch.size, sketch.getpixel((200, 5))) == ((400, 400), (255, 0, 0))
+    assert sketch.getpixel((5, 5)) == (255, 255, 255)
+
+
+def test_a_transparent_picture_lies_on_white():
+    clear = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
+    clear.paste((255, 0, 0, 255), (20, 20, 40, 40))
+    sketch = sketch_from_canvas({"background": clear, "layers": [CLEAR], "composite": clear})
+    assert (sketch.getpixel((1, 1)), sketch.getpixel((30, 30))) == ((255, 255, 255), (255, 0, 0))
+
+
 def test_the_file_is_a_png_and_is_gone_afterwards(tmp_path):
     with saved(Image.new("RGB", (8, 8), "red"), tmp_path / "new") as path:
         image = Image.open(path)

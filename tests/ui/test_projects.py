@@ -14,11 +14,12 @@ from dyod_studio.ui.projects import (
     on_open,
 )
 
-PROJECT, REMEMBERED, SWITCHER, START_PANEL, WORKSPACE = 0, 1, 2, 5, 8
+PROJECT, REMEMBERED, SWITCHER, START_PANEL, WORKSPACE, TABS = 0, 1, 2, 3, 6, 7
+SCREENS = ("pictures", "studio")
 
 
 def test_an_empty_studio_opens_on_the_form_that_makes_the_first_project(studio):
-    updates = on_open(studio, None)
+    updates = on_open(studio, SCREENS, None, {})
     assert updates[PROJECT] is None
     assert updates[START_PANEL]["visible"] is True
     assert updates[WORKSPACE]["visible"] is False
@@ -27,20 +28,55 @@ def test_an_empty_studio_opens_on_the_form_that_makes_the_first_project(studio):
 def test_a_browser_gets_back_the_project_it_had_open(studio):
     first = studio.projects.create("a").id
     studio.projects.create("b")
-    assert on_open(studio, first)[PROJECT] == first
+    assert on_open(studio, SCREENS, first, {})[PROJECT] == first
 
 
 def test_a_browser_that_remembers_a_deleted_project_gets_the_newest(studio, project):
-    updates = on_open(studio, 99)
+    updates = on_open(studio, SCREENS, 99, {})
     assert updates[PROJECT] == updates[REMEMBERED] == project
     assert "visible" not in updates[WORKSPACE]
 
 
-def test_the_switcher_lists_every_project_by_name(studio, project):
-    other = studio.projects.create("Icons").id
+def test_the_switcher_shows_every_project_with_its_picture_and_what_it_has_learned(studio, project):
+    other = studio.projects.create("Icons <b>").id
+    studio.projects.learn(project, "vae")
     switcher = on_choose(studio, other)[SWITCHER]
-    assert switcher["choices"] == [("Toy heads", project), ("Icons", other)]
-    assert switcher["value"] == other
+    assert f'<details class="switch" data-project="{other}">' in switcher
+    assert "Icons &lt;b&gt;" in switcher
+    assert "24 pictures · Shape model" in switcher
+    assert switcher.count("data:image/webp") == 1, "the empty project has no cover"
+    assert switcher.count('aria-current="true"') == 1
+
+
+def test_a_project_that_is_gone_cannot_be_chosen(studio, project):
+    with pytest.raises(gr.Error, match="no project 99"):
+        on_choose(studio, 99)
+
+
+def test_an_address_leads_to_a_project_and_a_screen(studio, project):
+    studio.projects.create("Newest")
+    updates = on_open(studio, SCREENS, None, {"project": str(project), "screen": "studio"})
+    assert updates[PROJECT] == project
+    assert updates[TABS].selected == "studio"
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ({"project": "99"}, "There is no project 99."),
+        ({"project": "-1"}, "The address asks for project '-1', which is no number."),
+        ({"project": "9" * 40}, "which is no number."),
+        ({"screen": "attic"}, "There is no screen 'attic'; there are pictures, studio."),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_said_and_the_page_opens_all_the_same(
+    studio, project, monkeypatch, query, sentence
+):
+    said = []
+    monkeypatch.setattr(gr, "Warning", said.append)
+    assert on_open(studio, SCREENS, None, query)[PROJECT] == project
+    assert len(said) == 1
+    assert sentence in said[0]
 
 
 def test_a_new_project_is_opened_and_the_form_is_empty_again(studio):

@@ -1,22 +1,17 @@
-"""The Train screen: queueing, the form, and what a run shows while it works."""
+"""The Train screen: queueing, the form, and what runs show while they work."""
 
 import gradio as gr
 import pytest
 
-from dyod_studio.ui.train import draw_field, on_train_both, on_train_one
-from dyod_studio.ui.train_live import (
-    MAX_POINTS,
-    NEWEST,
-    describe_running,
-    describe_training,
-    loss_curve,
-    on_cancel,
-    show_training,
-    watched_job,
-)
-from tests.ui.fakes import METHODS, trained
+from dyod_studio.ui.runs import NEWEST, in_order, watched_job
+from dyod_studio.ui.train import draw_field, on_plan_one, on_train_both, on_train_one
+from dyod_studio.ui.train_live import PARTS, describe_training, show_training
+from tests.ui.fake_training import METHODS, trained
 
-LEARNED, CARDS, DETAIL, WATCHED, CANCEL, CURVE, PREVIEWS, SEEN = range(8)
+
+def parts(updates):
+    """The updates by the names of the parts that they fill."""
+    return dict(zip((*PARTS, "seen"), updates, strict=False))
 
 
 def test_train_both_queues_the_word_first_and_then_the_shapes(studio, project):
@@ -35,9 +30,17 @@ def test_one_method_gets_the_values_that_were_typed_and_no_empty_ones(studio, pr
     assert studio.training.started == [(project, "vae", {"steps": 20, "space": "latent"})]
 
 
-def test_a_bad_setting_is_refused_in_a_sentence(studio, project):
+@pytest.mark.parametrize("handler", [on_train_one, on_plan_one])
+def test_a_bad_setting_is_refused_in_a_sentence(studio, project, handler):
+    queued = (0,) if handler is on_train_one else ()
     with pytest.raises(gr.Error, match="steps must be at least 1"):
-        on_train_one(studio, "vae", ("steps",), project, 0, 0)
+        handler(studio, "vae", ("steps",), project, *queued, 0)
+
+
+def test_one_method_is_planned_with_the_values_that_were_typed(studio, project):
+    html = on_plan_one(studio, "vae", ("batch_size", "note"), project, 100, "")
+    assert "Take a smaller batch: 100 does not fit." in html
+    assert studio.training.started == []
 
 
 @pytest.mark.parametrize("field", [field for method in METHODS for field in method.fields])
@@ -48,33 +51,57 @@ def test_each_setting_becomes_a_field_with_its_title_help_and_default(field):
 
 
 def test_before_any_run_the_screen_says_what_to_press(studio, project):
-    updates = show_training(studio, project)
-    assert "Nothing trained yet" in updates[CARDS]
-    assert updates[DETAIL]["visible"] is False
+    updates = parts(show_training(studio, project))
+    assert "Nothing trained yet" in updates["jobs"]
+    assert updates["detail"]["visible"] is False
 
 
-def test_a_running_job_shows_curve_pictures_and_can_be_cancelled(studio, project):
+def test_a_running_run_shows_curve_pictures_states_and_what_can_be_asked(studio, project):
     job = studio.training.start(project, "vae", {})
     studio.training.advance(job.id, 300)
-    updates = show_training(studio, project)
-    assert "training" in updates[CARDS]
-    assert updates[CANCEL]["visible"] is True
-    assert len(updates[PREVIEWS]["value"]) == 4
-    assert list(updates[CURVE]["value"].columns) == ["step", "loss"]
+    updates = parts(show_training(studio, project))
+    assert "300 of 800 steps" in updates["card"]
+    assert 'data-press="pause"' in updates["actions"]
+    assert "<polyline" in updates["curve"]
+    assert len(updates["previews"]["value"]) == 4
+    assert "Step 300" in updates["states"]
+    assert updates["failure"] == ""
+
+
+def test_a_failed_run_shows_what_to_do_and_hides_it_when_another_is_looked_at(studio, project):
+    for _ in range(2):
+        studio.training.start(project, "vae", {})
+    studio.training.fail(1, "Loss became nan.", "Halve the learning rate.")
+    shown = parts(describe_training(studio, project, 1, {}))
+    assert "Halve the learning rate." in shown["failure"]
+    assert "Settings: steps=800" in shown["failure"]
+    other = parts(describe_training(studio, project, 2, shown["seen"]))
+    assert other["failure"] == ""
 
 
 def test_nothing_is_sent_again_that_the_page_has_seen(studio, project):
     studio.training.start(project, "vae", {})
-    seen = show_training(studio, project)[SEEN]
+    seen = parts(show_training(studio, project))["seen"]
     assert describe_training(studio, project, NEWEST, seen) == gr.skip()
     studio.training.advance(1, 10)
     assert describe_training(studio, project, NEWEST, seen) != gr.skip()
 
 
+def test_a_step_changes_the_bar_and_neither_list_nor_buttons_nor_states(studio, project):
+    """What is pressed or read must not be drawn anew under the hand."""
+    studio.training.start(project, "vae", {})
+    studio.training.advance(1, 100)
+    seen = parts(show_training(studio, project))["seen"]
+    studio.training.change(1, step=101, loss=0.12)
+    updates = parts(describe_training(studio, project, NEWEST, seen))
+    unchanged = {name for name in PARTS if updates[name] == gr.skip()}
+    assert unchanged == set(PARTS) - {"card"}
+
+
 def test_the_timer_survives_a_project_that_another_browser_deleted(studio, project):
     studio.training.start(project, "vae", {})
     studio.projects.delete(project)
-    assert describe_training(studio, project, NEWEST, "") == gr.skip()
+    assert describe_training(studio, project, NEWEST, {}) == gr.skip()
 
 
 def test_the_run_to_watch_is_the_asked_then_the_running_then_the_next_then_the_last(
@@ -84,6 +111,8 @@ def test_the_run_to_watch_is_the_asked_then_the_running_then_the_next_then_the_l
         studio.training.start(project, "vae", {})
     studio.training.rows[1] = trained(studio.training.rows[1])
     assert watched_job(studio.training.jobs(project), NEWEST).id == 2
+    studio.training.change(2, state="paused")
+    assert watched_job(studio.training.jobs(project), NEWEST).id == 3
     studio.training.advance(3, 5)
     assert watched_job(studio.training.jobs(project), NEWEST).id == 3
     assert watched_job(studio.training.jobs(project), 1).id == 1
@@ -91,24 +120,13 @@ def test_the_run_to_watch_is_the_asked_then_the_running_then_the_next_then_the_l
     assert watched_job([], NEWEST) is None
 
 
-def test_cancel_stops_the_run_that_is_looked_at(studio, project):
-    for _ in range(2):
-        studio.training.start(project, "vae", {})
-    on_cancel(studio, project, 2)
-    assert [job.state for job in studio.training.jobs(project)] == ["queued", "cancelled"]
-
-
-def test_the_bar_on_top_tells_what_trains_and_how_long_it_takes(studio, project):
-    assert describe_running(studio, project) == ""
-    on_train_both(studio, project, 0)
-    studio.training.advance(1, 400)
-    text = describe_running(studio, project)
-    for word in ("Style word", "50%", "about 2 min left", "1 more waiting"):
-        assert word in text
-
-
-def test_a_long_curve_is_thinned_without_losing_its_end():
-    curve = loss_curve([(step, float(step)) for step in range(1, 5001)])
-    assert len(curve) == MAX_POINTS
-    assert curve["step"].iloc[-1] == 5000
-    assert curve["loss"].mean() == pytest.approx(2500.5)
+def test_runs_stand_in_the_order_of_the_queue_with_those_of_other_projects(studio, project):
+    other = studio.projects.create("Icons").id
+    for owner in (project, project, other, project):
+        studio.training.start(owner, "vae", {})
+    studio.training.rows[1] = trained(studio.training.rows[1])
+    studio.training.advance(2, 5)
+    studio.training.change(3, place=2)
+    studio.training.change(4, place=1)
+    own = studio.training.jobs(project)
+    assert [job.id for job in in_order(own, [studio.training.job(3)])] == [2, 4, 3, 1]

@@ -1,4 +1,4 @@
-"""The command line: ``python -m tools.starter build|corpus|held-out|figures|render``."""
+"""The command line: ``python -m tools.starter build|corpus|figures|compare|pack|...``."""
 
 import argparse
 import json
@@ -10,10 +10,17 @@ from pathlib import Path
 
 import torch
 
-from tools.starter.build import Workshop, build, prepare
+from tools.starter.build import Workshop, build, open_cache, prepare
 from tools.starter.card import write_card
+from tools.starter.compare import compare
 from tools.starter.corpus import drawable, open_corpus
-from tools.starter.figures import STEPS, draw_sheet, measure_model, open_judge, pick_icons
+from tools.starter.figures import (
+    Icons,
+    in_other_styles,
+    measure_model,
+    pick_icons,
+    pick_per_style,
+)
 from tools.starter.heldout import (
     ALWAYS_SEEN,
     HELD_OUT_PATH,
@@ -21,10 +28,12 @@ from tools.starter.heldout import (
     read_held_out,
     write_held_out,
 )
+from tools.starter.judge import STEPS, draw_sheet, open_judge
 from tools.starter.names import is_kept
 from tools.starter.packs import PACKS, Use, fetch, find_pack, read_pack
 from tools.starter.recipe import TOY, Recipe
 from tools.starter.render import write_pngs
+from tools.starter.travel import read_data, write_data
 
 log = logging.getLogger("starter")
 
@@ -43,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
         ("build", _build, "the whole chain, from icons to the model and its card"),
         ("corpus", _corpus, "fetch and render the icons, and compose the pictures"),
         ("figures", _figures, "measure a finished model and write its sheet and card"),
+        ("compare", _compare, "train other denoisers for a few minutes each on a build's cache"),
+        ("pack", _pack, "put the fetched icons into one small file, for --data elsewhere"),
     ):
         command = commands.add_parser(name, help=text)
         _add_shop_options(command)
@@ -73,6 +84,12 @@ def _add_shop_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, default=Path("assets/starter"))
     command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     command.add_argument("--budget-minutes", type=float, default=120)
+    command.add_argument("--data", type=Path, help="icons in one file, from `pack`")
+    command.add_argument("--minutes", type=float, default=3, help="of each one compared")
+    command.add_argument(
+        "--stage-minutes", nargs="*", default=[], metavar="STAGE=MINUTES",
+        help="minutes of single stages over all sittings, in place of their share of the budget",
+    )  # fmt: skip
     command.add_argument("--resume", action="store_true", help="go on from the last checkpoints")
     command.add_argument("--toy", action="store_true", help="tiny widths, for trying the chain")
     command.add_argument("--count", type=int, default=100, help="icons in each figure")
@@ -85,6 +102,8 @@ def _add_shop_options(command: argparse.ArgumentParser) -> None:
 
 def _shop(options: argparse.Namespace) -> Workshop:
     options.work_dir.mkdir(parents=True, exist_ok=True)
+    if options.data:
+        read_data(options.data, options.work_dir / "packs")
     recipe = TOY if options.toy else Recipe()
     device = torch.device(options.device)
     held_out = read_held_out(options.held_out)
@@ -98,8 +117,24 @@ def _build(options: argparse.Namespace) -> None:
         for old in (*options.work_dir.glob("*.pt"), *options.work_dir.glob("cache.*")):
             old.unlink()
         shutil.rmtree(options.work_dir / "tokenizer", ignore_errors=True)
-    build(shop, options.budget_minutes, options.out)
+    minutes = {name: float(value) for name, value in (x.split("=") for x in options.stage_minutes)}
+    build(shop, options.budget_minutes, options.out, minutes)
     _figures(options)
+
+
+def _compare(options: argparse.Namespace) -> None:
+    shop = _shop(options)
+    torch.set_num_threads(1 if options.device == "cpu" else options.threads)
+    rows = compare(shop.recipe, open_cache(shop), options.minutes, options.work_dir, shop.device)
+    log.info("%s", json.dumps(rows))
+
+
+def _pack(options: argparse.Namespace) -> None:
+    packs = [find_pack(key) for key in options.packs]
+    packs_dir = options.work_dir / "packs"
+    fetch(packs, packs_dir)
+    path = options.work_dir / "icons.tar.xz"
+    log.info("%d bytes in %s", write_data(packs, packs_dir, path), path)
 
 
 def _corpus(options: argparse.Namespace) -> None:
@@ -128,9 +163,15 @@ def _figures(options: argparse.Namespace) -> None:
     seen = [
         icon for icon, pair in zip(icons, labels, strict=True) if not shop.held_out.hides(*pair)
     ]
-    unseen_style = drawable(sheets, Use.TEST)
-    chosen = [pick_icons(some, options.count) for some in (hidden, seen, unseen_style)]
-    figures = measure_model(judge, chosen[0], chosen[1], chosen[2], options.steps)
+    held_out = pick_icons(hidden, options.count)
+    chosen = Icons(
+        held_out,
+        in_other_styles(held_out, seen),
+        pick_per_style(seen, options.count),
+        seen,
+        pick_icons(drawable(sheets, Use.TEST), options.count),
+    )
+    figures = measure_model(judge, chosen, options.steps)
     (options.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
     machine = options.machine or f"{options.device}, {options.threads} threads"
     write_card(options.out, figures, options.work_dir / "log.jsonl", machine)

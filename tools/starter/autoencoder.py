@@ -9,18 +9,26 @@ from pathlib import Path
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from tools.starter.compose import jitter, over, random_backgrounds, to_float
-from tools.starter.loop import Schedule, Stage, autocast
+from tools.starter.compose import (
+    jitter,
+    mosaic,
+    over,
+    random_backgrounds,
+    smaller,
+    to_float,
+)
+from tools.starter.loop import Schedule, Stage, autocast, fingerprint
 from tools.starter.render import Pixels
 
 WIDTHS = (16, 48, 96)
 """Widths of the f=4 model; growing repeats the first."""
 LATENT_CHANNELS = 4
 KL_WEIGHT = 1e-4
+MOSAIC_EVERY = 3
+"""One batch in so many shows four icons at half size in each picture: finer, denser art."""
 DECODER_FIRST_BATCH = 1_000_000
 """Batch numbers that the earlier stages do not reach."""
 
@@ -98,17 +106,16 @@ def batches(
     """A function from step to a (B, 3, S, S) batch; the same step gives the same batch."""
     resident = torch.from_numpy(pixels).to(device if device.type == "cuda" else "cpu")
 
+    def draw(count: int, generator: torch.Generator) -> Tensor:
+        rows = torch.randint(len(resident), (count,), generator=generator, device=resident.device)
+        return to_float(resident[rows]).to(device)
+
     def batch(step: int) -> Tensor:
         generator = torch.Generator(resident.device).manual_seed(step)
-        rows = torch.randint(
-            len(resident), (batch_size,), generator=generator, device=resident.device
-        )
-        rgba = to_float(resident[rows]).to(device)
-        alpha = rgba[:, 3:]
+        is_mosaic = step % MOSAIC_EVERY == 0
+        rgba = mosaic(draw(4 * batch_size, generator)) if is_mosaic else draw(batch_size, generator)
         if shrink > 1:
-            premultiplied = F.avg_pool2d(torch.cat([rgba[:, :3] * alpha, alpha], 1), shrink)
-            alpha = premultiplied[:, 3:]
-            rgba = torch.cat([premultiplied[:, :3] / alpha.clamp_min(1e-4), alpha], 1)
+            rgba = smaller(rgba, shrink)
         rgba = jitter(rgba, generator)
         image = over(rgba, random_backgrounds(rgba, generator))
         return image.contiguous(memory_format=torch.channels_last)
@@ -156,6 +163,7 @@ def train_decoder(
     """Go on with the decoder only: cheaper a picture, and cached latents stay valid."""
     autoencoder = autoencoder.to(device, memory_format=torch.channels_last)
     half = Decoder(autoencoder).train()
+    stands_on = fingerprint(autoencoder.encoder)
     draw = batches(pixels, schedule.batch_size // schedule.replicas, 1, device)
 
     def loss_of(copy: nn.Module, step: int) -> Tensor:
@@ -166,5 +174,5 @@ def train_decoder(
             reconstruction = copy(latents)
         return reconstruction_loss(reconstruction.float(), image)
 
-    Stage(half, schedule, work_dir).run(loss_of)
+    Stage(half, schedule, work_dir, stands_on).run(loss_of)
     return autoencoder.eval()

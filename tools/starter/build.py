@@ -1,11 +1,12 @@
 """The whole chain: icons to a base model on disk. Each stage goes on from its last checkpoint."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTokenizer
 
@@ -17,8 +18,9 @@ from tools.starter.autoencoder import (
 )
 from tools.starter.clip import SmallClip, train_clip
 from tools.starter.corpus import Sheet, autoencoder_pixels, drawable, open_corpus, render_corpus
-from tools.starter.export import Parts, text_encoder_of, write_clip, write_pipeline
+from tools.starter.export import Parts, text_encoder_of, write_pipeline
 from tools.starter.heldout import HeldOut
+from tools.starter.joint import train_jointly
 from tools.starter.latents import (
     Moments,
     encode_pictures,
@@ -27,12 +29,14 @@ from tools.starter.latents import (
     measure,
     tabulate,
 )
-from tools.starter.loop import Schedule
+from tools.starter.loop import Schedule, fingerprint
 from tools.starter.packs import Pack, fetch
-from tools.starter.pictures import read_images, read_rows, write_pictures
+from tools.starter.pictures import hash_rows, read_images, read_rows, write_pictures
 from tools.starter.recipe import Recipe
 from tools.starter.tokenizer import train_tokenizer
 from tools.starter.unet import TrainingData, make_unet, train_unet
+
+CACHE_NAME = "cache.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +66,26 @@ class Workshop:
         return open_corpus(self.packs, self.corpus_dir)
 
 
-def build(shop: Workshop, budget_minutes: float, out: Path) -> None:
+def build(
+    shop: Workshop,
+    budget_minutes: float,
+    out: Path,
+    stage_minutes: Mapping[str, float] | None = None,
+) -> None:
     """Run every stage that is not finished, and write the model to ``out``."""
     torch.manual_seed(0)
-    plan = shop.recipe.planned(budget_minutes, shop.device.type, shop.threads)
+    plan = shop.recipe.planned(budget_minutes, shop.device.type, shop.threads, stage_minutes)
     prepare(shop)
     torch.set_num_threads(1)
     autoencoder = autoencoder_stage(shop, plan)
     torch.set_num_threads(shop.threads)
     clip = clip_stage(shop, plan["clip"])
-    out.mkdir(parents=True, exist_ok=True)
-    write_clip(clip, out)
     data = cache(shop, autoencoder, clip)
     torch.set_num_threads(1)
-    unet = unet_stage(shop, plan["unet"], data)
+    unet = unet_stage(shop, plan, data, clip)
     torch.set_num_threads(shop.threads)
+    clip = image_side_stage(shop, plan["clip-image"], clip)
+    out.mkdir(parents=True, exist_ok=True)
     write_pipeline(Parts(autoencoder, clip, unet, shop.work_dir / "tokenizer"), out)
 
 
@@ -99,10 +108,11 @@ def autoencoder_stage(shop: Workshop, plan: dict[str, Schedule]) -> AutoencoderK
     )
     pixels = autoencoder_pixels(sheets, hidden)
     widths = recipe.autoencoder_widths
-    small = train_autoencoder(
-        make_autoencoder(widths, recipe.size_px // 2), pixels, plan["autoencoder-small"],
-        shop.work_dir, shop.device, shrink=2,
-    )  # fmt: skip
+    small = make_autoencoder(widths, recipe.size_px // 2)
+    if not (shop.work_dir / "autoencoder.pt").exists():
+        small = train_autoencoder(
+            small, pixels, plan["autoencoder-small"], shop.work_dir, shop.device, shrink=2
+        )
     grown = train_autoencoder(
         grow(small, widths, recipe.size_px), pixels, plan["autoencoder"], shop.work_dir, shop.device
     )
@@ -111,19 +121,26 @@ def autoencoder_stage(shop: Workshop, plan: dict[str, Schedule]) -> AutoencoderK
 
 def clip_stage(shop: Workshop, schedule: Schedule) -> SmallClip:
     """Train the tokenizer once, then both encoders."""
-    rows = read_rows(shop.work_dir)
     tokenizer = _tokenizer(shop)
     model = SmallClip(shop.recipe.clip, tokenizer)
-    images = read_images(shop.work_dir)
+    rows, images = read_rows(shop.work_dir), read_images(shop.work_dir)
     return train_clip(model, tokenizer, rows, images, schedule, shop.work_dir, shop.device)
+
+
+def image_side_stage(shop: Workshop, schedule: Schedule, clip: SmallClip) -> SmallClip:
+    """Bring pictures and text into one space again: the denoiser has changed the text encoder."""
+    rows, images = read_rows(shop.work_dir), read_images(shop.work_dir)
+    place = (schedule, shop.work_dir, shop.device)
+    return train_clip(clip, _tokenizer(shop), rows, images, *place, is_image_side=True)
 
 
 def cache(shop: Workshop, autoencoder: AutoencoderKL, clip: SmallClip) -> TrainingData:
     """Latents and text embeddings of every picture and caption; whitens the autoencoder."""
     rows = read_rows(shop.work_dir)
     table = tabulate(rows)
-    path = shop.work_dir / "cache.safetensors"
-    if not path.exists():
+    path = shop.work_dir / CACHE_NAME
+    stands_on = f"{fingerprint(autoencoder.encoder)} {hash_rows(rows)}"
+    if _stands_on(path) != stands_on:
         latents = encode_pictures(autoencoder, read_images(shop.work_dir), shop.device)
         moments = measure(latents)
         white = (latents.float() - moments.mean.view(1, -1, 1, 1)) / moments.std.view(1, -1, 1, 1)
@@ -135,17 +152,35 @@ def cache(shop: Workshop, autoencoder: AutoencoderKL, clip: SmallClip) -> Traini
             "mean": moments.mean,
             "std": moments.std,
         }
-        save_file(made, path)
+        save_file(made, path, {"stands_on": stands_on})
     cached = load_file(path)
     fold_whitening(autoencoder, Moments(cached["mean"], cached["std"]))
+    return open_cache(shop)
+
+
+def open_cache(shop: Workshop) -> TrainingData:
+    """What :func:`cache` wrote."""
+    rows, cached = read_rows(shop.work_dir), load_file(shop.work_dir / CACHE_NAME)
     weights = torch.tensor([row.weight for row in rows])
-    return TrainingData(cached["latents"], weights, table, cached["embeddings"])
+    return TrainingData(cached["latents"], weights, tabulate(rows), cached["embeddings"])
 
 
-def unet_stage(shop: Workshop, schedule: Schedule, data: TrainingData) -> UNet2DConditionModel:
-    """Train the denoiser on the cache."""
-    model = make_unet(shop.recipe.unet, data.latents.shape[-1], data.embeddings.shape[-1])
-    return train_unet(model, data, schedule, shop.work_dir, shop.device)
+def _stands_on(path: Path) -> str | None:
+    """What a cache was made from, or None when there is none."""
+    if not path.exists():
+        return None
+    with safe_open(path, "pt") as cached:
+        return (cached.metadata() or {}).get("stands_on")
+
+
+def unet_stage(
+    shop: Workshop, plan: dict[str, Schedule], data: TrainingData, clip: SmallClip
+) -> UNet2DConditionModel:
+    """Train the denoiser on the cache, then on together with the text encoder in ``clip``."""
+    model = make_unet(shop.recipe.unet, data.latents.shape[-1], data.texts.shape[-1])
+    unet = train_unet(model, data, plan["unet"], shop.work_dir, shop.device)
+    tokenizer = _tokenizer(shop)
+    return train_jointly(unet, clip, tokenizer, data, plan["joint"], shop.work_dir, shop.device)
 
 
 def _tokenizer(shop: Workshop) -> CLIPTokenizer:

@@ -4,7 +4,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.starter.figures import GUIDANCE, PROMPTS
+from tools.starter.compare import COMPARISON_NAME
+from tools.starter.judge import GUIDANCE, PROMPTS
 from tools.starter.packs import PACKS, Use
 
 VERDICT_NAME = "verdict.md"
@@ -44,6 +45,7 @@ def write_card(out: Path, figures: dict[str, float], log_path: Path, device: str
     parts = [
         _HEAD.format(size=128, guidance=GUIDANCE),
         _training(rows, device),
+        *_comparison(log_path.with_name(COMPARISON_NAME)),
         _figures(figures),
         _sheet(verdict),
         _data(),
@@ -78,15 +80,37 @@ def _training(rows: Sequence[dict[str, float | str]], device: str) -> str:
 
 
 def _curve(rows: Sequence[dict[str, float | str]], points: int = 8) -> str:
-    unet = [row for row in rows if row["stage"] == "unet"]
-    lines = ["Loss of the UNet, each the mean since the last:", ""]
-    lines += ["| samples | loss |", "|---|---|"]
-    size = max(1, len(unet) // points)
-    for start in range(0, len(unet), size):
-        part = unet[start : start + size]
-        mean = sum(float(row["loss"]) for row in part) / len(part)
-        lines.append(f"| {part[-1]['samples']} | {mean:.4f} |")
+    lines = ["Loss of the UNet, alone, then with the text encoder; a mean since the last each:"]
+    lines += ["", "| stage | samples | loss |", "|---|---|---|"]
+    for stage in ("unet", "joint"):
+        own = [row for row in rows if row["stage"] == stage]
+        size = max(1, len(own) // points)
+        for start in range(0, len(own), size):
+            part = own[start : start + size]
+            mean = sum(float(row["loss"]) for row in part) / len(part)
+            lines.append(f"| {stage} | {part[-1]['samples']} | {mean:.4f} |")
     return "\n".join([*lines, ""])
+
+
+def _comparison(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    rows = json.loads(path.read_text())
+    lines = [
+        "Denoisers at the same minutes, each from nothing; the loss is that of the clean picture",
+        "on the same held-back pictures and noises, so that v and epsilon compare:",
+        "",
+        "| widths | predicts | parameters | minutes | samples seen | samples/s | loss |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        cells = (
+            ", ".join(map(str, row["widths"])), row["predicts"],
+            f"{row['parameters'] / 1e6:.1f} M", f"{row['minutes']:g}", row["samples"],
+            f"{row['samples_per_s']:.0f}", f"{row['loss']:.4f}",
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return ["\n".join([*lines, ""])]
 
 
 _RECIPE = """\
@@ -94,30 +118,48 @@ The autoencoder (AutoencoderKL, factor 8, 4 channels) is trained at factor 4 on 
 and grown by one outer stage. Its latents are whitened, the map folded into `quant_conv` and
 `post_quant_conv`, so `scaling_factor` is 1. The tokenizer is a byte-level BPE of the captions
 with 40 positions. A small CLIP (text 3 x 160, image 4 x 160, shared width 128) is trained on the
-same pictures; its text encoder stays frozen afterwards, so text and image embeddings share one
-space: `text_projection.safetensors` holds the text side's projection. The UNet predicts v, with
-the loss weighted min(SNR + 1, 5) / (SNR + 1), stratified timesteps, a tenth of the captions empty,
-and averaged weights.
+same pictures. The UNet predicts v, with the loss weighted min(SNR + 1, 5) / (SNR + 1), stratified
+timesteps, a tenth of the captions empty, and averaged weights; first on the frozen text encoder,
+then together with it, since contrast alone leaves things of one kind close together. After that
+the CLIP's image side and both projections are trained once more, some of the pictures with
+outlines added. Text and image embeddings share one space: `text_projection.safetensors` holds the
+text side's projection.
 """
 
 
 def _figures(figures: dict[str, float]) -> str:
     lines = ["## Figures", "", "| what | value |", "|---|---|"]
-    lines += [f"| {_LABELS.get(name, name)} | {value:g} |" for name, value in figures.items()]
+    lines += [f"| {_label(name)} | {value:g} |" for name, value in figures.items()]
     note = (
         "\nHeld-out icons are in `tools/starter/heldout.json`: 100 (style, name) pairs and 50\n"
         "whole names. Retrieval asks for a picture's own caption among those of all pictures of\n"
         "the row, judged by this model's own CLIP, which the UNet listens to: generated pictures\n"
-        "can beat real ones there without looking better. All\n"
-        f"pictures were made with DDIM and guidance {GUIDANCE:g}.\n"
+        "can beat real ones there without looking better. KID, too, is measured with the features\n"
+        "of this model's own CLIP, and only compares with itself; with so few pictures chance\n"
+        "moves it by some units, as the rows of real icons show. All pictures were made\n"
+        f"with DDIM and guidance {GUIDANCE:g}.\n"
     )
     return "\n".join([*lines, note])
 
 
+def _label(name: str) -> str:
+    if name.startswith("kid_"):
+        style, _, kind = name.removeprefix("kid_").partition(" style")
+        return f"KID x100 to other real icons of {style} style: {_KID_KINDS[kind]}"
+    return _LABELS.get(name, name)
+
+
+_KID_KINDS = {
+    "": "generated pictures",
+    " real": "as many real icons of the style",
+    " other": "real icons of the other styles",
+}
 _LABELS = {
     "psnr_held_out_db": "autoencoder PSNR, held-out icons on white (dB)",
     "psnr_openmoji_db": "autoencoder PSNR, OpenMoji on white (dB)",
-    "num_icons": "icons in each figure below",
+    "num_held_out": "icons of held-out pairs",
+    "num_seen": "icons that were trained on, as many of each style",
+    "num_unseen_style": "OpenMoji icons",
     "num_inference_steps": "DDIM steps of the pictures judged",
     "unet_call_s": "one UNet call at batch 1, 2 cores, single precision (s)",
     "real_held_out_top1": "retrieval, real icons of held-out pairs, top 1",
@@ -128,6 +170,8 @@ _LABELS = {
     "real_seen_top5": "retrieval, real icons that were trained on, top 5",
     "generated_seen_top1": "retrieval, generated pictures for seen pairs, top 1",
     "generated_seen_top5": "retrieval, generated pictures for seen pairs, top 5",
+    "image_to_image_top1": "retrieval, held-out icon to its name in another style, top 1",
+    "image_to_image_top5": "retrieval, held-out icon to its name in another style, top 5",
 }
 
 
@@ -165,7 +209,8 @@ _CREDITS = """Credits that the licences ask for: Twemoji graphics, copyright Twi
 contributors, [CC-BY 4.0](https://creativecommons.org/licenses/by/4.0/), changed by rendering,
 recolouring and composing. Streamline Emojis and Streamline Ultimate Color by
 [Streamline](https://streamlinehq.com), [CC-BY 4.0](https://creativecommons.org/licenses/by/4.0/),
-changed likewise. Noto Emoji, copyright Google, Apache-2.0. Fluent Emoji, copyright Microsoft
+changed likewise. Lucide, copyright Lucide Contributors, ISC. Tabler Icons, copyright Pawel Kuna,
+MIT; both painted. Noto Emoji, copyright Google, Apache-2.0. Fluent Emoji, copyright Microsoft
 Corporation, MIT. OpenMoji, [CC-BY-SA 4.0](https://creativecommons.org/licenses/by-sa/4.0/), only
 measures the finished model: none of it was used for training.
 

@@ -1,6 +1,7 @@
 """RGBA icons to training pictures. Shapes: B pictures, S pixels a side."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 PLAIN_SHARE = 0.4
@@ -44,3 +45,17 @@ def jitter(rgba: Tensor, generator: torch.Generator) -> Tensor:
     out = out.gather(1, order[:, :, None, None].expand_as(out))
     dy, dx = torch.randint(-4, 5, (2,), generator=generator, device=out.device).tolist()
     return out.roll((dy, dx), (-2, -1))
+
+
+def smaller(rgba: Tensor, factor: int) -> Tensor:
+    """Shrink straight-alpha icons by a whole factor, weighing colours by their alpha."""
+    alpha = rgba[:, 3:]
+    premultiplied = F.avg_pool2d(torch.cat([rgba[:, :3] * alpha, alpha], 1), factor)
+    alpha = premultiplied[:, 3:]
+    return torch.cat([premultiplied[:, :3] / alpha.clamp_min(1e-4), alpha], 1)
+
+
+def mosaic(rgba: Tensor) -> Tensor:
+    """(4 B, 4, S, S) icons to (B, 4, S, S) pictures of four at half size."""
+    a, b, c, d = smaller(rgba, 2).chunk(4)
+    return torch.cat([torch.cat([a, b], -1), torch.cat([c, d], -1)], -2)

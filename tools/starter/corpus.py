@@ -4,17 +4,21 @@ Shapes: N icons, S pixels a side.
 """
 
 import json
+import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from tools.starter.lines import paint_lines
 from tools.starter.names import is_drawable, is_kept
 from tools.starter.packs import Pack, Use, read_pack
 from tools.starter.render import Pixels, render_icons
 
 SIZE_PX = 128
+MOST_PAINTED = 1700
+"""Painted icons of one pack, so that line art is not most of what the autoencoder sees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +48,22 @@ def render_corpus(
             continue
         icons = sets[pack.key].icons
         names = [name for name in icons if is_kept(name, icons.keys())]
-        pixels = render_icons([icons[name] for name in names], size_px)
+        svgs = [icons[name] for name in names]
+        if pack.is_painted:
+            names, svgs = _painted(names, svgs)
+        pixels = render_icons(svgs, size_px)
         np.save(corpus_dir / f"{pack.key}.npy", pixels)
         own = sets[pack.key].categories
         rows = [[name, own.get(name) or categories.get(name)] for name in names]
         index_path.write_text(json.dumps(rows))
+
+
+def _painted(names: Sequence[str], svgs: Sequence[str]) -> tuple[list[str], list[str]]:
+    """A bounded, even choice of a pack's stroked icons, painted."""
+    stroked = [pair for pair in zip(names, svgs, strict=True) if "stroke-width" in pair[1]]
+    chosen = stroked[:: max(1, len(stroked) // MOST_PAINTED)]
+    rng = random.Random(0)
+    return [name for name, _ in chosen], [paint_lines(svg, rng) for _, svg in chosen]
 
 
 def open_corpus(packs: Iterable[Pack], corpus_dir: Path) -> list[Sheet]:

@@ -1,4 +1,4 @@
-"""What the finished model can do, in numbers and on one sheet.
+"""What the finished model can do, in numbers.
 
 Shapes: B pictures, S pixels a side, D the shared width of CLIP.
 """
@@ -6,82 +6,33 @@ Shapes: B pictures, S pixels a side, D the shared width of CLIP.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from diffusers import StableDiffusionPipeline
-from PIL import Image
 from torch import Tensor
 
-from tools.starter.captions import article, plain_names
+from dyod_studio.evaluation.distances import kid
 from tools.starter.corpus import Sheet
-from tools.starter.export import read_text_projection
-from tools.starter.pictures import Icon, on_background
+from tools.starter.judge import STEPS, Judge, generate, icon_image, prompt_of
+from tools.starter.pictures import Icon
 
-PROMPTS = (
-    "red apple",
-    "a cat",
-    "sailboat",
-    "house",
-    "running shoe",
-    "green car",
-    "slice of pizza",
-    "tree",
-    "smiling face with sunglasses",
-    "blue heart",
-    "teapot",
-    "an apple on the left and an orange on the right",
-)
-"""The sheet; the rows are not chosen for how they come out."""
-STEPS = 25
-GUIDANCE = 4.0
+Figures = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
-    """The small CLIP of an exported model."""
+class Icons:
+    """The real icons that a model is judged on."""
 
-    pipeline: StableDiffusionPipeline
-    text_projection: Tensor
-
-    @torch.no_grad()
-    def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        """(B, D) unit vectors."""
-        tokens = self.pipeline.tokenizer(
-            list(texts), padding="max_length", truncation=True, return_tensors="pt"
-        )
-        pooled = self.pipeline.text_encoder(tokens.input_ids).pooler_output
-        return F.normalize(pooled @ self.text_projection.T, dim=-1)
-
-    @torch.no_grad()
-    def embed_images(self, images: Sequence[Image.Image]) -> Tensor:
-        """(B, D) unit vectors."""
-        pixels = self.pipeline.feature_extractor(list(images), return_tensors="pt").pixel_values
-        return F.normalize(self.pipeline.image_encoder(pixels).image_embeds, dim=-1)
-
-
-def open_judge(folder: Path) -> Judge:
-    """Load an exported model in single precision."""
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        folder, safety_checker=None, local_files_only=True, dtype=torch.float32
-    )
-    pipeline.set_progress_bar_config(disable=True)
-    return Judge(pipeline, read_text_projection(folder))
-
-
-def icon_image(icon: Icon) -> Image.Image:
-    """The real icon on white."""
-    sheet, i = icon
-    return Image.fromarray(on_background(np.array(sheet.pixels[i])))
-
-
-def prompt_of(icon: Icon) -> str:
-    """The plainest caption that names thing and style."""
-    sheet, i = icon
-    words = plain_names(sheet.names[i])[0]
-    return f"{article(words)} {words}, {sheet.pack.style}"
+    held_out: Sequence[Icon]
+    """Of the held-out (style, name) pairs."""
+    other_styles: Sequence[Icon]
+    """One icon in another style for each of ``held_out``, in its order."""
+    seen: Sequence[Icon]
+    """As many of each style, all trained on."""
+    all_seen: Sequence[Icon]
+    """Every icon that was trained on."""
+    unseen_style: Sequence[Icon]
 
 
 @torch.no_grad()
@@ -105,39 +56,6 @@ def retrieval(images: Tensor, texts: Tensor, place: int) -> float:
 
 
 @torch.no_grad()
-def generate(
-    pipeline: StableDiffusionPipeline,
-    prompts: Sequence[str],
-    seeds: Sequence[int],
-    steps: int = STEPS,
-) -> list[Image.Image]:
-    """One picture for each prompt and seed."""
-    images: list[Image.Image] = []
-    for start in range(0, len(prompts), 8):
-        part = slice(start, start + 8)
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds[part]]
-        images += pipeline(
-            list(prompts[part]), num_inference_steps=steps, guidance_scale=GUIDANCE,
-            generator=generators,
-        ).images  # fmt: skip
-    return images
-
-
-def draw_sheet(
-    pipeline: StableDiffusionPipeline, seeds: Sequence[int] = (0, 1, 2, 3), steps: int = STEPS
-) -> Image.Image:
-    """The prompts in reading order, their seeds side by side, three prompts a row."""
-    prompts = [prompt for prompt in PROMPTS for _ in seeds]
-    images = generate(pipeline, prompts, list(seeds) * len(PROMPTS), steps)
-    side = images[0].width
-    columns = 3 * len(seeds)
-    sheet = Image.new("RGB", (columns * side, -(-len(images) // columns) * side), "white")
-    for k, image in enumerate(images):
-        sheet.paste(image, (k % columns * side, k // columns * side))
-    return sheet
-
-
-@torch.no_grad()
 def unet_call_s(pipeline: StableDiffusionPipeline, repeats: int = 20) -> float:
     """Median seconds of one denoiser call at batch 1, in single precision."""
     unet = pipeline.unet
@@ -153,30 +71,23 @@ def unet_call_s(pipeline: StableDiffusionPipeline, repeats: int = 20) -> float:
     return sorted(seconds)[repeats // 2]
 
 
-def measure_model(
-    judge: Judge,
-    held_out: Sequence[Icon],
-    seen: Sequence[Icon],
-    unseen_style: Sequence[Icon],
-    steps: int = STEPS,
-) -> dict[str, float]:
+def measure_model(judge: Judge, icons: Icons, steps: int = STEPS) -> Figures:
     """All figures of the card that come from the finished model."""
     pipeline = judge.pipeline
-    found: dict[str, float] = {
-        "num_icons": len(held_out),
+    found: Figures = {
+        "num_held_out": len(icons.held_out),
+        "num_seen": len(icons.seen),
+        "num_unseen_style": len(icons.unseen_style),
         "num_inference_steps": steps,
-        "psnr_held_out_db": reconstruction_psnr(pipeline, held_out),
-        "psnr_openmoji_db": reconstruction_psnr(pipeline, unseen_style),
+        "psnr_held_out_db": reconstruction_psnr(pipeline, icons.held_out),
+        "psnr_openmoji_db": reconstruction_psnr(pipeline, icons.unseen_style),
         "unet_call_s": unet_call_s(pipeline),
     }
-    for label, icons in (("held_out", held_out), ("seen", seen)):
-        prompts = [prompt_of(icon) for icon in icons]
-        texts = judge.embed_texts(prompts)
-        real = judge.embed_images([icon_image(icon) for icon in icons])
-        made = judge.embed_images(generate(pipeline, prompts, range(len(prompts)), steps))
-        for kind, images in (("real", real), ("generated", made)):
-            for place in (1, 5):
-                found[f"{kind}_{label}_top{place}"] = retrieval(images, texts, place)
+    found |= _text_retrieval(judge, "held_out", icons.held_out, _made(judge, icons.held_out, steps))
+    made = _made(judge, icons.seen, steps)
+    found |= _text_retrieval(judge, "seen", icons.seen, made)
+    found |= _image_retrieval(judge, icons)
+    found |= _kid_per_style(judge, icons, made)
     return {name: round(value, 4) for name, value in found.items()}
 
 
@@ -188,3 +99,79 @@ def pick_icons(icons: Sequence[Icon], count: int, seed: int = 3) -> list[Icon]:
         sheet: Sheet = icons[k][0]
         chosen.setdefault(sheet.names[icons[k][1]], icons[k])
     return list(chosen.values())[:count]
+
+
+def pick_per_style(icons: Sequence[Icon], count: int) -> list[Icon]:
+    """``count`` of each style."""
+    styles = dict.fromkeys(sheet.pack.key for sheet, _ in icons)
+    return [
+        icon
+        for style in styles
+        for icon in pick_icons([icon for icon in icons if icon[0].pack.key == style], count)
+    ]
+
+
+def in_other_styles(icons: Sequence[Icon], among: Sequence[Icon]) -> list[Icon]:
+    """For each icon the first of ``among`` with its name and another style."""
+    return [
+        next(
+            (other, k)
+            for other, k in among
+            if other.names[k] == sheet.names[i] and other.pack.key != sheet.pack.key
+        )
+        for sheet, i in icons
+    ]
+
+
+def _made(judge: Judge, icons: Sequence[Icon], steps: int) -> Tensor:
+    prompts = [prompt_of(icon) for icon in icons]
+    return judge.embed_images(generate(judge.pipeline, prompts, range(len(prompts)), steps))
+
+
+def _real(judge: Judge, icons: Sequence[Icon]) -> Tensor:
+    return judge.embed_images([icon_image(icon) for icon in icons])
+
+
+def _text_retrieval(judge: Judge, label: str, icons: Sequence[Icon], made: Tensor) -> Figures:
+    texts = judge.embed_texts([prompt_of(icon) for icon in icons])
+    return {
+        f"{kind}_{label}_top{place}": retrieval(images, texts, place)
+        for kind, images in (("real", _real(judge, icons)), ("generated", made))
+        for place in (1, 5)
+    }
+
+
+def _image_retrieval(judge: Judge, icons: Icons) -> Figures:
+    """Whether an unseen icon's nearest icons of other styles include the one of its own name."""
+    queries, gallery = _real(judge, icons.held_out), _real(judge, icons.other_styles)
+    return {f"image_to_image_top{place}": retrieval(queries, gallery, place) for place in (1, 5)}
+
+
+def _kid_per_style(judge: Judge, icons: Icons, made: Tensor) -> Figures:
+    """KID x100 from a style's other real icons to its pictures, and to real icons of each kind.
+
+    The icons that the pictures were asked for are left out of what they are measured against:
+    pictures of the same names would seem nearer than chance.
+    """
+    found: Figures = {}
+    real = _real(judge, icons.seen)
+    for style in dict.fromkeys(sheet.pack.style for sheet, _ in icons.seen):
+        rows = [k for k, (sheet, _) in enumerate(icons.seen) if sheet.pack.style == style]
+        asked = {icons.seen[k][1] for k in rows}
+        rest = [
+            (sheet, i)
+            for sheet, i in icons.all_seen
+            if sheet.pack.style == style and i not in asked
+        ]
+        if min(len(rest), len(rows)) < 2:
+            continue
+        others = [k for k in range(len(icons.seen)) if k not in rows]
+        against = _whole(_real(judge, rest))
+        for label, features in (("", made[rows]), (" real", real[rows]), (" other", real[others])):
+            found[f"kid_{style}{label}"] = kid(_whole(features), against).mean
+    return found
+
+
+def _whole(unit_vectors: Tensor) -> Tensor:
+    """Unit vectors scaled to the usual size of features, one a coordinate."""
+    return unit_vectors * unit_vectors.shape[1] ** 0.5

@@ -1,6 +1,7 @@
 """The one training loop of the tool: budget in seconds, checkpoints, a log of JSON lines."""
 
 import copy
+import hashlib
 import json
 import math
 import os
@@ -57,6 +58,12 @@ def _twin(model: nn.Module) -> nn.Module:
     return twin
 
 
+def fingerprint(model: nn.Module) -> str:
+    """The same for the same weights only, whichever device they are on."""
+    sums = [float(weight.double().sum().cpu()) for weight in model.state_dict().values()]
+    return hashlib.sha256(json.dumps(sums).encode()).hexdigest()[:16]
+
+
 def autocast(device: torch.device) -> AbstractContextManager[Any]:
     """bf16 where the processor has it; on other machines it is merely slower."""
     return torch.autocast(device.type, dtype=torch.bfloat16)
@@ -73,8 +80,17 @@ def rate_at(schedule: Schedule, progress: Progress) -> float:
 class Stage:
     """A model under training, with its optimiser, average and place in the schedule."""
 
-    def __init__(self, model: nn.Module, schedule: Schedule, work_dir: Path) -> None:
+    def __init__(
+        self, model: nn.Module, schedule: Schedule, work_dir: Path, stands_on: str = ""
+    ) -> None:
+        """Take a model under training.
+
+        Args:
+            stands_on: names what the stage was begun on; a checkpoint begun on something else is
+                not gone on from.
+        """
         self.model = model
+        self.stands_on = stands_on
         self.copies = [model, *(_twin(model) for _ in range(schedule.replicas - 1))]
         self.pool = ThreadPoolExecutor(len(self.copies))
         self.schedule = schedule
@@ -123,6 +139,7 @@ class Stage:
             "step": self.progress.step,
             "samples": self.progress.samples,
             "elapsed_s": self.progress.elapsed_s,
+            "stands_on": self.stands_on,
         }
         partial = self.path.with_suffix(".partial")
         torch.save(state, partial)
@@ -133,6 +150,8 @@ class Stage:
         if not self.path.exists():
             return
         state = torch.load(self.path, map_location="cpu", weights_only=True)
+        if state.get("stands_on", "") != self.stands_on:
+            return
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:

@@ -37,7 +37,12 @@ class Pack:
     licence: str
     """SPDX identifier."""
     url: str
+    is_painted: bool = False
+    """Mere strokes, to be painted (see ``lines``) before they are rendered."""
 
+
+FILES = ("icons.json", "metadata.json", "info.json")
+"""What is kept of a package."""
 
 PACKS = (
     Pack(
@@ -69,6 +74,16 @@ PACKS = (
         "streamline-ultimate-color", "1.2.2", "line style", Use.AUTOENCODER,
         "Streamline Ultimate Color", "Streamline", "CC-BY-4.0",
         "https://github.com/webalys-hq/streamline-vectors",
+    ),
+    Pack(
+        "lucide", "1.2.137", "line style", Use.AUTOENCODER,
+        "Lucide", "Lucide Contributors", "ISC",
+        "https://github.com/lucide-icons/lucide", is_painted=True,
+    ),
+    Pack(
+        "tabler", "1.2.41", "line style", Use.AUTOENCODER,
+        "Tabler Icons", "Pawel Kuna", "MIT",
+        "https://github.com/tabler/tabler-icons", is_painted=True,
     ),
     Pack(
         "openmoji", "1.2.29", "openmoji style", Use.TEST,
@@ -106,7 +121,7 @@ def fetch(packs: Iterable[Pack], packs_dir: Path) -> None:
         spec = f"@iconify-json/{pack.key}@{pack.version}"
         subprocess.run(["npm", "pack", "--silent", spec], cwd=target, check=True)
         (archive,) = target.glob("*.tgz")
-        _unpack(archive, target, ("icons.json", "metadata.json", "info.json"))
+        _unpack(archive, target, FILES)
         archive.unlink()
 
 

@@ -4,6 +4,7 @@ Shapes: N pictures, S pixels a side. ``pictures.npy`` holds (N, S, S, 3) bytes; 
 ``pictures.json`` say what each one is.
 """
 
+import hashlib
 import json
 import random
 from collections.abc import Iterable, Iterator, Sequence
@@ -57,6 +58,11 @@ def write_pictures(
 def read_rows(folder: Path) -> list[Row]:
     """What the pictures are."""
     return [Row(**row) for row in json.loads((folder / "pictures.json").read_text())]
+
+
+def hash_rows(rows: Iterable[Row]) -> str:
+    """The same for the same pictures and captions only."""
+    return hashlib.sha256(repr(list(rows)).encode()).hexdigest()[:16]
 
 
 def read_images(folder: Path) -> Pixels:

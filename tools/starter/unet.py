@@ -6,7 +6,7 @@ Shapes: B pictures, latents (B, C, h, w), conditioning (B, L, D), T training tim
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from tools.starter.latents import TextTable
 from tools.starter.loop import Schedule, Stage, autocast
 
+Prediction = Literal["v_prediction", "epsilon"]
+Model = TypeVar("Model", bound=nn.Module)
 EMPTY_SHARE = 0.1
 """Share of captions left empty, so that guidance has something to steer away from."""
 SNR_LIMIT = 5.0
@@ -40,8 +42,9 @@ class TrainingData:
     weights: Tensor
     """(N,) sampling weights."""
     table: TextTable
-    embeddings: Tensor
-    """(T, L, D), half precision, row 0 the empty caption."""
+    texts: Tensor
+    """Row 0 is the empty caption: (T, L, D) embeddings in half precision, or (T, L) token ids for a
+    model that embeds them itself."""
 
 
 def make_unet(size: UNetSize, latent_px: int, conditioning_width: int) -> UNet2DConditionModel:
@@ -80,6 +83,34 @@ def stratified_timesteps(batch_size: int, num_timesteps: int, generator: torch.G
     return (places / batch_size * num_timesteps).long().clamp_max(num_timesteps - 1)
 
 
+def training_alphas() -> Tensor:
+    """(T,) cumulated alphas of the noise schedule."""
+    return cast(Tensor, make_scheduler().alphas_cumprod)
+
+
+def clean_picture_loss(
+    predicted: Tensor,
+    latents: Tensor,
+    noise: Tensor,
+    alphas_cumprod: Tensor,
+    predicts: Prediction = "v_prediction",
+) -> Tensor:
+    """The velocity loss of any prediction: both are errors of the clean picture."""
+    alpha = alphas_cumprod.view(-1, 1, 1, 1)
+    if predicts == "epsilon":
+        noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+        clean = (noisy - (1 - alpha).sqrt() * predicted) / alpha.sqrt()
+        predicted = (alpha.sqrt() * noisy - clean) / (1 - alpha).sqrt()
+    return velocity_loss(predicted, latents, noise, alphas_cumprod)
+
+
+def noise_loss(predicted: Tensor, noise: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    """The error of the noise, weighted min(SNR, 5) / SNR as in arXiv:2303.09556."""
+    snr = alphas_cumprod / (1 - alphas_cumprod)
+    weight = snr.clamp(max=SNR_LIMIT) / snr
+    return (weight * (predicted - noise).square().mean((1, 2, 3))).mean()
+
+
 def velocity_loss(
     predicted: Tensor, latents: Tensor, noise: Tensor, alphas_cumprod: Tensor
 ) -> Tensor:
@@ -100,17 +131,27 @@ def velocity_loss(
 
 
 def train_unet(
-    model: UNet2DConditionModel,
+    model: Model,
     data: TrainingData,
     schedule: Schedule,
     work_dir: Path,
     device: torch.device,
-) -> UNet2DConditionModel:
-    """Train for the schedule's time; returns the averaged weights."""
-    model = model.to(device, memory_format=torch.channels_last).train()
+    predicts: Prediction = "v_prediction",
+    stands_on: str = "",
+) -> Model:
+    """Train for the schedule's time; returns the averaged weights.
+
+    Args:
+        model: a U-Net, or one together with what embeds its text.
+        stands_on: names the weights that the stage was begun on.
+    """
+    model = cast(Any, model).to(device, memory_format=torch.channels_last).train()
     # On a CPU the fused attention is slow backwards at 64 cells and 40 tokens.
-    model.set_attn_processor(AttnProcessor() if device.type == "cpu" else AttnProcessor2_0())
-    alphas_cumprod = make_scheduler().alphas_cumprod.to(device)
+    processor = AttnProcessor() if device.type == "cpu" else AttnProcessor2_0()
+    for part in model.modules():
+        if isinstance(part, UNet2DConditionModel):
+            part.set_attn_processor(processor)
+    alphas_cumprod = training_alphas().to(device)
     draw = _batches(data, schedule.batch_size // schedule.replicas, device)
 
     def loss_of(copy: nn.Module, step: int) -> Tensor:
@@ -120,9 +161,11 @@ def train_unet(
         noisy = noisy + (1 - alpha).sqrt().view(-1, 1, 1, 1) * noise
         with autocast(device):
             predicted = copy(noisy, timesteps, conditioning, return_dict=False)[0]
+        if predicts == "epsilon":
+            return noise_loss(predicted.float(), noise, alpha)
         return velocity_loss(predicted.float(), latents, noise, alpha)
 
-    return cast(UNet2DConditionModel, Stage(model, schedule, work_dir).run(loss_of).eval())
+    return cast(Model, Stage(model, schedule, work_dir, stands_on).run(loss_of).eval())
 
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -130,7 +173,7 @@ Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
 def _batches(data: TrainingData, batch_size: int, device: torch.device) -> Callable[[int], Batch]:
     home = device if device.type == "cuda" else torch.device("cpu")
-    latents, embeddings = data.latents.to(home), data.embeddings.to(home)
+    latents, texts = data.latents.to(home), data.texts.to(home)
     edges = data.weights.double().cumsum(0)
     table = data.table
 
@@ -146,6 +189,9 @@ def _batches(data: TrainingData, batch_size: int, device: torch.device) -> Calla
         noise = torch.randn(clean.shape, generator=generator).to(home)
         noise = noise.contiguous(memory_format=torch.channels_last)
         timesteps = stratified_timesteps(batch_size, 1000, generator).to(home)
-        return clean, noise, timesteps, embeddings[said.to(home)].float()
+        conditioning = texts[said.to(home)]
+        if conditioning.is_floating_point():
+            conditioning = conditioning.float()
+        return clean, noise, timesteps, conditioning
 
     return batch

@@ -2,11 +2,11 @@
 
 from alembic import context
 
-from dyod_studio.store.tables import Base
+from dyod_studio.store.tables import Project
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
+    target_metadata=Project.metadata,
     render_as_batch=True,
     compare_type=True,
 )

@@ -1,0 +1,123 @@
+"""Measured points on disk: a folder each, that is there whole or not at all.
+
+``points/03/point.json`` beside the pictures it names. No torch here: the page reads them.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dyod_studio.evaluation.figures import Figure, Figures
+
+POINT_FILE = "point.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture that is worth a look.
+
+    Args:
+        score: mean likeness to its nearest of the set, in [-1, 1].
+        nearest: name of the picture of the set that it is most like.
+    """
+
+    file: str
+    seed: int
+    score: float
+    nearest: str
+    nearest_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PointResult:
+    """What was found at one point.
+
+    Args:
+        key: of the set, the seeds and the settings; another key is another point.
+        figures: by the extractor's name.
+        calls: of the denoiser, a picture. seconds: a picture.
+        notes: about extractors and numbers of pictures.
+    """
+
+    key: str
+    name: str
+    role: str
+    value: float | None
+    settings: Mapping[str, Any]
+    num: int
+    num_real: int
+    calls: int
+    seconds: float
+    figures: Mapping[str, Figures]
+    strip: tuple[str, ...] = ()
+    best: tuple[Shown, ...] = ()
+    worst: tuple[Shown, ...] = ()
+    copies: tuple[Shown, ...] = ()
+    notes: tuple[str, ...] = ()
+    folder: Path = field(default=Path(), compare=False)
+
+    def figure(self, metric: str) -> Figure | None:
+        """The figure of the first extractor that measured it."""
+        found = (figures.get(metric) for figures in self.figures.values())
+        return next((figure for figure in found if figure is not None), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        values = asdict(self)
+        del values["folder"]
+        return values
+
+
+def points_dir(run_dir: Path) -> Path:
+    return run_dir / "points"
+
+
+def point_dir(run_dir: Path, index: int) -> Path:
+    return points_dir(run_dir) / f"{index:02d}"
+
+
+def begin_point(run_dir: Path, index: int) -> Path:
+    """An empty folder for the pictures of a point that is being measured."""
+    folder = points_dir(run_dir) / f"{index:02d}.partial"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def finish_point(run_dir: Path, index: int, result: PointResult) -> None:
+    """Put a measured point in its place, with no other pictures than those it names."""
+    partial = points_dir(run_dir) / f"{index:02d}.partial"
+    shown = {*result.strip, *(s.file for s in (*result.best, *result.worst, *result.copies))}
+    for path in partial.iterdir():
+        if path.name not in shown:
+            path.unlink()
+    (partial / POINT_FILE).write_text(json.dumps(result.to_dict(), indent=1), encoding="utf-8")
+    target = point_dir(run_dir, index)
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(partial, target)
+
+
+def read_point(folder: Path) -> PointResult | None:
+    """The point of a finished folder; None where there is none."""
+    path = folder / POINT_FILE
+    if not path.is_file():
+        return None
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    figures = {
+        extractor: {name: Figure(**told) for name, told in found.items()}
+        for extractor, found in values.pop("figures").items()
+    }
+    for name in ("best", "worst", "copies"):
+        values[name] = tuple(Shown(**told) for told in values[name])
+    for name in ("strip", "notes"):
+        values[name] = tuple(values[name])
+    return PointResult(**values, figures=figures, folder=folder)
+
+
+def read_points(run_dir: Path) -> list[PointResult]:
+    """Every finished point, in the order of the plan."""
+    folders = sorted(points_dir(run_dir).glob("[0-9][0-9]"))
+    return [point for point in map(read_point, folders) if point is not None]

@@ -1,0 +1,181 @@
+"""See to it that every job that is marked running does run, or say what became of it.
+
+Any number of supervisors may look after the same jobs: each change of a row holds only if the row
+still says what the supervisor saw.
+"""
+
+import logging
+import shutil
+import subprocess
+from functools import partial
+from pathlib import Path
+
+from dyod_studio.errors import JobStateError, NotFoundError
+from dyod_studio.jobs.devices import host_name
+from dyod_studio.jobs.failures import DIED, UNSTARTED, describe_end
+from dyod_studio.jobs.logs import read_tail
+from dyod_studio.jobs.processes import ProcessIdentity, identify
+from dyod_studio.jobs.retrying import stubbornly
+from dyod_studio.jobs.watching import Child, Pulse, Timing, grace_of, identity_of
+from dyod_studio.store.job_rows import Owner
+from dyod_studio.store.jobs import JobRepository
+from dyod_studio.store.storage import Storage
+from dyod_studio.store.tables import Job, JobState
+
+MAX_ATTEMPTS = 3
+
+log = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Looks after the running jobs of this machine, and notices when another machine is gone."""
+
+    def __init__(self, storage: Storage, timing: Timing) -> None:
+        self._storage, self._timing = storage, timing
+        self._host = host_name()
+        self._children: dict[int, Child] = {}
+        self._pulse = Pulse(timing)
+        self.num_ended = 0
+        """How many of the jobs started here have come to their end."""
+
+    def is_minding_its_own(self) -> bool:
+        """Whether a process that was started here still runs."""
+        return any(child.process is not None for child in self._children.values())
+
+    def is_minding(self) -> bool:
+        """Whether any job of this machine still runs."""
+        return bool(self._children)
+
+    def adopt(self, job: Job, process: subprocess.Popen[bytes]) -> None:
+        """Look after a process that was just started for a claimed job."""
+        identity = identify(process.pid)
+        self._children[job.id] = Child(identity, job.attempts, process)
+        if identity is not None:
+            stubbornly(partial(self._name, job.id, identity))
+
+    def refuse(self, job_id: int, error: str) -> None:
+        """Say that a claimed job could not even be started."""
+        self.num_ended += 1
+        unnamed = Owner(self._host, None)
+        stubbornly(partial(self._end, job_id, JobState.FAILED, unnamed, error, UNSTARTED))
+
+    def look(self) -> None:
+        """Enforce what was asked, close what has died, here and on machines that are gone."""
+        running = {job.id: job for job in stubbornly(self._running)}
+        self._pulse.forget_all_but(set(running))
+        for job in running.values():
+            if job.host == self._host:
+                self._find_child(job)
+            elif self._pulse.is_dead(job):
+                self._give_up(job, f"The machine {job.host} has fallen silent with this job.")
+        for job_id, child in list(self._children.items()):
+            row = running.get(job_id)
+            is_its_own = row is not None and row.host == self._host and child.is_of(row)
+            self._look_after(job_id, child, row if is_its_own else None)
+
+    def _find_child(self, job: Job) -> None:
+        """Know the process that the row names now; it may have been started by another worker."""
+        known = self._children.get(job.id)
+        if known is None or (known.process is None and not known.is_of(job)):
+            self._children[job.id] = Child(identity_of(job), job.attempts)
+
+    def _look_after(self, job_id: int, child: Child, job: Job | None) -> None:
+        if child.is_running():
+            child.dead_since = None
+            is_silent = job is not None and job.pid is not None and self._pulse.is_dead(job)
+            grace_s = 0.0 if is_silent else grace_of(job, self._timing)
+            child.enforce(grace_s, self._timing.kill_grace_s)
+        elif job is None or child.may_be_closed(self._timing):
+            del self._children[job_id]
+            child.clear_away()
+            self._close(job_id, child)
+
+    def _close(self, job_id: int, child: Child) -> None:
+        """The process is gone: give its row the end that it could not write itself."""
+        job = stubbornly(partial(self._find, job_id))
+        if job is None:
+            self._clear_away(job_id)
+        elif job.state is not JobState.RUNNING:
+            stubbornly(partial(self._show_log, job_id))
+        elif job.host == self._host and child.is_of(job):
+            clear_half_written(self._storage.run_dir(job_id))
+            self._give_up(job, _what_happened(job, child))
+        if child.process is not None:
+            after = stubbornly(partial(self._find, job_id))
+            is_to_go_on = after is not None and after.state in (JobState.QUEUED, JobState.RUNNING)
+            self.num_ended += not is_to_go_on
+
+    def _give_up(self, job: Job, reason: str) -> None:
+        """End, rest or queue again a job whose process is dead, as was asked of it."""
+        dead = Owner(job.host, job.pid)
+        if job.cancel_requested:
+            stubbornly(partial(self._end, job.id, JobState.CANCELLED, dead))
+        elif job.pause_requested:
+            stubbornly(partial(self._end, job.id, JobState.PAUSED, dead))
+        elif job.attempts < MAX_ATTEMPTS:
+            stubbornly(partial(self._put_back, job.id, dead, reason))
+        else:
+            error = f"Tried {MAX_ATTEMPTS} times; the last time: {reason[0].lower()}{reason[1:]}"
+            stubbornly(partial(self._end, job.id, JobState.FAILED, dead, error, DIED))
+
+    def _running(self) -> list[Job]:
+        with self._storage.database.session() as session:
+            return JobRepository(session).running()
+
+    def _find(self, job_id: int) -> Job | None:
+        with self._storage.database.session() as session:
+            return JobRepository(session).find(job_id)
+
+    def _name(self, job_id: int, identity: ProcessIdentity) -> None:
+        with self._storage.database.session() as session:
+            JobRepository(session).set_process(
+                job_id, identity.pid, identity.started_at, host=self._host
+            )
+
+    def _show_log(self, job_id: int) -> None:
+        with self._storage.database.session() as session:
+            JobRepository(session).show_log(job_id, read_tail(self._storage.log_path(job_id)))
+
+    def _put_back(self, job_id: int, dead: Owner, reason: str) -> None:
+        log.warning("Job %d: %s", job_id, reason)
+        with self._storage.database.session() as session:
+            JobRepository(session).put_back(job_id, reason, dead)
+
+    def _end(
+        self,
+        job_id: int,
+        state: JobState,
+        dead: Owner,
+        error: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        tail = read_tail(self._storage.log_path(job_id))
+        try:
+            with self._storage.database.session() as session:
+                JobRepository(session).move(
+                    job_id, state, error=error, remedy=remedy, log_tail=tail, owner=dead
+                )
+        except NotFoundError:
+            self._clear_away(job_id)
+        except JobStateError as exc:
+            log.info("Another worker was first: %s", exc)
+
+    def _clear_away(self, job_id: int) -> None:
+        """Remove what a job wrote whose project was deleted while it ran."""
+        shutil.rmtree(self._storage.run_dir(job_id), ignore_errors=True)
+
+
+def clear_half_written(run_dir: Path) -> None:
+    """Remove what a dead process was writing, or removing, when it died."""
+    for pattern in ("*.partial", "*/*.partial", "*/*.dropped"):
+        for path in run_dir.glob(pattern):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _what_happened(job: Job, child: Child) -> str:
+    if job.pid is None and child.process is None:
+        return "The studio was stopped before this job began."
+    return describe_end(child.exit_code(), job.step, job.num_steps)

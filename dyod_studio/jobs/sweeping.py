@@ -1,0 +1,219 @@
+"""An evaluation's work: make the pictures of each point, measure them, keep what was found.
+
+A point that is measured is a folder in the job's own; a job that goes on begins at the first point
+that has none.
+"""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+import torch
+
+from dyod_studio.datasets.preparing import Crop, prepare
+from dyod_studio.datasets.reading import read_image
+from dyod_studio.evaluation.features import AT_ONCE, FeatureCache, Source, features_of
+from dyod_studio.evaluation.figures import Figure
+from dyod_studio.evaluation.measuring import Reference, measure, sample_note
+from dyod_studio.evaluation.plan import EvaluationConfig, Point, points_of, read_evaluation
+from dyod_studio.evaluation.results import (
+    PointResult,
+    begin_point,
+    finish_point,
+    point_dir,
+    read_point,
+)
+from dyod_studio.evaluation.showing import Showcase
+from dyod_studio.jobs.sweep_progress import SweepProgress
+from dyod_studio.jobs.training_inputs import load_inputs
+from dyod_studio.models.artifacts import Artifact, load_artifact
+from dyod_studio.models.base import BaseModel
+from dyod_studio.models.composing import open_customised
+from dyod_studio.models.customised import CustomisedModel, Reverse
+from dyod_studio.models.feature_extractors import open_extractor
+from dyod_studio.models.hearing import Condition
+from dyod_studio.settings import STARTER_DIR, Settings
+from dyod_studio.store.artifacts import ArtifactRepository
+from dyod_studio.store.files import SAFETENSORS
+from dyod_studio.store.pictures import PictureRepository
+from dyod_studio.store.storage import Storage
+from dyod_studio.store.tables import Job, Picture
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sweeping:
+    """All that stays the same from point to point.
+
+    Args:
+        real: the set's pictures in their order. references: the set, in the eyes of each extractor.
+        key: of everything that a point's figures depend on beside its settings.
+    """
+
+    storage: Storage
+    job: Job
+    config: EvaluationConfig
+    base: BaseModel
+    pictures: Sequence[Picture]
+    real: Sequence[Source]
+    references: Sequence[Reference]
+    progress: SweepProgress
+    key: str
+
+
+def run_sweep(settings: Settings, storage: Storage, job: Job) -> None:
+    """Measure every point that is not measured yet, and end the job's row as succeeded."""
+    sweeping = _prepare(settings, storage, job)
+    sweeping.progress.note([reference.extractor.note for reference in sweeping.references])
+    for index, point in enumerate(points_of(sweeping.config)):
+        key = _key_of(sweeping, point)
+        found = read_point(point_dir(storage.run_dir(job.id), index))
+        if found is not None and found.key == key:
+            log.info("Point %d, %s, was measured before.", index + 1, point.name)
+            sweeping.progress.advance(sweeping.config.num)
+            continue
+        log.info("Point %d: %s.", index + 1, point.name)
+        _measure_point(sweeping, index, point, key)
+    sweeping.progress.succeed()
+
+
+def _prepare(settings: Settings, storage: Storage, job: Job) -> Sweeping:
+    config = read_evaluation(job.config)
+    base, _ = load_inputs(settings, storage, job.project_id)
+    progress = SweepProgress(storage, job)
+    with storage.database.session() as session:
+        rows = PictureRepository(session).all(job.project_id)
+    real = [_source(storage, row, base.resolution) for row in rows]
+    cache = FeatureCache(storage.cache_dir)
+    references: list[Reference] = []
+    for ref in config.extractors:
+        extractor = open_extractor(ref, base, STARTER_DIR)
+        if extractor.name not in [known.extractor.name for known in references]:
+            features = features_of(real, extractor, cache, progress.look)
+            references.append(Reference(extractor, features, config.text))
+        else:
+            progress.note([extractor.note])
+    told = [
+        base.fingerprint,
+        sorted(source.key for source in real),
+        [reference.extractor.key for reference in references],
+        [config.num, config.seed, config.metrics, config.text],
+    ]
+    return Sweeping(storage, job, config, base, rows, real, references, progress, json.dumps(told))
+
+
+def _source(storage: Storage, row: Picture, side: int) -> Source:
+    crop = Crop(row.crop_left, row.crop_top, row.crop_side)
+    path = storage.files.path(row.sha256, row.suffix)
+    return Source(
+        f"{row.sha256} {crop.left} {crop.top} {crop.side} {side}",
+        lambda: prepare(read_image(path), crop, side),
+    )
+
+
+def _key_of(sweeping: Sweeping, point: Point) -> str:
+    told = sweeping.key + json.dumps(point.settings, sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:32]
+
+
+def _measure_point(sweeping: Sweeping, index: int, point: Point, key: str) -> None:
+    """Make and measure the pictures of one point; its folder appears when all is done."""
+    run_dir, config = sweeping.storage.run_dir(sweeping.job.id), sweeping.config
+    first = sweeping.references[0]
+    show = Showcase(
+        begin_point(run_dir, index),
+        first.features,
+        sweeping.real,
+        [row.name for row in sweeping.pictures],
+        [row.id for row in sweeping.pictures],
+    )
+    made: list[list[torch.Tensor]] = [[] for _ in sweeping.references]
+    drawing_s = 0.0
+    with ExitStack() as stack:
+        model = open_customised(stack, sweeping.base, _parts(sweeping, point))
+        for begin in range(0, config.num, AT_ONCE):
+            places = range(begin, min(begin + AT_ONCE, config.num))
+            seeds = [config.seed + place for place in places]
+            started = time.perf_counter()
+            images = model.sample(
+                point.start, seeds, _reverse(sweeping, point, places),
+                on_step=sweeping.progress.look,
+            )  # fmt: skip
+            drawing_s += time.perf_counter() - started
+            rows = [reference.extractor.embed(images) for reference in sweeping.references]
+            for kept, features in zip(made, rows, strict=True):
+                kept.append(features)
+            show.add(images, seeds, rows[0])
+            sweeping.progress.advance(len(images))
+        calls = _calls(model, point)
+    result = _result(sweeping, point, [torch.cat(rows) for rows in made], show)
+    told = replace(result, key=key, calls=calls, seconds=drawing_s / config.num)
+    finish_point(run_dir, index, told)
+
+
+def _result(
+    sweeping: Sweeping, point: Point, made: Sequence[torch.Tensor], show: Showcase
+) -> PointResult:
+    config = sweeping.config
+    num_real, first = len(sweeping.real), sweeping.references[0]
+    notes = [reference.extractor.note for reference in sweeping.references]
+    notes.append(sample_note(config.num, num_real, first.features.shape[1]))
+    figures = {
+        reference.extractor.name: measure(reference, features, config.metrics)
+        for reference, features in zip(sweeping.references, made, strict=True)
+    }
+    if "copies" in config.metrics:
+        figures[first.extractor.name]["copies"] = Figure(show.num_copies / config.num)
+    return PointResult(
+        key="",
+        name=point.name,
+        role=point.role,
+        value=point.value,
+        settings=point.settings,
+        num=config.num,
+        num_real=num_real,
+        calls=0,
+        seconds=0.0,
+        figures=figures,
+        strip=tuple(show.strip),
+        best=show.best,
+        worst=show.worst,
+        copies=tuple(show.copies),
+        notes=tuple(filter(None, notes)),
+    )
+
+
+def _parts(sweeping: Sweeping, point: Point) -> dict[str, Artifact]:
+    storage, project_id = sweeping.storage, sweeping.job.project_id
+    with storage.database.session() as session:
+        rows = {
+            kind: ArtifactRepository(session).by_sha256(project_id, sha256)
+            for kind, sha256 in point.parts.items()
+        }
+        paths = {kind: storage.files.path(row.sha256, SAFETENSORS) for kind, row in rows.items()}
+    return {kind: load_artifact(path, kind) for kind, path in paths.items()}
+
+
+def _reverse(sweeping: Sweeping, point: Point, places: range) -> Reverse:
+    """How the pictures at these places are drawn; each after its own picture of the set."""
+    condition = None
+    if point.is_conditioned:
+        real = sweeping.real
+        condition = Condition(
+            images=[real[place % len(real)].open() for place in places], mask_rate=point.mask_rate
+        )
+    return Reverse(
+        t0=point.t0,
+        num_inference_steps=point.num_inference_steps,
+        guidance_scale=point.guidance_scale,
+        condition=condition,
+    )
+
+
+def _calls(model: CustomisedModel, point: Point) -> int:
+    return len(model.base.schedule.timesteps_from(point.t0, point.num_inference_steps))

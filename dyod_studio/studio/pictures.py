@@ -1,0 +1,179 @@
+"""The pictures of a set, looked over: what stands out, what is left out, crops and captions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from dyod_studio.datasets.advising import PictureFacts, advise, small_ones, soft_ones
+from dyod_studio.errors import InvalidInputError, NotFoundError
+from dyod_studio.store.columns import utc_now
+from dyod_studio.store.files import WEBP
+from dyod_studio.store.pictures import PictureRepository
+from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.storage import Storage
+from dyod_studio.store.tables import Picture
+
+MAX_CAPTION_LENGTH = 500
+MIN_CROP_PX = 32
+
+
+@dataclass(frozen=True, slots=True)
+class PictureDetails:
+    """One picture with what can be changed about it; the crop is in pixels of the original."""
+
+    id: int
+    name: str
+    file: Path
+    thumbnail: Path
+    width: int
+    height: int
+    crop_left: int
+    crop_top: int
+    crop_side: int
+    caption: str
+    is_left_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CheckView:
+    """A set as a colleague sees it.
+
+    ``repeats`` pairs what was put aside with the picture that it shows again, which may be gone;
+    ``left_out`` is what a person put aside.
+    """
+
+    num_pictures: int
+    advice: tuple[str, ...]
+    repeats: tuple[tuple[PictureDetails, PictureDetails | None], ...]
+    soft: tuple[PictureDetails, ...]
+    small: tuple[PictureDetails, ...]
+    left_out: tuple[PictureDetails, ...]
+    may_be_used: bool
+
+
+class Pictures:
+    """What can be asked about the pictures of a project, and changed about each."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def check(self, ref: int | str) -> CheckView:
+        """The whole set looked over.
+
+        Raises:
+            NotFoundError: there is no such project.
+        """
+        with self._storage.database.session() as session:
+            project = ProjectRepository(session).find(ref)
+            pictures = PictureRepository(session)
+            rows, aside = pictures.all(project.id), pictures.left_out(project.id)
+            facts = [PictureFacts(row.crop_side, row.sharpness, row.ground) for row in rows]
+            repeats = tuple(
+                (self._details(row), self._original(pictures, row))
+                for row in aside
+                if row.repeats_sha256
+            )
+            return CheckView(
+                num_pictures=len(rows),
+                advice=tuple(advise(facts, num_repeats=len(repeats))),
+                repeats=repeats,
+                soft=self._picked(rows, soft_ones(facts)),
+                small=self._picked(rows, small_ones(facts)),
+                left_out=tuple(self._details(row) for row in aside if not row.repeats_sha256),
+                may_be_used=project.rights_confirmed_at is not None,
+            )
+
+    def get(self, ref: int | str, picture_id: int) -> PictureDetails:
+        """One picture of this project.
+
+        Raises:
+            NotFoundError: the project has no such picture.
+        """
+        with self._storage.database.session() as session:
+            return self._details(_of_project(session, ref, picture_id))
+
+    def leave_out(self, ref: int | str, picture_id: int, *, is_out: bool = True) -> PictureDetails:
+        """Put a picture aside, or take it into the set (again)."""
+        with self._storage.database.session() as session:
+            row = _of_project(session, ref, picture_id)
+            row.is_left_out = is_out
+            return self._details(row)
+
+    def crop(
+        self, ref: int | str, picture_id: int, *, left: int, top: int, side: int
+    ) -> PictureDetails:
+        """Choose the square that is learned, in pixels of the upright original.
+
+        Raises:
+            InvalidInputError: the square is too small or reaches beyond the picture.
+        """
+        with self._storage.database.session() as session:
+            row = _of_project(session, ref, picture_id)
+            longest = min(row.width, row.height)
+            if not min(MIN_CROP_PX, longest) <= side <= longest:
+                raise InvalidInputError(
+                    f"The side of the square must lie in [{min(MIN_CROP_PX, longest)}, {longest}]"
+                    f" pixels, got {side}."
+                )
+            if not (0 <= left <= row.width - side and 0 <= top <= row.height - side):
+                raise InvalidInputError(
+                    f"The square of {side} pixels at {left}, {top} reaches beyond the picture of"
+                    f" {row.width} x {row.height}."
+                )
+            row.crop_left, row.crop_top, row.crop_side = left, top, side
+            return self._details(row)
+
+    def caption(self, ref: int | str, picture_id: int, text: str) -> PictureDetails:
+        """Keep a few words with a picture; empty removes them.
+
+        Raises:
+            InvalidInputError: the text is too long.
+        """
+        said = " ".join(text.split())
+        if len(said) > MAX_CAPTION_LENGTH:
+            raise InvalidInputError(
+                f"A caption has up to {MAX_CAPTION_LENGTH} characters, got {len(said)}."
+            )
+        with self._storage.database.session() as session:
+            row = _of_project(session, ref, picture_id)
+            row.caption = said or None
+            return self._details(row)
+
+    def confirm_rights(self, ref: int | str, *, may_be_used: bool = True) -> None:
+        """Note that the pictures may be used for training, or take that back."""
+        with self._storage.database.session() as session:
+            project = ProjectRepository(session).find(ref)
+            project.rights_confirmed_at = utc_now() if may_be_used else None
+
+    def _picked(self, rows: Sequence[Picture], places: Sequence[int]) -> tuple[PictureDetails, ...]:
+        return tuple(self._details(rows[place]) for place in places)
+
+    def _original(self, pictures: PictureRepository, row: Picture) -> PictureDetails | None:
+        original = pictures.with_file(row.project_id, row.repeats_sha256 or "")
+        return self._details(original) if original else None
+
+    def _details(self, row: Picture) -> PictureDetails:
+        files = self._storage.files
+        return PictureDetails(
+            id=row.id,
+            name=row.name,
+            file=files.path(row.sha256, row.suffix),
+            thumbnail=files.path(row.thumbnail_sha256, WEBP),
+            width=row.width,
+            height=row.height,
+            crop_left=row.crop_left,
+            crop_top=row.crop_top,
+            crop_side=row.crop_side,
+            caption=row.caption or "",
+            is_left_out=row.is_left_out,
+        )
+
+
+def _of_project(session: Session, ref: int | str, picture_id: int) -> Picture:
+    project = ProjectRepository(session).find(ref)
+    row = PictureRepository(session).get(picture_id)
+    if row.project_id != project.id:
+        raise NotFoundError(f"Project {project.name!r} has no picture {picture_id}.")
+    return row

@@ -1,0 +1,95 @@
+"""What methods that train on noised latents have in common: draws, loss, a loss to compare by.
+
+B pictures a step, C x h x w latents, L tokens of width D.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dyod_studio.diffusion.losses import denoising_loss
+from dyod_studio.diffusion.sampling import generators_of, randn_per_image
+from dyod_studio.models.base import BaseModel
+from dyod_studio.training.config import MethodConfig
+from dyod_studio.training.data import Cached, rows_at
+
+STEADY_SHARE = 0.2
+"""The last part of a run, in which the updates grow smaller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Clean latents (B, C, h, w), the noise that is mixed in, and how much of it, (B,)."""
+
+    clean: Tensor
+    noise: Tensor
+    timesteps: Tensor
+
+    def __getitem__(self, part: slice) -> "Draw":
+        return Draw(self.clean[part], self.noise[part], self.timesteps[part])
+
+    def __len__(self) -> int:
+        return len(self.clean)
+
+
+def draw(clean: Tensor, num_timesteps: int, generator: torch.Generator) -> Draw:
+    """Noise and timesteps for a batch."""
+    noise = torch.randn(clean.shape, generator=generator)
+    timesteps = torch.randint(num_timesteps, (len(clean),), generator=generator)
+    return Draw(clean, noise, timesteps)
+
+
+def joined(one: Draw, other: Draw) -> Draw:
+    """Both in one batch."""
+    return Draw(
+        torch.cat([one.clean, other.clean]),
+        torch.cat([one.noise, other.noise]),
+        torch.cat([one.timesteps, other.timesteps]),
+    )
+
+
+def loss_of(
+    base: BaseModel, drawn: Draw, conditioning: Tensor, weights: Tensor | None = None
+) -> Tensor:
+    """E || eps - eps_phi(z_t, t, c) ||^2 of a batch, or its like where the base predicts v.
+
+    Args:
+        conditioning: (B, L, D). weights: (B,) one weight a picture, or None.
+    """
+    clean, noise, timesteps = (
+        x.to(base.device) for x in (drawn.clean, drawn.noise, drawn.timesteps)
+    )
+    noisy = base.schedule.add_noise(clean, noise, timesteps)
+    output = base.denoise(noisy, timesteps, conditioning)
+    weights = None if weights is None else weights.to(base.device)
+    return denoising_loss(output, base.schedule.target(clean, noise, timesteps), weights)
+
+
+@torch.no_grad()
+def fixed_loss(
+    base: BaseModel,
+    latents: Cached,
+    loss_at: Callable[[Draw, int], Tensor],
+    num_draws: int = 32,
+) -> float:
+    """Mean loss on fixed pictures, noises and timesteps, to compare states of a run.
+
+    Args:
+        loss_at: the loss of one draw of the picture with that index.
+    """
+    losses = []
+    for number in range(num_draws):
+        index = number % len(latents)
+        clean = rows_at(latents, [index])
+        noise = randn_per_image(clean, generators_of([number]))
+        t = (2 * number + 1) * base.schedule.num_timesteps // (2 * num_draws)
+        losses.append(loss_at(Draw(clean, noise, torch.tensor([t])), index))
+    return float(torch.stack(losses).mean())
+
+
+def steady_end(config: MethodConfig, step: int) -> float:
+    """The learning rate: constant, then linear to a tenth over the last part of the run."""
+    left = (config.steps - step) / max(1, STEADY_SHARE * config.steps)
+    return config.learning_rate * (0.1 + 0.9 * min(1.0, left))

@@ -1,0 +1,85 @@
+"""What each method adds to a base model: how many numbers it trains, and what they take. No torch.
+
+C channels of a place in the U-Net, n cells, D the prompt's width, H the text encoder's, r a rank.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dyod_studio.models.base_size import FLOAT_BYTES, BaseSize
+from dyod_studio.models.memory import MEGABYTE
+from dyod_studio.models.memory_plan import NO_FOOTPRINT, Footprint
+from dyod_studio.models.unet_shape import Place
+
+Settings = Mapping[str, Any]
+Formula = Callable[[Settings, BaseSize], Footprint]
+
+USUAL_CLIP_WIDTH = 768
+"""Of the CLIP that suits Stable Diffusion 1.x, where the base brings none."""
+TEXT_TOKENS = 77
+TEXT_TENSORS = 24
+"""Tensors of the text encoder's width that a layer leaves for the way back."""
+HEARD, HEARD_BY_ITSELF = 3, 5
+"""Tensors of an ANL's attention width that are left: with a condition, and without."""
+
+
+def of_nothing(settings: Settings, size: BaseSize) -> Footprint:
+    """A small network of its own, next to nothing beside a base model."""
+    return NO_FOOTPRINT
+
+
+def of_inversion(settings: Settings, size: BaseSize) -> Footprint:
+    """k vectors; gradients pass through the text encoder."""
+    return Footprint(settings.get("num_vectors", 1) * size.text_width, text_mb=_text_mb(size))
+
+
+def of_dreambooth(settings: Settings, size: BaseSize) -> Footprint:
+    """A LoRA on every attention layer, r (in + out) numbers each; or the whole U-Net."""
+    rank, is_unet = settings.get("rank", 8), settings.get("layers") == "all"
+    in_text = bool(settings.get("train_text_encoder"))
+    trained = size.num_unet_parameters if is_unet else rank * _sides_of_attention(size)
+    trained += in_text * rank * size.text_layers * 4 * 2 * size.text_width
+    return Footprint(trained, text_mb=in_text * _text_mb(size), is_unet=is_unet)
+
+
+def of_custom_diffusion(settings: Settings, size: BaseSize) -> Footprint:
+    """W_K and W_V of every cross-attention, (C, D) each, and k vectors."""
+    width = size.unet.conditioning_width
+    keys = sum(2 * place.channels * width for place in size.unet.attentions)
+    vectors = settings.get("num_vectors", 1) * size.text_width
+    return Footprint(keys + vectors, text_mb=_text_mb(size))
+
+
+def of_anl(settings: Settings, size: BaseSize) -> Footprint:
+    """A module behind every residual block: W_Q, W_K, W_V, and two linear layers."""
+    is_heard = settings["variant"] == "conditional"
+    heard = (size.clip_width or USUAL_CLIP_WIDTH) if is_heard else 0
+    number, floats = heard, 0
+    for place in size.unet.blocks:
+        width = settings["width"] or place.channels
+        inner = settings["rank"] or place.channels
+        number += _anl_numbers(place, width, inner, heard or place.channels)
+        attended = (HEARD if is_heard else HEARD_BY_ITSELF) * width
+        floats += place.cells * (2 * place.channels + attended + 2 * inner)
+    return Footprint(number, activations_mb=floats * FLOAT_BYTES / MEGABYTE)
+
+
+def of_whole_unet(settings: Settings, size: BaseSize) -> Footprint:
+    """Every weight of a U-Net that takes the place of the base's."""
+    return Footprint(size.num_unet_parameters, is_unet=True)
+
+
+def _sides_of_attention(size: BaseSize) -> int:
+    """in + out of every q, k, v and out: six that are square, two that read D, a place."""
+    width = size.unet.conditioning_width
+    return sum(6 * 2 * p.channels + 2 * (p.channels + width) for p in size.unet.attentions)
+
+
+def _anl_numbers(place: Place, width: int, inner: int, heard: int) -> int:
+    attention = width * (place.channels + 2 * heard)
+    return attention + (width + 1) * inner + (inner + 1) * place.channels
+
+
+def _text_mb(size: BaseSize) -> float:
+    floats = size.text_layers * TEXT_TENSORS * TEXT_TOKENS * size.text_width
+    return floats * FLOAT_BYTES / MEGABYTE

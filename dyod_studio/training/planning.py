@@ -1,0 +1,152 @@
+"""What a run will take before it starts, and what will be done so that it fits. No torch here."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dyod_studio.models.base_size import BaseSize
+from dyod_studio.models.memory_plan import (
+    Measurement,
+    MemoryPlan,
+    StepShape,
+    Workload,
+    estimate,
+    make_plan,
+    scaled,
+)
+from dyod_studio.training.config import MethodConfig
+from dyod_studio.training.ladder import describe, micro_batch, next_rung
+from dyod_studio.training.registry import METHODS, MethodInfo
+from dyod_studio.training.run import UNCHANGED, Adjustments
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A measurement and the key of the settings it was made with."""
+
+    key: str
+    measurement: Measurement
+
+
+def calibration_key(method: str, values: Mapping[str, Any], adjustments: Adjustments) -> str:
+    """The settings that memory and time of a step depend on, as canonical JSON.
+
+    Args:
+        values: the method's whole settings.
+    """
+    settings = {name: values[name] for name in METHODS[method].memory_settings}
+    return json.dumps(
+        {"settings": settings, "adjustments": adjustments.as_dict()},
+        sort_keys=True,
+        separators=(",", ":"),
+    )
+
+
+def workload(config: MethodConfig, adjustments: Adjustments, done: int = 0) -> Workload:
+    """How often a run makes steps, previews and checkpoints after ``done`` steps."""
+    last = config.steps
+
+    def times(every: int) -> set[int]:
+        return {step for step in range(every, last + 1, every) if step > done} | {last}
+
+    saved = times(config.checkpoint_every)
+    shown = saved | times(config.preview_every)
+    return Workload(last - done, len(shown) if adjustments.previews else 0, len(saved))
+
+
+def plan_run(
+    method: str,
+    config: MethodConfig,
+    size: BaseSize,
+    device: str,
+    free_mb: float,
+    *,
+    known: Known | None = None,
+    adjustments: Adjustments = UNCHANGED,
+    done: int = 0,
+) -> tuple[MemoryPlan, Adjustments]:
+    """The plan, and the adjustments that the run begins with.
+
+    Beforehand only those rungs are taken that change nothing of what is learned or shown, and only
+    where they are enough; whatever else it takes is found when memory does run out.
+
+    Args:
+        device: ``cpu`` or ``cuda``.
+        known: the measurement with this key if there is one, else the nearest.
+        adjustments: what is decided already. done: steps that a checkpoint has behind it.
+    """
+    adjustments, measures = _measured_rungs(method, config, adjustments, known)
+    needs = _needs(method, config, size, device, known, adjustments)
+    chosen, chosen_needs, more = adjustments, needs, []
+    while chosen_needs.peak_memory_mb > free_mb:
+        rung = next_rung(METHODS[method], config, chosen)
+        if rung is None or not rung[0].previews:
+            break
+        chosen, sentence = rung
+        more.append(sentence)
+        chosen_needs = _needs(method, config, size, device, known, chosen)
+    if chosen_needs.peak_memory_mb <= free_mb:
+        adjustments, needs = chosen, chosen_needs
+        measures += more
+    if device == "cuda" and METHODS[method].uses_unet:
+        measures.append("The autoencoder leaves the card while the U-Net trains.")
+    key = calibration_key(method, config.model_dump(mode="json"), adjustments)
+    plan = make_plan(
+        device,
+        free_mb,
+        needs,
+        workload(config, adjustments, done),
+        is_estimate=known is None or known.key != key,
+        measures=measures,
+    )
+    return plan, adjustments
+
+
+def _measured_rungs(
+    method: str, config: MethodConfig, adjustments: Adjustments, known: Known | None
+) -> tuple[Adjustments, list[str]]:
+    """Where these very settings were measured, what had to be changed there for them to fit."""
+    if known is None or adjustments != UNCHANGED:
+        return adjustments, []
+    needed = Adjustments.from_dict(known.measurement.adjustments)
+    if calibration_key(method, config.model_dump(mode="json"), needed) != known.key:
+        return adjustments, []
+    return needed, describe(config, needed)
+
+
+def _needs(
+    method: str,
+    config: MethodConfig,
+    size: BaseSize,
+    device: str,
+    known: Known | None,
+    adjustments: Adjustments,
+) -> Measurement:
+    key = calibration_key(method, config.model_dump(mode="json"), adjustments)
+    if known is not None and known.key == key:
+        return known.measurement
+    expected = estimate(size, _shape(METHODS[method], key, size), device)
+    if known is None:
+        return expected
+    there = estimate(size, _shape(METHODS[method], known.key, size), device)
+    return scaled(known.measurement, expected, there)
+
+
+def _shape(info: MethodInfo, key: str, size: BaseSize) -> StepShape:
+    """What the settings of a key make of one step."""
+    said = json.loads(key)
+    adjustments = Adjustments.from_dict(said["adjustments"])
+    batch_size = said["settings"]["batch_size"]
+    side = adjustments.resolution or size.resolution
+    at_once = micro_batch(batch_size, adjustments.accumulation)
+    each = 2 if said["settings"].get("prior_weight") else 1  # a picture of the class beside it
+    return StepShape(
+        micro_batch=each * at_once,
+        num_parts=-(-batch_size // at_once),
+        share_px=(side / size.resolution) ** 2,
+        recompute=adjustments.gradient_checkpointing,
+        previews=adjustments.previews,
+        uses_unet=info.uses_unet,
+        added=info.footprint(said["settings"], size),
+    )

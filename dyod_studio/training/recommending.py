@@ -1,0 +1,168 @@
+"""What to train, for the pictures and the machine at hand, and why. No torch here."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+FEWEST = 3
+"""Below that, nothing tells what the pictures have in common."""
+FEW = 20
+"""Up to here they are taken to show one thing, as DreamBooth's 3 to 5 do."""
+ENOUGH_FOR_SHAPES = 40
+"""Fewer pictures the small generator would only repeat."""
+ENOUGH_FOR_EXAMPLES = 100
+"""With 25, ANL fails on references it has not seen (its paper's limitations); with 1000 not."""
+A_LONG_TIME_S = 3600.0
+SHORT_TITLES = {
+    "inversion": "the word",
+    "vae": "the shapes",
+    "dreambooth": "the one subject",
+    "custom-diffusion": "the one concept",
+    "anl": "the examples",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SetFacts:
+    """What is known of a set. ``trained`` names the methods whose results there are."""
+
+    num_pictures: int
+    trained: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a method takes with its own settings, by the plan."""
+
+    memory_mb: float
+    seconds: float
+    fits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFacts:
+    """What there is to work with.
+
+    Args:
+        device: ``cpu`` or ``cuda``. has_clip: the base model brings a CLIP.
+        needs: by the method's name; a method without is not offered.
+    """
+
+    device: str
+    free_mb: float
+    has_clip: bool
+    needs: Mapping[str, Need]
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """Methods in the order in which to train them; none when nothing would come of it."""
+
+    methods: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+def recommend(pictures: SetFacts, device: DeviceFacts) -> Recommendation:
+    """What a colleague would train, with a sentence for everything proposed and left out."""
+    if pictures.num_pictures < FEWEST:
+        return Recommendation((), (_too_few(pictures.num_pictures),))
+    if pictures.num_pictures <= FEW:
+        wanted, reasons = _for_few(pictures.num_pictures, device)
+    else:
+        wanted, reasons = _for_many(pictures.num_pictures, device)
+    chosen = []
+    for method in wanted:
+        need = device.needs[method]
+        if not need.fits:
+            reasons.append(_too_large(method, need, device))
+        elif method in pictures.trained:
+            reasons.append(
+                f"You have trained {SHORT_TITLES[method]} already; again is worth it only "
+                "after you add pictures."
+            )
+        else:
+            chosen.append(method)
+    reasons.append(_how_long(chosen, device) if chosen else _nothing_left(wanted, pictures))
+    return Recommendation(tuple(chosen), tuple(reasons))
+
+
+def _too_few(number: int) -> str:
+    have = "no pictures yet" if number == 0 else f"{number} picture{'s' * (number > 1)}"
+    return (
+        f"There {'is' if number == 1 else 'are'} {have}: add at least {FEWEST}, better 40, that "
+        "share what you want to keep. Until then you can draw from a sketch without training."
+    )
+
+
+def _for_few(number: int, device: DeviceFacts) -> tuple[list[str], list[str]]:
+    """One subject; the smaller way where the usual one does not fit."""
+    reasons = [
+        f"With {number} pictures the model can learn one thing that they all show, and put it "
+        "into new scenes.",
+        "If they show different things in one style, learn the word instead: it keeps the style "
+        "and forgets the single things.",
+    ]
+    if device.needs["dreambooth"].fits or not device.needs["custom-diffusion"].fits:
+        return ["dreambooth"], reasons
+    missing = _too_large("dreambooth", device.needs["dreambooth"], device)
+    reasons += [missing, "A concept takes less: only the reading of words is tuned."]
+    return ["custom-diffusion"], reasons
+
+
+def _for_many(number: int, device: DeviceFacts) -> tuple[list[str], list[str]]:
+    """The word of the whole set, then its shapes, then its examples."""
+    wanted = ["inversion"]
+    reasons = [f"{number} pictures are enough to find the word for what they have in common."]
+    if number >= ENOUGH_FOR_SHAPES:
+        wanted.append("vae")
+        reasons.append(
+            "The small generator of shapes adds what a word cannot say: size, place, view. New "
+            "pictures from nothing and the sliders need it."
+        )
+    else:
+        reasons.append(
+            f"For the generator of shapes {ENOUGH_FOR_SHAPES} pictures are too few to miss: it "
+            f"would repeat your {number}. Add more, or start from sketches."
+        )
+    if number < ENOUGH_FOR_EXAMPLES:
+        return wanted, reasons
+    if device.has_clip:
+        reasons.append(
+            f"{number} pictures are also enough to learn from examples: the model then draws "
+            "after a reference picture of yours."
+        )
+        return [*wanted, "anl"], reasons
+    reasons.append(
+        "To draw after reference pictures, ANL needs a CLIP, which this base model does not "
+        "bring: give its folder in the method's settings, and train it when the rest is done."
+    )
+    return wanted, reasons
+
+
+def _too_large(method: str, need: Need, device: DeviceFacts) -> str:
+    where = "on the card" if device.device == "cuda" else "of memory"
+    return (
+        f"For {SHORT_TITLES[method]} about {need.memory_mb:,.0f} MB {where} would be needed, and "
+        f"{device.free_mb:,.0f} MB are free: left out."
+    )
+
+
+def _how_long(methods: list[str], device: DeviceFacts) -> str:
+    seconds = sum(device.needs[method].seconds for method in methods)
+    said = f"All of it takes about {_duration(seconds)} here, in the background."
+    if seconds > A_LONG_TIME_S and device.device == "cpu":
+        return f"{said} A graphics card or a smaller base model would spare most of that."
+    return said
+
+
+def _nothing_left(wanted: list[str], pictures: SetFacts) -> str:
+    if set(wanted) <= set(pictures.trained):
+        return "Nothing is left to train for this set: draw with it."
+    return "Free some memory, or choose a smaller base model."
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return "a minute"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.0f} hours"

@@ -1,0 +1,158 @@
+"""One picture of the set: the square that is learned, a caption, in or out."""
+
+from functools import partial
+from html import escape
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import gradio as gr
+
+from dyod_studio.studio.pictures import PictureDetails
+from dyod_studio.ui.errors import chosen, shown_to_user
+from dyod_studio.ui.thumbs import data_uri
+from dyod_studio.ui.wiring import SILENT
+
+if TYPE_CHECKING:
+    from dyod_studio.studio.facade import Studio
+
+SHOWN_PX = 480
+
+
+class Editor(NamedTuple):
+    """The panel; ``picture`` is the id of the one in hand, ``moved`` counts ins and outs."""
+
+    panel: gr.Row
+    picture: gr.State
+    view: gr.HTML
+    size: gr.Slider
+    across: gr.Slider
+    down: gr.Slider
+    caption: gr.Textbox
+    moved: gr.State
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What ``on_picture`` fills."""
+        return list(self[:-1])
+
+
+def build_editor(studio: "Studio", project: gr.State, name: str = "") -> Editor:
+    """Lay out and wire it; it comes into sight with the first picture that is pressed."""
+    picture, moved = gr.State(None), gr.State(0)
+    with gr.Row(visible=False, elem_id=f"{name}editor", elem_classes="editor") as panel:
+        with gr.Column(scale=2, min_width=260):
+            view = gr.HTML(elem_id=f"{name}crop", padding=False)
+        with gr.Column(scale=3, min_width=280):
+            size = _share("Size of the square", "What of it is learned (crop).", f"{name}crop-size")
+            across = _share("From the left", "Where the square lies.", f"{name}crop-across")
+            down = _share("From the top", "Where the square lies.", f"{name}crop-down")
+            caption = gr.Textbox(
+                label="Caption, if you like", max_lines=2, elem_id=f"{name}caption",
+                info="A note for yourself; press Enter to keep it. Training does not read it.",
+            )  # fmt: skip
+            with gr.Row():
+                out = gr.Button("Leave it out", size="sm", elem_id=f"{name}leave-out", min_width=90)
+                done = gr.Button("Close", size="sm", elem_id=f"{name}close-editor", min_width=90)
+    sliders = [size, across, down]
+    for slider in sliders:
+        slider.input(
+            partial(on_crop, studio), [project, picture, *sliders], view,
+            trigger_mode="always_last", **SILENT,
+        )  # fmt: skip
+    gr.on(
+        [caption.submit, caption.blur], partial(on_caption, studio), [project, picture, caption],
+        None, **SILENT,
+    )  # fmt: skip
+    out.click(partial(on_out, studio), [project, picture, moved], [panel, moved], **SILENT)
+    gr.on([done.click, project.change], hidden, None, panel, **SILENT)
+    return Editor(panel, picture, view, size, across, down, caption, moved)
+
+
+def hidden() -> Any:
+    return gr.update(visible=False)
+
+
+@shown_to_user
+def on_picture(studio: "Studio", project: int | None, place: int) -> tuple[Any, ...]:
+    """Take the picture at this place of the set in hand."""
+    views = studio.projects.pictures(chosen(project), offset=place, limit=1)
+    if not views:
+        return (hidden(), *(gr.skip(),) * 6)
+    picture = studio.pictures.get(chosen(project), views[0].id)
+    size, across, down = shares(picture)
+    width, height = picture.width, picture.height
+    return (
+        gr.update(visible=True),
+        picture.id,
+        crop_html(picture),
+        size,
+        gr.update(value=across, interactive=width > picture.crop_side or width > height),
+        gr.update(value=down, interactive=height > picture.crop_side or height > width),
+        picture.caption,
+    )
+
+
+@shown_to_user
+def on_crop(
+    studio: "Studio", project: int | None, picture: int | None, *percent: float | None
+) -> Any:
+    """Move the square; what lies between its places is a share of the room that it has."""
+    if picture is None:
+        return gr.skip()
+    before = studio.pictures.get(chosen(project), picture)
+    size, across, down = (min(max(value or 0.0, 0.0), 100.0) / 100 for value in percent)
+    longest = min(before.width, before.height)
+    side = max(round(longest * size), min(32, longest))
+    left, top = round((before.width - side) * across), round((before.height - side) * down)
+    return crop_html(studio.pictures.crop(chosen(project), picture, left=left, top=top, side=side))
+
+
+@shown_to_user
+def on_caption(
+    studio: "Studio", project: int | None, picture: int | None, text: str | None
+) -> None:
+    if picture is not None:
+        studio.pictures.caption(chosen(project), picture, text or "")
+
+
+@shown_to_user
+def on_out(
+    studio: "Studio", project: int | None, picture: int | None, moved: int
+) -> tuple[Any, int]:
+    """Put the picture in hand aside."""
+    if picture is not None:
+        studio.pictures.leave_out(chosen(project), picture)
+    return hidden(), moved + 1
+
+
+def shares(picture: PictureDetails) -> tuple[float, float, float]:
+    """Size and place of the square, in percent of the room that there is."""
+    side = picture.crop_side
+    size = 100 * side / min(picture.width, picture.height)
+    across, down = (
+        100 * at / room if room else 50.0
+        for at, room in (
+            (picture.crop_left, picture.width - side),
+            (picture.crop_top, picture.height - side),
+        )
+    )
+    return round(size), round(across), round(down)
+
+
+def crop_html(picture: PictureDetails) -> str:
+    """The whole picture, with what is not learned in the shade."""
+    box = (
+        f"left:{100 * picture.crop_left / picture.width:.2f}%;"
+        f"top:{100 * picture.crop_top / picture.height:.2f}%;"
+        f"width:{100 * picture.crop_side / picture.width:.2f}%;"
+        f"height:{100 * picture.crop_side / picture.height:.2f}%"
+    )
+    side = picture.crop_side
+    return (
+        f'<figure class="crop"><div><img alt="" src="{data_uri(picture.thumbnail, SHOWN_PX)}">'
+        f'<i style="{box}"></i></div><figcaption>{escape(picture.name)} · {picture.width} x '
+        f"{picture.height}, learned: {side} x {side}</figcaption></figure>"
+    )
+
+
+def _share(label: str, info: str, elem_id: str) -> gr.Slider:
+    return gr.Slider(0, 100, value=50, step=1, label=label, info=info, elem_id=elem_id)

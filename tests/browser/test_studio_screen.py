@@ -1,0 +1,157 @@
+"""The Studio screen walked once in Chromium, on the real starter: from a stroke to a region."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dyod_studio.bootstrap import command_line_studio
+from dyod_studio.settings import Settings
+from tests.browser.driver import Visitor
+from tests.browser.serving import free_port, served
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.long]
+SAMPLE_MS = 200_000
+PLACE = """
+selector => {
+  const box = document.querySelector(selector + ' canvas').getBoundingClientRect();
+  return {x: box.x + box.width / 2, y: box.y + box.height / 2};
+}
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A storage folder with the example project in it, on the starter, nothing trained."""
+    settings = Settings(storage=tmp_path / "storage", device="cpu")
+    with command_line_studio(settings) as studio:
+        studio.projects.add_examples(studio.projects.create("Faces").id)
+    return settings
+
+
+@pytest.fixture
+def url(settings: Settings, tmp_path: Path) -> Iterator[str]:
+    port = free_port()
+    environment = {
+        "DYOD_STORAGE": str(settings.storage),
+        "DYOD_PORT": str(port),
+        "DYOD_DEVICE": "cpu",
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+    }
+    with served(["app.py"], port, tmp_path / "log.txt", environment) as address:
+        yield address
+
+
+def requests(settings: Settings) -> list[tuple[str, str, float]]:
+    """(state, inputs, t0) of every request, in order."""
+    query = (
+        "SELECT state, (SELECT group_concat(name) FROM request_inputs WHERE request_id = id), "
+        "json_extract(parameters, '$.t0') FROM sample_requests ORDER BY id"
+    )
+    with sqlite3.connect(settings.storage / "studio.db") as connection:
+        return list(connection.execute(query))
+
+
+def stroke(visitor: Visitor, canvas: str, dx: float = 0) -> None:
+    """A short line across the middle of a canvas, with the mouse held down."""
+    visitor.see(f"{canvas} button[aria-label='Brush'].highlight")
+    place = visitor.page.evaluate(PLACE, canvas)
+    mouse = visitor.page.mouse
+    mouse.move(place["x"] - 60 + dx, place["y"] - 40)
+    mouse.down()
+    mouse.move(place["x"] + 40 + dx, place["y"] + 30, steps=4)
+    mouse.up()
+
+
+def settle(visitor: Visitor, caption: str) -> None:
+    """Wait until a result of this caption is in sight."""
+    found = visitor.find("#results").get_by_text(caption).first
+    found.wait_for(state="attached", timeout=SAMPLE_MS)
+
+
+def wait_for_rows(
+    visitor: Visitor, settings: Settings, wanted: Callable[[list[tuple[str, str, float]]], bool]
+) -> None:
+    for _ in range(SAMPLE_MS // 200):
+        if wanted(requests(settings)):
+            return
+        visitor.page.wait_for_timeout(200)
+    raise AssertionError(f"waited in vain: {requests(settings)}")
+
+
+def draw_with_few_steps(visitor: Visitor) -> None:
+    """An empty canvas gets a sentence; a stroke becomes pictures whose seed is shown."""
+    visitor.open_screen("Studio")
+    visitor.see("#canvas button[aria-label='Brush'].highlight")
+    visitor.press("#make")
+    visitor.read("The canvas is empty: draw something, or drop a picture on it.")
+    visitor.page.get_by_text("Fine controls").locator("visible=true").first.click()
+    visitor.find("#studio-steps input[type=number]").fill("5")
+    stroke(visitor, "#canvas")
+    visitor.press("#make")
+    settle(visitor, "seed ")
+    assert visitor.find("#studio-seed").locator("input, textarea").input_value().isdecimal()
+    visitor.shoot("studio-1-made")
+
+
+def compare_and_go_on(visitor: Visitor) -> None:
+    """Before and after; five t0s; a result becomes the sketch, and a part of it changes."""
+    visitor.press("#compare")
+    visitor.see("#before-after img")
+    visitor.shoot("studio-2-before-after")
+    visitor.press("#strip")
+    settle(visitor, "t0 0.8")
+    visitor.see("#sheet")
+    visitor.shoot("studio-3-strip")
+    visitor.press("#use-as-sketch")
+    visitor.page.get_by_role("tab", name="Change a part only").click()
+    stroke(visitor, "#region")
+    visitor.read("Only what you brushed is drawn again")
+    visitor.press("#make")
+    settle(visitor, "seed ")
+    visitor.shoot("studio-4-region")
+
+
+def scribble_live(visitor: Visitor, settings: Settings) -> None:
+    """Of a fast scribble one picture is shown and kept, and nothing runs on."""
+    visitor.page.get_by_role("tab", name="Draw", exact=True).click()
+    visitor.find("#live input").check()
+    before = len(requests(settings))
+    for number in range(8):
+        stroke(visitor, "#canvas", dx=8 * number)
+    settle(visitor, "live, seed ")
+    wait_for_rows(
+        visitor,
+        settings,
+        lambda rows: len(rows) == before + 1 and {row[0] for row in rows} == {"succeeded"},
+    )
+    visitor.shoot("studio-5-live")
+    visitor.find("#live input").uncheck()
+
+
+def stop_a_long_one(visitor: Visitor, settings: Settings) -> None:
+    """Stop is obeyed at once, and the request's row ends cancelled."""
+    visitor.find("#studio-steps input[type=number]").fill("100")
+    visitor.press("#make")
+    wait_for_rows(visitor, settings, lambda rows: rows[-1][0] in ("queued", "running"))
+    visitor.press("#stop")
+    visitor.read("Stopped.")
+    wait_for_rows(visitor, settings, lambda rows: rows[-1][0] == "cancelled")
+
+
+@pytest.mark.timeout(900)
+def test_the_studio_screen_from_a_stroke_to_a_region_and_a_live_picture(
+    url, settings: Settings, visit: Callable[[str], Visitor]
+):
+    visitor = visit(url)
+    draw_with_few_steps(visitor)
+    compare_and_go_on(visitor)
+    rows = requests(settings)
+    assert [row[2] for row in rows] == [0.5, 0.2, 0.35, 0.5, 0.65, 0.8, 0.5]
+    assert sorted(rows[-1][1].split(",")) == ["image", "region"]
+    scribble_live(visitor, settings)
+    stop_a_long_one(visitor, settings)
+    assert visitor.errors == []
+    assert visitor.hosts == {"127.0.0.1"}

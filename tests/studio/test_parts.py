@@ -1,0 +1,235 @@
+"""Which trained parts a request draws with, and what is refused before a row is made."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import save_file
+
+from dyod_studio.bootstrap import build_studio
+from dyod_studio.errors import InvalidInputError
+from dyod_studio.jobs.parameters import read_parameters
+from dyod_studio.models.composing import KINDS
+from dyod_studio.store.artifacts import ArtifactRepository
+from dyod_studio.store.requests import SampleRequestRepository
+from dyod_studio.studio.methods import METHOD_SUMMARIES
+from dyod_studio.studio.parts import ADAPTERS, IMPORTED, PARTS, usual_parts
+from dyod_studio.studio.requests import InterpolationSettings, SampleSettings, TraversalSettings
+from tests.studio.rows import rows_in
+
+
+@pytest.fixture
+def train(storage, shoes):
+    """Puts a trained part of the kind into the project; returns its hash."""
+
+    def put(kind, config=None):
+        path = storage.temporary_dir / f"{kind}.safetensors"
+        tensors = {"kl": np.ones(4, np.float32), "kind": np.frombuffer(kind.encode(), np.uint8)}
+        save_file(tensors, path, metadata={"dyod.config": json.dumps(config or {})})
+        with storage.files.guard(), storage.database.session() as session:
+            stored = storage.files.add_file(path)
+            ArtifactRepository(session).add(
+                shoes.id, kind, stored, base_fingerprint="f", config=config or {}
+            )
+        return stored.sha256
+
+    return put
+
+
+@pytest.fixture
+def ask(settings, storage):
+    """A studio whose sampler only notes what it is asked: the last request's row."""
+    requests = []
+    noting = build_studio(settings, storage, requests.append)
+
+    def draw(how, *arguments):
+        getattr(noting.sampling, how)(*arguments)
+        with storage.database.session() as session:
+            repository = SampleRequestRepository(session)
+            row = repository.get(requests[-1])
+            return read_parameters(row.kind, row.parameters), repository.inputs(row.id)
+
+    return draw
+
+
+@pytest.fixture
+def picture(tmp_path):
+    def draw(name, colour):
+        path = tmp_path / f"{name}.png"
+        Image.new("RGB", (48, 40), colour).save(path)
+        return path
+
+    return draw
+
+
+def test_every_part_that_can_be_drawn_with_can_be_asked_for_and_trained():
+    assert set(PARTS) == set(KINDS)
+    assert set(PARTS) - set(METHOD_SUMMARIES) == set(IMPORTED)
+    assert set(ADAPTERS) < set(PARTS)
+
+
+@pytest.mark.parametrize(
+    ("trained", "usual"),
+    [
+        ((), ()),
+        (("inversion",), ("inversion",)),
+        (("vae", "inversion"), ("inversion", "vae")),
+        (("anl", "dreambooth", "inversion", "vae"), ("inversion", "vae")),
+        (("anl", "vae"), ("anl", "vae")),
+        (("custom-diffusion", "dreambooth", "anl"), ("dreambooth",)),
+    ],
+)
+def test_nothing_said_means_word_and_shapes_or_what_stands_in_for_the_word(trained, usual):
+    assert usual_parts(trained) == usual
+
+
+def test_a_later_method_changes_nothing_for_who_does_not_name_it(train, ask, shoes):
+    word, shapes = train("inversion", {"token": "<shoes>"}), train("vae")
+    train("dreambooth")
+    train("anl")
+    asked, _ = ask("sample", shoes.id, SampleSettings(start="prompt"))
+    assert asked.artifacts == {"inversion": word, "vae": shapes}
+    assert asked.adapter_strength == 1
+
+
+def test_only_the_named_parts_are_used_with_their_newest_files_and_the_strength(train, ask, shoes):
+    train("inversion", {"token": "<shoes>"})
+    train("dreambooth", {"rank": 4})
+    newest = train("dreambooth", {"rank": 8})
+    settings = SampleSettings(start="prompt", use=("dreambooth",), strength=0.25)
+    asked, inputs = ask("sample", shoes.id, settings)
+    assert asked.artifacts == {"dreambooth": newest}
+    assert (asked.adapter_strength, inputs) == (0.25, {})
+
+
+def test_naming_no_part_draws_with_the_base_alone(train, ask, shoes):
+    train("inversion", {"token": "<shoes>"})
+    asked, _ = ask("sample", shoes.id, SampleSettings(start="prompt", use=()))
+    assert asked.artifacts == {}
+
+
+@pytest.mark.parametrize(
+    ("how", "settings_"),
+    [
+        ("sample", SampleSettings(start="distribution", use=("dreambooth",), strength=0.5)),
+        ("interpolate", InterpolationSettings(a="seed:1", b="seed:2", use=("dreambooth",))),
+        ("traverse", TraversalSettings(coordinate=1, use=("dreambooth",))),
+    ],
+)
+def test_what_starts_from_a_shape_takes_the_vae_beside_the_named_parts(
+    train, ask, shoes, how, settings_
+):
+    files = {"dreambooth": train("dreambooth"), "vae": train("vae")}
+    train("inversion", {"token": "<shoes>"})
+    asked, _ = ask(how, shoes.id, settings_)
+    assert asked.artifacts == files
+    assert asked.adapter_strength == settings_.strength
+
+
+def test_condition_pictures_are_stored_in_their_order_beside_a_sketch(train, ask, shoes, picture):
+    train("anl", {"variant": "conditional"})
+    colours = ["red", "green", "blue"]
+    settings = SampleSettings(
+        start="image",
+        image=picture("sketch", "white"),
+        use=("anl",),
+        conditions=tuple(picture(colour, colour) for colour in colours),
+        condition_text="a boot",
+        mask_rate=0.5,
+        text_weight=0.2,
+    )
+    asked, inputs = ask("sample", shoes.id, settings)
+    assert set(inputs) == {"image", "condition", "condition_2", "condition_3"}
+    assert len({file.sha256 for file in inputs.values()}) == 4
+    assert (asked.condition_text, asked.mask_rate, asked.text_weight) == ("a boot", 0.5, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"use": ("magic",)}, "use must name parts among .*dreambooth.*, got 'magic'"),
+        ({"strength": 1.2}, r"strength must lie in \[0, 1\], got 1.2"),
+        ({"strength": float("nan")}, r"strength must lie in \[0, 1\], got nan"),
+        ({"mask_rate": 1.0}, r"mask_rate must lie in \[0, 1\), got 1"),
+        ({"mask_rate": -0.1}, r"mask_rate must lie in \[0, 1\), got -0.1"),
+        ({"mask_rate": 0.5}, "how freely condition pictures are read: give at least one"),
+        ({"text_weight": 2.0}, r"text_weight must lie in \[0, 1\], got 2"),
+        ({"condition_text": "x" * 1001}, "condition_text must be at most 1000"),
+    ],
+)
+def test_a_wrong_wish_is_one_sentence(values, message):
+    with pytest.raises(InvalidInputError, match=message):
+        SampleSettings(start="prompt", **values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"use": ("custom-diffusion",)}, "no trained custom-diffusion yet: train 'custom"),
+        ({"use": ("dreambooth",), "start": "distribution"}, "no trained vae yet"),
+        ({"condition_text": "a boot"}, "Only an anl draws after .*: train 'anl' first"),
+        ({"use": ("anl",), "condition_text": "a boot"}, "was trained without a condition"),
+    ],
+)
+def test_parts_that_cannot_do_it_are_refused_before_a_row_is_made(
+    studio, settings, shoes, train, values, message
+):
+    train("inversion", {"token": "<shoes>"})
+    train("dreambooth")
+    train("anl", {"variant": "unconditional"})
+    before = rows_in(settings)
+    with pytest.raises(InvalidInputError, match=message):
+        studio.sampling.sample(shoes.id, SampleSettings(**{"start": "prompt", **values}))
+    assert rows_in(settings) == before
+
+
+def test_two_parts_that_taught_the_same_word_are_refused_before_a_row_is_made(
+    studio, settings, shoes, train
+):
+    for kind in ("inversion", "custom-diffusion"):
+        train(kind, {"token": "<shoes>"})
+    before = rows_in(settings)
+    both = SampleSettings(start="prompt", use=("inversion", "custom-diffusion"))
+    with pytest.raises(InvalidInputError, match="both taught <shoes>: use one of them"):
+        studio.sampling.sample(shoes.id, both)
+    assert rows_in(settings) == before
+
+
+def test_a_condition_that_is_no_picture_is_refused_by_name(
+    studio, settings, shoes, train, tmp_path, picture
+):
+    train("anl")
+    (tmp_path / "notes.txt").write_text("no picture")
+    before = rows_in(settings)
+    conditions = (picture("red", "red"), tmp_path / "notes.txt")
+    with pytest.raises(InvalidInputError, match="notes.txt is not an image"):
+        studio.sampling.sample(
+            shoes.id, SampleSettings(start="prompt", use=("anl",), conditions=conditions)
+        )
+    assert rows_in(settings) == before
+
+
+def test_a_word_that_was_learned_is_looked_up_for_the_run_whose_prompt_says_it(
+    studio, storage, shoes, train, picture
+):
+    studio.projects.add_pictures(shoes.id, [picture("shoe", "red")])
+    says = {"prompt": f"a {shoes.token}", "variant": "unconditional"}
+    with pytest.raises(InvalidInputError, match=f"says {shoes.token}, which this project has not"):
+        studio.training.start(shoes.id, "anl", says)
+    learned = train("inversion", {"token": shoes.token})
+    assert studio.training.start(shoes.id, "anl", says).settings["word"] == learned
+    silent = studio.training.start(shoes.id, "anl", {"variant": "unconditional"})
+    assert silent.settings["word"] == ""
+    concept = studio.training.start(shoes.id, "custom-diffusion", {"class_noun": "dog"})
+    assert concept.settings["token"] == "<concept>"
+    assert studio.training.start(shoes.id, "inversion", {}).settings["token"] == shoes.token
+
+
+def test_a_part_that_was_trained_beside_a_word_is_used_beside_it(studio, train, shoes, ask):
+    train("anl", {"prompt": f"a {shoes.token}", "word": "ab" * 32})
+    train("inversion", {"token": shoes.token})
+    with pytest.raises(InvalidInputError, match="anl was trained beside the word of an inversion"):
+        studio.sampling.sample(shoes.id, SampleSettings(start="prompt", use=("anl",)))
+    found, _ = ask("sample", shoes.id, SampleSettings(start="prompt", use=("anl", "inversion")))
+    assert set(found.artifacts) == {"anl", "inversion"}

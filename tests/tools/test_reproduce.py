@@ -1,0 +1,106 @@
+"""The commands that reproduce the papers' tables: their sets, their verdicts, their sections."""
+
+import json
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from dyod_studio.evaluation.figures import Figure
+from dyod_studio.evaluation.plan import EvaluationConfig
+from dyod_studio.evaluation.results import PointResult
+from dyod_studio.studio.evaluation_views import EvaluationSettings, EvaluationView
+from tests.ui.fake_evaluation import FakeEvaluation
+from tools.reproduce.pages import markdown_table, write_plot, write_rows, write_section
+from tools.reproduce.sets import apple_orange
+from tools.reproduce.table1 import verdict
+from tools.reproduce.table3 import trend
+
+
+@pytest.fixture
+def icons(tmp_path):
+    folder = tmp_path / "icons"
+    folder.mkdir()
+    for name, colour in (("red-apple", "red"), ("tangerine", "orange")):
+        icon = Image.new("RGBA", (72, 72))
+        ImageDraw.Draw(icon).ellipse((2, 2, 70, 70), fill=colour)
+        icon.save(folder / f"{name}.png")
+    return folder
+
+
+def point(role: str, value: float | None, **figures: Figure) -> PointResult:
+    return PointResult(
+        key="", name=role, role=role, value=value, settings={}, num=60, num_real=300, calls=9,
+        seconds=1.0, figures={"CLIP of starter": figures},
+    )  # fmt: skip
+
+
+def view_of(points: list[PointResult]) -> EvaluationView:
+    return EvaluationView(SimpleNamespace(), EvaluationConfig(), tuple(points), 4, (), None)
+
+
+def test_each_picture_holds_one_apple_and_one_orange_apart_on_white(icons, tmp_path):
+    folder = apple_orange(icons, tmp_path / "set", 12)
+    pictures = [np.asarray(Image.open(path), dtype=int) for path in sorted(folder.iterdir())]
+    assert len(pictures) == 12
+    for pixels in pictures:
+        red = (pixels[..., 0] > 200) & (pixels[..., 1] < 60)
+        orange = (pixels[..., 0] > 200) & (abs(pixels[..., 1] - 165) < 20) & (pixels[..., 2] < 60)
+        assert min(red.sum(), orange.sum()) > 300
+        assert (pixels.min(axis=2) > 250).mean() > 0.5
+    again = apple_orange(icons, tmp_path / "again", 12)
+    assert (folder / "00007.png").read_bytes() == (again / "00007.png").read_bytes()
+    (icons / "tangerine.png").unlink()
+    with pytest.raises(SystemExit, match="no apple or no orange"):
+        apple_orange(icons, tmp_path / "none", 1)
+
+
+def test_the_verdict_on_table_1_asks_for_two_deviations_below_both_baselines():
+    swept = [point("sweep", 0.4, kid=Figure(5, 1)), point("sweep", 0.6, kid=Figure(2, 1))]
+    low = point("prompt", None, kid=Figure(9, 1))
+    clear = verdict(view_of([*swept, low, point("vae", None, kid=Figure(8, 1))]))
+    assert (clear["best_t0"], clear["is_below_both"]) == (0.6, True)
+    assert clear["deviations_below"]["prompt"] == pytest.approx(7 / 2**0.5)
+    near = verdict(view_of([*swept, low, point("vae", None, kid=Figure(3, 1))]))
+    assert not near["is_below_both"]
+
+
+def test_the_trend_of_table_3_is_a_rank_correlation():
+    points = tuple(
+        point("sweep", rate, fid=Figure(10 + rate * 30), diversity=Figure(0.5 - rate / 4))
+        for rate in (0.0, 0.2, 0.4, 0.6)
+    )
+    found = trend(points)
+    assert found["fid"]["rank_correlation"] == pytest.approx(1)
+    assert found["diversity"]["rank_correlation"] == pytest.approx(-1)
+
+
+def test_a_section_is_written_once_and_written_again_in_its_place(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["reproduce", "table1", "--num", "8", "--set", "/a/b/toys"])
+    out = tmp_path / "docs" / "reproduction"
+    for title in ("First", "Second"):
+        write_section(out, "table1", title, markdown_table(("a", "b"), [(1, 2)]), {"x": title})
+        write_section(out, "table3", "Other", "text", {})
+    text = (tmp_path / "docs" / "reproduction.md").read_text()
+    assert text.count("<!-- table1 -->") == 1
+    assert "## Second" in text
+    assert "## First" not in text
+    assert "`python -m tools.reproduce table1 --num 8 --set toys` on" in text
+    assert "| 1 | 2 |" in text
+    assert json.loads((out / "table1.json").read_text())["x"] == "Second"
+    assert "## Second" in capsys.readouterr().out
+
+
+def test_plots_and_strips_are_files_that_any_page_shows(tmp_path):
+    fake = FakeEvaluation(tmp_path)
+    fake.start(1, EvaluationSettings(num=20))
+    fake.finish()
+    view = fake.views[0]
+    svg = write_plot(view, "kid", tmp_path / "plots" / "kid.svg").read_text()
+    assert svg.startswith("<svg xmlns=")
+    assert "<style>" in svg
+    rows = [("t0 0.3", [Image.new("RGB", (9, 9), "red")] * 3), ("t0 0.6", [])]
+    with Image.open(write_rows(rows, tmp_path / "strips.webp")) as sheet:
+        assert sheet.size == (150 + 3 * 72, 2 * 72)

@@ -1,0 +1,41 @@
+"""Four small pictures, and a method run on them from end to end."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw
+
+from dyod_studio.datasets.preparing import Crop
+from dyod_studio.models.base import BaseModel
+from dyod_studio.training import class_pictures, dreambooth
+from dyod_studio.training.data import TrainingPicture, TrainingSet
+from tests.conftest import open_base
+
+COLOURS = ("tomato", "gold", "teal", "navy")
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> TrainingSet:
+    """Four pictures of a disc on white."""
+    pictures = []
+    for index, colour in enumerate(COLOURS):
+        image = Image.new("RGB", (64, 64), "white")
+        ImageDraw.Draw(image).ellipse((8, 8 + 4 * index, 40, 40 + 4 * index), fill=colour)
+        path = tmp_path / f"{colour}.png"
+        image.save(path)
+        pictures.append(TrainingPicture(path, Crop(0, 0, 64), colour))
+    return TrainingSet(pictures, tmp_path / "cache")
+
+
+@pytest.fixture
+def own_base(base_folders: dict[str, Path]) -> BaseModel:
+    """A base of starter shape that a test may break."""
+    return open_base(base_folders["starter"])
+
+
+@pytest.fixture(autouse=True)
+def short_class_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Class pictures of random networks are noise, however many steps they take."""
+    monkeypatch.setattr(class_pictures, "CLASS_STEPS", 2)
+    monkeypatch.setattr(dreambooth, "NUM_DRAWS", 4)
+    monkeypatch.setattr(dreambooth, "NUM_COMPARED", 3)

@@ -1,0 +1,149 @@
+"""The part of the fake Studio that explores: strips fill three frames at a look."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dyod_studio.errors import InvalidInputError, NotFoundError
+from dyod_studio.studio.asking import Asked
+from dyod_studio.studio.requests import InterpolationSettings
+from dyod_studio.studio.views import GenerationView
+from dyod_studio.studio.walk_plans import Step, Walk, around, key_of, way
+from dyod_studio.studio.walk_requests import (
+    FrameView,
+    NearSettings,
+    PlaceSettings,
+    PlaceView,
+    TraitView,
+    WalkView,
+)
+from tests.ui.drawing import draw_picture
+
+FRAMES_A_LOOK = 3
+
+
+class FakeWalks:
+    """Draws three frames whenever somebody looks."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.begun: list[tuple[str, Walk]] = []
+        self.drawn: dict[str, Path] = {}
+        self.error: str | None = None
+
+    def begin(self, visitor: str, walk: Walk) -> None:
+        self.begun.append((visitor, walk))
+
+    def look(self, visitor: str, walk: Walk) -> WalkView:
+        if self.error is None:
+            lacking = [step.key for step in walk.steps if step.key not in self.drawn]
+            for key in lacking[:FRAMES_A_LOOK]:
+                path = self._folder / "files" / f"{key}.png"
+                self.drawn[key] = draw_picture(path, int(key[:6], 16) / 16**6)
+        strips = tuple(
+            tuple(FrameView(at, key, self.drawn.get(key)) for at, key in strip)
+            for strip in walk.strips
+        )
+        done = sum(step.key in self.drawn for step in walk.steps)
+        return WalkView(strips, done, len(walk.steps), self.error)
+
+    def finished(self, visitor: str, walk: Walk) -> WalkView:
+        view = self.look(visitor, walk)
+        if not view.is_complete:
+            raise InvalidInputError("Wait until the strip is whole.")
+        return view
+
+
+class FakeExploring:
+    """Plans as the real one does; keeps what was asked."""
+
+    def __init__(self, folder: Path, make: Callable[..., list[GenerationView]]) -> None:
+        self.walks = FakeWalks(folder)
+        self.ways: list[InterpolationSettings] = []
+        self.near_asked: list[NearSettings] = []
+        self.kept: list[str] = []
+        self._make = make
+
+    def way(self, ref: int | str, settings: InterpolationSettings) -> Walk:
+        if settings.a == settings.b:
+            raise InvalidInputError("A and B are the same picture: choose another one for B.")
+        self.ways.append(settings)
+        parameters = _common(settings) | {
+            "a": settings.a, "b": settings.b, "num_frames": settings.num_frames,
+            "free_noise": settings.free_noise, "is_spherical": settings.is_spherical,
+        }  # fmt: skip
+        return way(Asked(int(ref), "interpolation", parameters, {}))
+
+    def around(self, ref: int | str, settings: PlaceSettings) -> Walk:
+        return around(self._place(ref, settings), settings.moved, 4)
+
+    def place(self, ref: int | str, settings: PlaceSettings) -> Walk:
+        asked, what = self._place(ref, settings), tuple(settings.moved.items())
+        key = key_of(asked, what)
+        return Walk(asked, (Step(key, what),), (((0.0, key),),))
+
+    def _place(self, ref: int | str, settings: PlaceSettings) -> Asked:
+        return Asked(int(ref), "place", _common(settings) | {"origin": settings.origin}, {})
+
+    def near(
+        self, ref: int | str, settings: NearSettings, on_progress: Any = None,
+        *, visitor: str | None = None,
+    ) -> list[GenerationView]:  # fmt: skip
+        self.near_asked.append(settings)
+        return self._make(int(ref), "near", settings, settings.num_images, on_progress)
+
+    def keep(self, ref: int | str, key: str) -> None:
+        if key not in self.walks.drawn:
+            raise NotFoundError("This picture is not drawn yet: wait until it is there.")
+        self.kept.append(key)
+
+    def cancel(self, visitor: str) -> int:
+        return 0
+
+
+class FakePlaces:
+    """Keeps places and names in memory; there are four traits."""
+
+    def __init__(self, exploring: FakeExploring) -> None:
+        self._exploring = exploring
+        self.names: dict[int, str] = {}
+        self.saved: list[PlaceView] = []
+
+    def traits(self, ref: int | str) -> list[TraitView]:
+        return [TraitView(rank, 2.0 / (rank + 1), self.names.get(rank, "")) for rank in range(4)]
+
+    def name_trait(self, ref: int | str, rank: int, name: str) -> None:
+        self.names[rank] = name
+
+    def save(self, ref: int | str, name: str, settings: PlaceSettings) -> PlaceView:
+        if not name:
+            raise InvalidInputError("A name has 1 to 60 characters, got 0.")
+        walk = self._exploring.place(ref, settings)
+        view = self._exploring.walks.look("", walk)
+        thumbnail = view.strips[0][0].file
+        assert thumbnail is not None
+        number, created = len(self.saved) + 1, datetime(2026, 1, 2, tzinfo=UTC)
+        self.saved.append(PlaceView(number, name, thumbnail, settings, True, created))
+        return self.saved[-1]
+
+    def all(self, ref: int | str) -> Sequence[PlaceView]:
+        return self.saved[::-1]
+
+    def get(self, ref: int | str, place_id: int) -> PlaceView:
+        return next(view for view in self.saved if view.id == place_id)
+
+    def delete(self, ref: int | str, place_id: int) -> None:
+        self.saved = [view for view in self.saved if view.id != place_id]
+
+    def outdate(self) -> None:
+        self.saved = [replace(view, is_reachable=False) for view in self.saved]
+
+
+def _common(settings: Any) -> dict[str, Any]:
+    return {
+        "base": "starter", "artifacts": {"vae": "f" * 64}, "t0": settings.t0, "prompt": None,
+        "seed": settings.seed or 1, "num_inference_steps": settings.num_inference_steps,
+        "guidance_scale": settings.guidance_scale,
+    }  # fmt: skip

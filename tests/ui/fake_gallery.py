@@ -1,0 +1,148 @@
+"""A gallery over what the fake sampler made: filtered, marked, binned, packed, brought in."""
+
+import zipfile
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from dyod_studio.errors import InvalidInputError, NotFoundError
+from dyod_studio.studio.gallery_views import EVERYTHING, AgainView, GalleryFilter, PartView
+from dyod_studio.studio.views import ExportReport, GenerationView
+
+Made = dict[int, list[GenerationView]]
+
+
+class FakeGallery:
+    """Keeps marks and the bin beside the pictures."""
+
+    def __init__(self, made: Made) -> None:
+        self._made = made
+        self._favorites: set[tuple[int, int]] = set()
+        self._bin: set[tuple[int, int]] = set()
+
+    def _all(self, ref: int, asked: GalleryFilter) -> list[GenerationView]:
+        views = []
+        for view in self._made.get(ref, [])[::-1]:
+            is_favorite = (ref, view.id) in self._favorites
+            if ((ref, view.id) in self._bin) != asked.is_deleted:
+                continue
+            if asked.only_favorites and not is_favorite:
+                continue
+            if asked.kinds and view.kind not in asked.kinds:
+                continue
+            if asked.text and asked.text.lower() not in f"{view.parameters} {view.seed}".lower():
+                continue
+            views.append(replace(view, is_favorite=is_favorite))
+        return views
+
+    def page(
+        self, ref: int, offset: int = 0, limit: int = 60, asked: GalleryFilter = EVERYTHING
+    ) -> list[GenerationView]:
+        return self._all(ref, asked)[offset : offset + limit]
+
+    def count(self, ref: int, asked: GalleryFilter = EVERYTHING) -> int:
+        return len(self._all(ref, asked))
+
+    def ids(self, ref: int, asked: GalleryFilter = EVERYTHING) -> list[int]:
+        return [view.id for view in self._all(ref, asked)]
+
+    def of_ids(self, ref: int, ids: Sequence[int]) -> list[GenerationView]:
+        found = {view.id: view for view in self._made.get(ref, [])}
+        if not set(ids) <= set(found):
+            raise NotFoundError("This project has no such picture.")
+        marked = {number for project, number in self._favorites if project == ref}
+        return [replace(found[number], is_favorite=number in marked) for number in ids]
+
+    def kinds(self, ref: int) -> list[str]:
+        return sorted({view.kind for view in self._made.get(ref, [])})
+
+    def parts(self, ref: int) -> list[PartView]:
+        return [PartView("inversion", "a" * 64, None)] if self._made.get(ref) else []
+
+    def favorite(self, generation_id: int, *, is_favorite: bool = True) -> GenerationView:
+        (ref,) = [ref for ref, views in self._made.items() if self._has(views, generation_id)][:1]
+        self.mark(ref, [generation_id], is_favorite=is_favorite)
+        return self.of_ids(ref, [generation_id])[0]
+
+    def mark(self, ref: int, ids: Collection[int], *, is_favorite: bool) -> None:
+        keys = {(ref, number) for number in ids}
+        self._favorites = self._favorites | keys if is_favorite else self._favorites - keys
+
+    def delete(self, ref: int, ids: Collection[int]) -> None:
+        if not ids:
+            raise InvalidInputError("Choose at least one picture first.")
+        self._bin |= {(ref, number) for number in ids}
+
+    def restore(self, ref: int, ids: Collection[int]) -> None:
+        self._bin -= {(ref, number) for number in ids}
+
+    def again(self, generation_id: int) -> AgainView:
+        ref, view = next(
+            (ref, view) for ref, views in self._made.items() for view in views
+            if view.id == generation_id
+        )  # fmt: skip
+        screen: Any = "studio" if view.kind == "image" else "explore"
+        said = {
+            "t0": 0.35, "seed": view.seed, "num_images": 3, "num_inference_steps": 20,
+            "guidance_scale": 2.5, "prompt": "a toy", "adapter_strength": 1.0, "mask_rate": 0.0,
+            "condition_text": None, "text_weight": 0.5,
+        }  # fmt: skip
+        return AgainView(
+            ref, view.kind, screen, said, {}, (), view.seed, view.id,
+            notes=("The sketch is no longer in this storage.",),
+        )  # fmt: skip
+
+    @staticmethod
+    def _has(views: Sequence[GenerationView], number: int) -> bool:
+        return any(view.id == number for view in views)
+
+
+class FakeExports:
+    """Packs the pictures' files."""
+
+    def __init__(self, gallery: FakeGallery) -> None:
+        self._gallery = gallery
+
+    def export(
+        self, ref: int, what: str, out: Path, ids: Sequence[int] | None = None
+    ) -> ExportReport:
+        chosen = self._gallery.ids(ref) if ids is None else ids
+        files = [view.file for view in self._gallery.of_ids(ref, chosen)]
+        if not files:
+            raise InvalidInputError("There is nothing to export yet.")
+        with zipfile.ZipFile(out, "w") as archive:
+            for file in files:
+                archive.write(file, file.name)
+        return ExportReport(out, len(files), out.stat().st_size)
+
+
+class FakeImports:
+    """A project of the file's name, with nothing in it."""
+
+    def __init__(self, projects: Any) -> None:
+        self._projects = projects
+
+    def import_project(
+        self, path: Path, *, on_progress: Callable[[int, int], None] | None = None
+    ) -> Any:
+        if not zipfile.is_zipfile(path):
+            raise InvalidInputError(f"{path.name} is no readable ZIP archive.")
+        if on_progress is not None:
+            on_progress(1, 1)
+        project = self._projects.create(path.stem)
+        return SimpleNamespace(project=project, num_pictures=0, num_parts=0, num_images=0)
+
+
+class FakeRecalling:
+    """Every PNG says that it was made as the gallery's newest picture was."""
+
+    def __init__(self, gallery: FakeGallery) -> None:
+        self._gallery = gallery
+
+    def read(self, path: Path, ref: int) -> AgainView:
+        newest = self._gallery.ids(ref)[:1]
+        if not newest:
+            raise InvalidInputError(f"{path.name} says nothing of how it was made.")
+        return self._gallery.again(newest[0])

@@ -1,0 +1,243 @@
+"""The Studio screen: what its buttons ask the studio for, and what they show."""
+
+import gradio as gr
+import pytest
+from PIL import Image, ImageDraw
+
+from dyod_studio.errors import InvalidInputError, SampleCancelledError
+from dyod_studio.studio.gallery_views import AgainView
+from dyod_studio.ui.canvas import region_from_canvas
+from dyod_studio.ui.studio_again import NAMES, again_updates
+from dyod_studio.ui.studio_desk import show_brushes, show_region
+from dyod_studio.ui.studio_making import (
+    LIVE_STEPS,
+    axes_in,
+    cancel,
+    make,
+    make_grid,
+    make_live,
+    make_strip,
+)
+from dyod_studio.ui.studio_results import Shown, on_adopt, on_compare, result_updates
+from dyod_studio.ui.studio_screen import count_strokes, worked
+from dyod_studio.ui.studio_wish import Wish, seed_for
+
+CLEAR = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
+
+
+def canvas(colour="red", size=(64, 64)):
+    picture = Image.new("RGBA", size, colour)
+    return {"background": picture, "layers": [CLEAR], "composite": picture}
+
+
+def brushed(box=(10, 10, 30, 30)):
+    layer = CLEAR.copy()
+    ImageDraw.Draw(layer).rectangle(box, fill=(224, 33, 138, 120))
+    return {"background": Image.new("RGBA", (64, 64)), "layers": [layer], "composite": layer}
+
+
+def quietly(progress):
+    """Progress that nobody looks at."""
+
+
+@pytest.fixture
+def wish(project):
+    return Wish(project=project, canvas=canvas(), t0=0.4, number=3, steps=20)
+
+
+def made(studio, scratch, **values):
+    outputs = make(studio, scratch, Wish(**values), "anna", quietly)
+    return dict(
+        zip(("gallery", "slider", "shown", "compare", "sheet", "seed"), outputs, strict=True)
+    )
+
+
+def test_a_sketch_is_sent_as_it_was_drawn_with_every_setting(studio, project, tmp_path):
+    shown = made(
+        studio, tmp_path, project=project, canvas=canvas(), t0=0.4, number=3, seed="7",
+        is_locked=True, guidance="2.5", steps=20, prompt=" a photo of {token} ",
+    )  # fmt: skip
+    (asked,) = studio.sampling.asked
+    assert (asked.start, asked.t0, asked.num_images, asked.seed) == ("image", 0.4, 3, 7)
+    assert (asked.guidance_scale, asked.num_inference_steps) == (2.5, 20)
+    assert (asked.prompt, asked.region) == ("a photo of {token}", None)
+    assert studio.sampling.sketches[0].getpixel((1, 1)) == (255, 0, 0)
+    assert [caption for _, caption in shown["gallery"]["value"]] == [
+        "seed 100",
+        "seed 101",
+        "seed 102",
+    ]
+    assert (shown["seed"], shown["gallery"]["columns"]) == ("7", 2)
+
+
+def test_an_unlocked_seed_is_drawn_anew_and_shown_and_a_locked_one_stays(studio, project, tmp_path):
+    same = {"project": project, "canvas": canvas()}
+    seeds = [made(studio, tmp_path, **same, seed="7")["seed"] for _ in range(3)]
+    assert len({*seeds, "7"}) == 4
+    assert [str(asked.seed) for asked in studio.sampling.asked] == seeds
+    assert made(studio, tmp_path, **same, seed="7", is_locked=True)["seed"] == "7"
+    empty = [seed_for(Wish(project=1, seed="", is_locked=True)) for _ in range(2)]
+    assert empty[0] != empty[1]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"canvas": None}, "The canvas is empty: draw something, or drop a picture on it"),
+        ({"project": None}, "Choose a project first"),
+        ({"seed": "x"}, "Seed must be a whole number or empty, got 'x'"),
+        ({"seed": "-3"}, "Seed must be a whole number"),
+        ({"seed": "1.5"}, "Seed must be a whole number"),
+        ({"seed": "²"}, "Seed must be a whole number"),
+        ({"seed": "9" * 30, "is_locked": True}, "seed must lie in"),
+        ({"guidance": "a lot"}, "Guidance must be a number or empty, got 'a lot'"),
+        ({"guidance": "-1"}, r"guidance_scale must lie in \[0, 50\], got -1"),
+        ({"guidance": "nan"}, "guidance_scale must lie in"),
+        ({"t0": 1.5}, r"t0 must lie in \[0, 1\], got 1.5"),
+        ({"t0": -1}, r"t0 must lie in \[0, 1\], got -1"),
+        ({"number": 0}, r"num_images must lie in \[1, 64\], got 0"),
+        ({"number": None}, "Pictures must be a whole number, got None"),
+        ({"steps": 2.5}, "Steps must be a whole number, got 2.5"),
+        ({"steps": 100000}, r"num_inference_steps must lie in \[1, 1000\], got 100000"),
+        ({"prompt": "x" * 5000}, "prompt must be at most 1000 characters long"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_one_sentence(
+    studio, project, tmp_path, values, message
+):
+    wish = Wish(**{"project": project, "canvas": canvas(), **values})
+    with pytest.raises(gr.Error, match=message):
+        worked(lambda *told: make(studio, tmp_path, *told), wish, None, lambda *a, **k: None, 6)
+    assert studio.sampling.asked == []
+
+
+def test_a_brushed_region_goes_along_as_a_mask_and_an_unbrushed_one_does_not(
+    studio, project, tmp_path
+):
+    made(studio, tmp_path, project=project, canvas=canvas(), region=brushed())
+    (mask,) = studio.sampling.regions
+    assert (mask.mode, mask.getpixel((20, 20)), mask.getpixel((40, 40))) == ("L", 255, 0)
+    made(studio, tmp_path, project=project, canvas=canvas(), region=canvas())
+    assert len(studio.sampling.regions) == 1
+    assert region_from_canvas(None) is None
+
+
+def test_the_strip_makes_one_sketch_at_five_t0s_with_one_seed(studio, wish, tmp_path):
+    outputs = make_strip(studio, tmp_path, wish, "anna", quietly)
+    assert [asked.t0 for asked in studio.sampling.asked] == [0.2, 0.35, 0.5, 0.65, 0.8]
+    assert len({asked.seed for asked in studio.sampling.asked}) == 1
+    assert [caption for _, caption in outputs[0]["value"]][:2] == ["t0 0.2", "t0 0.35"]
+    assert outputs[4]["visible"]
+
+
+def test_a_grid_has_a_column_for_each_value_and_a_sheet_with_its_axes(studio, wish, tmp_path):
+    x, y = axes_in("t0", "0.3, 0.5, 0.7", "guidance", "1; 3".replace(";", ","))
+    outputs = make_grid(studio, tmp_path, wish, x, y, "anna", quietly)
+    assert (outputs[0]["columns"], len(outputs[0]["value"])) == (3, 6)
+    with Image.open(outputs[4]["value"]) as sheet:
+        assert sheet.width > sheet.height > 300
+    assert axes_in("seed", "1,2", "none", "")[1] is None
+    for wrong in (("t0", ""), ("t0", "a"), ("t0", None)):
+        with pytest.raises(InvalidInputError, match="t0"):
+            axes_in(*wrong, "none", "")
+
+
+def test_a_live_picture_is_quick_and_keeps_the_seed_that_is_shown(studio, project, tmp_path):
+    wish = Wish(project=project, canvas=canvas(), number=3, seed="12", is_locked=False)
+    outputs = make_live(studio, tmp_path, wish, "anna")
+    (asked,) = studio.sampling.asked
+    assert (asked.num_inference_steps, asked.num_images, asked.seed) == (LIVE_STEPS, 1, 12)
+    assert outputs[0]["value"][0][1].startswith("live, seed")
+    assert make_live(studio, tmp_path, Wish(project=project, canvas=None), "anna") is None
+    with pytest.raises(InvalidInputError, match="Seed must be"):
+        make_live(studio, tmp_path, Wish(project=project, canvas=canvas(), seed="x"), "anna")
+    studio.sampling.live = lambda *told, visitor: None
+    assert make_live(studio, tmp_path, wish, "anna") is None
+
+
+def test_a_stroke_is_heard_only_while_live_is_on():
+    assert count_strokes(True, 4) == 5
+    assert count_strokes(False, 4) == gr.skip()
+
+
+def test_a_stopped_request_leaves_the_page_as_it_is(studio, wish):
+    def stopped(*told):
+        raise SampleCancelledError("This request was cancelled.")
+
+    assert worked(stopped, wish, None, lambda *a, **k: None, 6) == (gr.skip(),) * 6
+    cancel(studio, "anna")
+    assert studio.sampling.stopped == ["anna"]
+
+
+def test_going_on_from_a_result_takes_the_one_that_was_clicked():
+    shown = Shown((("/a.png", "a"), ("/b.png", "b")), chosen=1)
+    assert on_adopt(shown) == "/b.png"
+    with pytest.raises(gr.Error, match="There is no picture yet"):
+        on_adopt(Shown())
+
+
+def test_before_and_after_lie_over_one_another_and_go_away_again():
+    shown = Shown((("/a.png", "a"),))
+    gallery, slider, button = on_compare(None, shown, canvas())
+    assert (gallery["visible"], slider["visible"]) == (False, True)
+    assert slider["value"][1] == "/a.png"
+    assert slider["value"][0].getpixel((5, 5)) == (255, 0, 0)
+    gallery, slider, _ = on_compare(("a", "b"), shown, canvas())
+    assert (gallery["visible"], slider["visible"]) == (True, False)
+    assert result_updates([])[2] == Shown()
+    assert "Back" in button["value"]
+
+
+def test_the_brushes_take_the_colours_of_the_set_once(studio, project):
+    update, colors = show_brushes(studio, project, ())
+    assert update.brush.colors == ["#203040", "#d0a020", "#ffffff"]
+    assert show_brushes(studio, project, colors) == (gr.skip(), gr.skip())
+    assert show_brushes(studio, None, ()) == (gr.skip(), gr.skip())
+
+
+def test_the_sketch_lies_under_the_region_brush_and_its_marks_stay():
+    shown, under = show_region(canvas(), None, "")
+    assert shown["background"].size == (512, 512)
+    assert show_region(canvas(), brushed(), under) == (gr.skip(), gr.skip())
+    again, _ = show_region(canvas("blue"), brushed(), under)
+    assert len(again["layers"]) == 1
+    with pytest.raises(gr.Error, match="Draw or drop a picture first"):
+        show_region(None, None, "")
+
+
+def test_again_sets_every_field_so_that_the_same_request_is_made(studio, project, tmp_path):
+    sketch, mask = tmp_path / "sketch.png", tmp_path / "mask.png"
+    Image.effect_noise((90, 60), 80).convert("RGB").save(sketch)
+    Image.linear_gradient("L").resize((90, 60)).save(mask)
+    said = {
+        "t0": 0.45, "seed": 2**40, "num_inference_steps": 3, "guidance_scale": 2.25, "prompt": "a",
+        "adapter_strength": 0.7, "condition_text": None, "mask_rate": 0.3, "text_weight": 0.5,
+        "num_images": 2,
+    }  # fmt: skip
+    view = AgainView(
+        project, "image", "studio", said, {"image": sketch, "region": mask}, ("inversion", "vae"), 5
+    )
+    updates = dict(zip(NAMES, again_updates(view), strict=True))
+    picture = updates["canvas"]
+    studio.projects.learn(project, "inversion", "vae")
+    again = {name: updates[name] for name in NAMES if name in Wish.__slots__}
+    again["canvas"] = {"background": picture, "layers": [], "composite": picture}
+    again["steps"] = updates["steps"]["value"]
+    make(studio, tmp_path, Wish(project=project, **again), "anna", quietly)
+    (asked,) = studio.sampling.asked
+    assert (asked.t0, asked.seed, asked.num_inference_steps) == (0.45, 2**40, 3)
+    assert (asked.guidance_scale, asked.prompt, asked.num_images) == (2.25, "a", 2)
+    assert (asked.use, asked.strength) == (("inversion", "vae"), 0.7)
+    with Image.open(sketch) as original:
+        assert studio.sampling.sketches[0].tobytes() == original.crop((15, 0, 75, 60)).tobytes()
+    assert studio.sampling.regions[0].getpixel((30, 50)) == 255
+    assert studio.sampling.regions[0].getpixel((30, 10)) == 0
+    assert show_region(
+        {"background": picture, "layers": [], "composite": picture}, None, updates["under"]
+    ) == (gr.skip(), gr.skip())
+
+
+def test_again_of_another_screen_leaves_this_one_alone(project):
+    view = AgainView(project, "prompt", "explore", {}, {}, (), 5)
+    assert set(map(str, again_updates(view))) == {str(gr.skip())}
+    assert len(again_updates(None)) == len(NAMES)

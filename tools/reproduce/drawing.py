@@ -1,0 +1,86 @@
+"""Pictures that no sweep makes, drawn with a project's trained parts and measured against a set."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from dyod_studio.datasets.preparing import centre_crop, prepare
+from dyod_studio.datasets.reading import read_image
+from dyod_studio.evaluation.figures import Figures
+from dyod_studio.evaluation.measuring import Reference, measure
+from dyod_studio.jobs.bases import load_base_model
+from dyod_studio.models.artifacts import load_artifact
+from dyod_studio.models.base import BaseModel
+from dyod_studio.models.composing import open_customised
+from dyod_studio.models.customised import Reverse, Start
+from dyod_studio.models.feature_extractors import open_extractor
+from dyod_studio.settings import STARTER_DIR
+from dyod_studio.store.artifacts import ArtifactRepository
+from dyod_studio.store.files import SAFETENSORS
+from tools.reproduce.bench import Bench
+
+AT_ONCE = 16
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def draw(
+    bench: Bench,
+    project: int,
+    kinds: Sequence[str],
+    start: Start,
+    reverse: Reverse,
+    *,
+    num: int,
+    images: Sequence[Image.Image] = (),
+) -> list[Image.Image]:
+    """``num`` pictures, seeds from 0; start picture i belongs to seed i, beginning anew."""
+    base = load_base_model(bench.settings, "starter")
+    made: list[Image.Image] = []
+    with ExitStack() as stack, bench.storage.database.session() as session:
+        found = [ArtifactRepository(session).latest(project, kind) for kind in kinds]
+        rows = [row for row in found if row is not None]
+        parts = {
+            row.kind: load_artifact(bench.storage.files.path(row.sha256, SAFETENSORS), row.kind)
+            for row in rows
+        }
+        model = open_customised(stack, base, parts)
+        for first in range(0, num, AT_ONCE):
+            seeds = range(first, min(first + AT_ONCE, num))
+            starts = [images[seed % len(images)] for seed in seeds] if images else None
+            made += model.sample(start, list(seeds), reverse, images=starts)
+    return made
+
+
+def squares(folder: Path, side: int) -> list[Image.Image]:
+    """Every picture of a folder as a square."""
+    paths = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
+    images = [read_image(path) for path in paths]
+    return [prepare(image, centre_crop(image.size), side) for image in images]
+
+
+def own_base(bench: Bench) -> BaseModel:
+    return load_base_model(bench.settings, "starter")
+
+
+def compared(
+    bench: Bench,
+    real: Sequence[Image.Image],
+    made: Sequence[Image.Image],
+    metrics: Sequence[str],
+    text: str = "",
+) -> Figures:
+    """Figures of made pictures against those of a set, with the base's own CLIP."""
+    extractor = open_extractor("base", own_base(bench), STARTER_DIR)
+    reference = Reference(extractor, _features(extractor.embed, real), text)
+    return measure(reference, _features(extractor.embed, made), metrics)
+
+
+def _features(
+    embed: Callable[[Sequence[Image.Image]], Tensor], images: Sequence[Image.Image]
+) -> Tensor:
+    chunks = [images[first : first + AT_ONCE] for first in range(0, len(images), AT_ONCE)]
+    return torch.cat([embed(chunk) for chunk in chunks])

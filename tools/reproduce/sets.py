@@ -1,0 +1,76 @@
+"""The sets that the papers' tables are reproduced on: made of icons, or a folder of pictures."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import resvg_py
+from PIL import Image
+
+from tools.starter.packs import read_pack
+
+SIDE_PX = 128
+APPLES = ("apple", "red-apple", "green-apple")
+ORANGES = ("tangerine", "orange")
+SHARES = (0.28, 0.42)
+"""Least and greatest size of a fruit, as a share of the picture."""
+TRIES = 200
+
+
+def apple_orange(icons: Path, folder: Path, num: int, seed: int = 0) -> Path:
+    """``num`` pictures of one apple and one orange, each at a random place on white.
+
+    DYOD, sec. 4.1. The two never touch, so that their number can be counted.
+
+    Args:
+        icons: a folder of icon packs (``icons.json``) or of PNG files called after the fruits.
+    """
+    apples, oranges = _icons(icons, APPLES), _icons(icons, ORANGES)
+    if not apples or not oranges:
+        raise SystemExit(f"{icons} holds no apple or no orange: give a folder with icons of both.")
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(seed)
+    for number in range(num):
+        path = folder / f"{number:05d}.png"
+        picture = _picture(apples, oranges, random)
+        if not path.exists():
+            picture.save(path)
+    return folder
+
+
+def _picture(
+    apples: list[Image.Image], oranges: list[Image.Image], random: np.random.Generator
+) -> Image.Image:
+    sides = [int(SIDE_PX * random.uniform(*SHARES)) for _ in range(2)]
+    icons = [fruit[int(random.integers(len(fruit)))] for fruit in (apples, oranges)]
+    for _ in range(TRIES):
+        places = [tuple(random.integers(0, SIDE_PX - side + 1, 2)) for side in sides]
+        apart = np.subtract(places[0], places[1])
+        if apart[0] >= sides[1] or -apart[0] >= sides[0] or apart[1] >= sides[1]:
+            break
+        if -apart[1] >= sides[0]:
+            break
+    picture = Image.new("RGB", (SIDE_PX, SIDE_PX), "white")
+    for icon, side, (left, top) in zip(icons, sides, places, strict=True):
+        small = icon.resize((side, side), Image.Resampling.LANCZOS)
+        picture.paste(small, (int(left), int(top)), small)
+    return picture
+
+
+def _icons(folder: Path, names: tuple[str, ...]) -> list[Image.Image]:
+    """Every icon of these names, in each pack; two packs are enough to tell."""
+    found = []
+    for pack in sorted(path.parent for path in folder.glob("**/icons.json")):
+        known = read_pack(pack).icons
+        found += [_render(known[name]) for name in names if name in known]
+    for name in names:
+        for path in sorted(folder.glob(f"**/{name}.png")):
+            with Image.open(path) as image:
+                found.append(image.convert("RGBA"))
+    return found
+
+
+def _render(svg: str) -> Image.Image:
+    png = resvg_py.svg_to_bytes(svg_string=svg, width=SIDE_PX, skip_system_fonts=True)
+    with Image.open(io.BytesIO(bytes(png))) as image:
+        return image.convert("RGBA")
