@@ -8,22 +8,22 @@ from dyod_studio.jobs.apart import Run, run_apart, run_here
 from dyod_studio.settings import Settings
 from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.studio.artifacts import Artifacts
-from dyod_studio.studio.asking import RunRequest
-from dyod_studio.studio.augmenting import Augmenting
+from dyod_studio.studio.augmentation.service import Augmenting
 from dyod_studio.studio.doctor import Doctor
-from dyod_studio.studio.evaluation import Evaluation
-from dyod_studio.studio.exploring import Exploring
-from dyod_studio.studio.exports import Exports
+from dyod_studio.studio.evaluation.service import Evaluation
+from dyod_studio.studio.exchange.exports import Exports
+from dyod_studio.studio.exchange.imports import Imports
+from dyod_studio.studio.exchange.recalling import Recalling
+from dyod_studio.studio.exploring.places import Places
+from dyod_studio.studio.exploring.service import Exploring
 from dyod_studio.studio.facade import Studio
-from dyod_studio.studio.gallery import Gallery
-from dyod_studio.studio.imports import Imports
+from dyod_studio.studio.gallery.service import Gallery
 from dyod_studio.studio.pictures import Pictures
-from dyod_studio.studio.places import Places
 from dyod_studio.studio.projects import Projects
-from dyod_studio.studio.recalling import Recalling
-from dyod_studio.studio.sampling import Sampling
+from dyod_studio.studio.sampling.asking import RunRequest
+from dyod_studio.studio.sampling.service import Sampling
 from dyod_studio.studio.tokens import Tokens
-from dyod_studio.studio.training import Training
+from dyod_studio.studio.training.service import Training
 
 
 def build_studio(

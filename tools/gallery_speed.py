@@ -21,7 +21,7 @@ from dyod_studio.store.requests import SampleRequestRepository
 from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.store.tables import Generation
 from dyod_studio.studio.facade import Studio
-from dyod_studio.studio.gallery_views import GalleryFilter
+from dyod_studio.studio.gallery.views import GalleryFilter
 
 FEW, MANY = 50, 5_000
 ROUNDS = 41

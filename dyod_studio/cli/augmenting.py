@@ -10,7 +10,7 @@ from dyod_studio.cli.progress import counted
 from dyod_studio.cli.projects import ProjectRef
 from dyod_studio.cli.reply import Reply, plural
 from dyod_studio.cli.session import check_writable, studio_of
-from dyod_studio.studio.augment_plan import AugmentSettings
+from dyod_studio.studio.augmentation.plan import AugmentSettings
 
 Data = Annotated[
     Path | None,

@@ -10,7 +10,7 @@ from dyod_studio.cli import progress
 from dyod_studio.cli.pictures import copy_out, describe
 from dyod_studio.cli.reply import Reply
 from dyod_studio.cli.session import check_writable
-from dyod_studio.studio.requests import Denoising, SamplingProgress
+from dyod_studio.studio.sampling.requests import Denoising, SamplingProgress
 from dyod_studio.studio.views import GenerationView
 
 Asked = TypeVar("Asked", bound=Denoising)

@@ -12,8 +12,8 @@ from dyod_studio.cli.projects import ProjectRef
 from dyod_studio.cli.reply import Reply, table
 from dyod_studio.cli.session import check_writable, settings_of, studio_of
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.studio.evaluation_report import figure_text
-from dyod_studio.studio.evaluation_views import (
+from dyod_studio.studio.evaluation.report import figure_text
+from dyod_studio.studio.evaluation.views import (
     METRICS,
     SWEEPS,
     EvaluationSettings,

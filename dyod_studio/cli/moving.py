@@ -7,7 +7,7 @@ import typer
 
 from dyod_studio.cli.reply import Reply
 from dyod_studio.cli.session import check_writable
-from dyod_studio.studio.moving import DEFAULT_FPS, WRITERS, check_name, there_and_back
+from dyod_studio.studio.exploring.moving import DEFAULT_FPS, WRITERS, check_name, there_and_back
 
 Gif = Annotated[Path | None, typer.Option(metavar="FILE.gif", help="Also write an endless GIF.")]
 Mp4 = Annotated[Path | None, typer.Option(metavar="FILE.mp4", help="Also write a video (H.264).")]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
-from dyod_studio.studio.requests import SamplingProgress
+from dyod_studio.studio.sampling.requests import SamplingProgress
 from dyod_studio.studio.views import JobView
 
 

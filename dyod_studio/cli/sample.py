@@ -25,9 +25,9 @@ from dyod_studio.cli.projects import ProjectRef
 from dyod_studio.cli.reply import Reply
 from dyod_studio.cli.session import studio_of
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.studio.grids import Grid, read_axis
-from dyod_studio.studio.requests import SampleSettings
-from dyod_studio.studio.sheets import write_sheet
+from dyod_studio.studio.sampling.grids import Grid, read_axis
+from dyod_studio.studio.sampling.requests import SampleSettings
+from dyod_studio.studio.sampling.sheets import write_sheet
 
 Start = Annotated[
     Literal["prompt", "distribution", "image"],

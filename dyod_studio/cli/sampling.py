@@ -31,7 +31,7 @@ from dyod_studio.cli.projects import ProjectRef
 from dyod_studio.cli.reply import Reply, table
 from dyod_studio.cli.sample import sample
 from dyod_studio.cli.session import studio_of
-from dyod_studio.studio.requests import InterpolationSettings, TraversalSettings
+from dyod_studio.studio.sampling.requests import InterpolationSettings, TraversalSettings
 
 
 def register(app: typer.Typer) -> None:

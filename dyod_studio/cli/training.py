@@ -11,7 +11,7 @@ from dyod_studio.cli.projects import ProjectRef
 from dyod_studio.cli.reply import Reply, plural, table
 from dyod_studio.cli.session import settings_of, studio_of
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.studio.methods import METHOD_SUMMARIES
+from dyod_studio.studio.training.methods import METHOD_SUMMARIES
 from dyod_studio.studio.views import MethodView, PlanView, RecommendationView
 
 Method = Annotated[

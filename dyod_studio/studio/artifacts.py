@@ -15,7 +15,7 @@ from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import Artifact
-from dyod_studio.studio.part_files import part_files
+from dyod_studio.studio.exchange.part_files import part_files
 from dyod_studio.studio.parts import PARTS
 from dyod_studio.studio.projects import Projects, token_for
 

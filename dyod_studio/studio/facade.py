@@ -3,20 +3,20 @@
 from dataclasses import dataclass
 
 from dyod_studio.studio.artifacts import Artifacts
-from dyod_studio.studio.augmenting import Augmenting
+from dyod_studio.studio.augmentation.service import Augmenting
 from dyod_studio.studio.doctor import Doctor
-from dyod_studio.studio.evaluation import Evaluation
-from dyod_studio.studio.exploring import Exploring
-from dyod_studio.studio.exports import Exports
-from dyod_studio.studio.gallery import Gallery
-from dyod_studio.studio.imports import Imports
+from dyod_studio.studio.evaluation.service import Evaluation
+from dyod_studio.studio.exchange.exports import Exports
+from dyod_studio.studio.exchange.imports import Imports
+from dyod_studio.studio.exchange.recalling import Recalling
+from dyod_studio.studio.exploring.places import Places
+from dyod_studio.studio.exploring.service import Exploring
+from dyod_studio.studio.gallery.service import Gallery
 from dyod_studio.studio.pictures import Pictures
-from dyod_studio.studio.places import Places
 from dyod_studio.studio.projects import Projects
-from dyod_studio.studio.recalling import Recalling
-from dyod_studio.studio.sampling import Sampling
+from dyod_studio.studio.sampling.service import Sampling
 from dyod_studio.studio.tokens import Tokens
-from dyod_studio.studio.training import Training
+from dyod_studio.studio.training.service import Training
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import gradio as gr
 
-from dyod_studio.studio.requests import SamplingProgress
+from dyod_studio.studio.sampling.requests import SamplingProgress
 from dyod_studio.studio.views import GenerationView
 from dyod_studio.ui.pieces import note
 

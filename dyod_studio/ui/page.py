@@ -10,18 +10,18 @@ import gradio as gr
 from dyod_studio.settings import ASSETS_DIR
 from dyod_studio.ui.bar import build_bar, describe_running
 from dyod_studio.ui.errors import shown_to_user
-from dyod_studio.ui.evaluate import build_evaluate, show_evaluate
-from dyod_studio.ui.explore import build_explore, show_explore
-from dyod_studio.ui.gallery import Links, build_gallery
-from dyod_studio.ui.gallery_files import build_import
-from dyod_studio.ui.guide import build_guide
-from dyod_studio.ui.guide_steps import show_guide
+from dyod_studio.ui.evaluate.screen import build_evaluate, show_evaluate
+from dyod_studio.ui.explore.screen import build_explore, show_explore
+from dyod_studio.ui.gallery.files import build_import
+from dyod_studio.ui.gallery.screen import Links, build_gallery
+from dyod_studio.ui.guide.screen import build_guide
+from dyod_studio.ui.guide.steps import show_guide
 from dyod_studio.ui.links import LINKS
-from dyod_studio.ui.pictures import build_pictures, show_pictures
+from dyod_studio.ui.pictures.screen import build_pictures, show_pictures
 from dyod_studio.ui.projects import Shell, build_question, build_start, opened, wire_projects
-from dyod_studio.ui.studio_screen import build_studio_screen, show_studio
-from dyod_studio.ui.train import build_train
-from dyod_studio.ui.train_live import show_training
+from dyod_studio.ui.studio.screen import build_studio_screen, show_studio
+from dyod_studio.ui.train.live import show_training
+from dyod_studio.ui.train.screen import build_train
 from dyod_studio.ui.wiring import SILENT
 
 if TYPE_CHECKING:

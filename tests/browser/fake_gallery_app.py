@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from dyod_studio.settings import Settings
-from dyod_studio.studio.requests import SampleSettings
+from dyod_studio.studio.sampling.requests import SampleSettings
 from dyod_studio.ui.launching import launch
 from tests.ui.fakes import build_fake_studio
 

@@ -23,8 +23,6 @@ from tests.jobs.conftest import wait_until
 ROOT = Path(__file__).parents[2]
 FOREVER = 600.0
 
-pytestmark = pytest.mark.long
-
 
 @pytest.fixture
 def train_now(queue, settings, monkeypatch) -> Callable[[], Job]:

@@ -102,7 +102,7 @@ def dawdle(config: ToyConfig, part: str) -> None:
         time.sleep(config.dawdle_s)
 
 
-INFO = MethodInfo("toy", "Toy", "", "tests.jobs.toy", "ToyConfig")
+INFO = MethodInfo("toy", "Toy", "", "tests.jobs.toy", "ToyConfig", num_pictures="", cost="")
 
 
 def load_toys(*_: object) -> tuple[Any, Any]:

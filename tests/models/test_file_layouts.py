@@ -22,7 +22,7 @@ from dyod_studio.models.foreign import read_header
 from dyod_studio.models.foreign_parts import header_for, read_part
 from dyod_studio.models.lora import plain_layers
 from dyod_studio.models.placeholder import inversion_header
-from dyod_studio.studio.part_files import part_files
+from dyod_studio.studio.exchange.part_files import part_files
 from tests.ldm_layout import _unet_key
 from tests.models.parts import dreambooth_part
 

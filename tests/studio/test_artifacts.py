@@ -11,7 +11,7 @@ from dyod_studio.errors import BaseModelError, InvalidInputError, NotFoundError,
 from dyod_studio.jobs.apart import rare_tokens, run_apart, run_here
 from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.store.files import SAFETENSORS
-from dyod_studio.studio.requests import SampleSettings
+from dyod_studio.studio.sampling.requests import SampleSettings
 from tests.conftest import open_base
 from tests.models.parts import dreambooth_part
 from tests.studio.rows import rows_in

@@ -16,8 +16,8 @@ from dyod_studio.models.conditions import condition_embeddings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import PNG
 from dyod_studio.store.tables import Picture
-from dyod_studio.studio.augment_plan import AugmentSettings
-from dyod_studio.studio.augmenting import Augmenting
+from dyod_studio.studio.augmentation.plan import AugmentSettings
+from dyod_studio.studio.augmentation.service import Augmenting
 from tests.conftest import open_base
 from tests.models.parts import anl_part
 from tests.studio.rows import rows_in

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from dyod_studio.studio.curves import (
+from dyod_studio.studio.training.curves import (
     HEIGHT,
     MAX_POINTS,
     WIDTH,

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.studio.evaluation_plot import plot_of, svg_of
-from dyod_studio.studio.evaluation_views import EvaluationSettings
+from dyod_studio.studio.evaluation.plot import plot_of, svg_of
+from dyod_studio.studio.evaluation.views import EvaluationSettings
 from tests.datasets.pictures import many
 from tests.studio.evaluated import CURVE, add_parts, measured
 

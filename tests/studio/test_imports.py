@@ -17,8 +17,8 @@ from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.storage import open_storage
-from dyod_studio.studio.gallery_views import GalleryFilter
-from dyod_studio.studio.project_archive import check_room
+from dyod_studio.studio.exchange.archive import check_room
+from dyod_studio.studio.gallery.views import GalleryFilter
 from tests.studio.pictures_made import a_picture, make
 
 

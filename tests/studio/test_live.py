@@ -14,9 +14,9 @@ from dyod_studio.store.files import PNG, WEBP
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.requests import SampleRequestRepository
 from dyod_studio.store.tables import Generation, JobState, SampleRequest
-from dyod_studio.studio.grids import Grid, read_axis
-from dyod_studio.studio.requests import SampleSettings
-from dyod_studio.studio.sheets import draw_sheet, write_sheet
+from dyod_studio.studio.sampling.grids import Grid, read_axis
+from dyod_studio.studio.sampling.requests import SampleSettings
+from dyod_studio.studio.sampling.sheets import draw_sheet, write_sheet
 
 STEPS = 20
 

@@ -10,7 +10,11 @@ from PIL.PngImagePlugin import PngInfo
 
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.store.cleaning import FileName, remove_unreferenced
-from dyod_studio.studio.requests import InterpolationSettings, SampleSettings, TraversalSettings
+from dyod_studio.studio.sampling.requests import (
+    InterpolationSettings,
+    SampleSettings,
+    TraversalSettings,
+)
 from tests.studio.test_picture_metadata import read_as_a1111
 from tests.studio.trained import draw_sketch, opened_studio, train_everything
 

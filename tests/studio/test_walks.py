@@ -20,9 +20,9 @@ from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.requests import SampleRequestRepository
 from dyod_studio.store.tables import JobState, SampleRequest
-from dyod_studio.studio.requests import InterpolationSettings, SampleSettings
-from dyod_studio.studio.walk_plans import coarse_first
-from dyod_studio.studio.walk_requests import NearSettings, PlaceSettings
+from dyod_studio.studio.exploring.plans import coarse_first
+from dyod_studio.studio.exploring.requests import NearSettings, PlaceSettings
+from dyod_studio.studio.sampling.requests import InterpolationSettings, SampleSettings
 from tests.studio.trained import opened_studio, train_everything
 
 STEPS = 4

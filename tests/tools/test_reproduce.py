@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from dyod_studio.evaluation.figures import Figure
 from dyod_studio.evaluation.plan import EvaluationConfig
 from dyod_studio.evaluation.results import PointResult
-from dyod_studio.studio.evaluation_views import EvaluationSettings, EvaluationView
+from dyod_studio.studio.evaluation.views import EvaluationSettings, EvaluationView
 from tests.ui.fake_evaluation import FakeEvaluation
 from tools.reproduce.pages import markdown_table, write_plot, write_rows, write_section
 from tools.reproduce.sets import apple_orange

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,31 @@ def test_the_icons_travel_in_one_small_file_and_come_out_the_same(work_dir, tmp_
     sent, arrived = (read_pack(folder / "packs" / "noto") for folder in (work_dir, tmp_path))
     assert arrived.categories == sent.categories
     assert arrived.icons == {k: v for k, v in sent.icons.items() if k != "flag-nowhere"}
+
+
+def test_a_finished_model_is_trained_on_in_a_new_work_folder(toy, work_dir, tmp_path):
+    before = (toy / "training.jsonl").read_text()
+    main(["adopt", "--toy", "--work-dir", str(tmp_path), "--out", str(toy)])
+    assert (tmp_path / "log.jsonl").read_text() == before
+    weights = torch.load(tmp_path / "joint.pt", weights_only=True)["average"]
+    shipped = StableDiffusionPipeline.from_pretrained(
+        toy, safety_checker=None, local_files_only=True, dtype=torch.float32
+    )
+    for name, weight in shipped.unet.state_dict().items():
+        torch.testing.assert_close(weights[f"unet.{name}"], weight)
+    shutil.copytree(work_dir / "packs", tmp_path / "packs")
+    options = ["--packs", "noto", "twemoji", "fluent-emoji", "openmoji", "--toy", "--device", "cpu"]
+    options += ["--work-dir", str(tmp_path), "--out", str(tmp_path / "model"), "--threads", "1"]
+    options += ["--held-out", str(work_dir / "heldout.json"), "--count", "4", "--steps", "2"]
+    options += ["--budget-minutes", "0", "--stage-minutes", "joint=0.05"]
+    main(["build", "--resume", *options])
+    after = (tmp_path / "model" / "training.jsonl").read_text()
+    earlier, samples = (
+        {row["stage"]: row["samples"] for row in map(json.loads, text.splitlines())}
+        for text in (before, after)
+    )
+    assert samples["joint"] > earlier["joint"]
+    assert {**samples, "joint": 0} == {**earlier, "joint": 0}
 
 
 def test_candidates_are_compared_on_pictures_that_none_has_seen(toy, work_dir):

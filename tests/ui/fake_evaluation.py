@@ -9,8 +9,8 @@ from dyod_studio.evaluation.advising import Advice, advise
 from dyod_studio.evaluation.figures import Figure
 from dyod_studio.evaluation.plan import EvaluationConfig, points_of
 from dyod_studio.evaluation.results import PointResult, Shown
-from dyod_studio.studio.evaluation_views import EvaluationSettings, EvaluationView
-from dyod_studio.studio.evaluation_words import summary_of
+from dyod_studio.studio.evaluation.views import EvaluationSettings, EvaluationView
+from dyod_studio.studio.evaluation.words import summary_of
 from dyod_studio.studio.views import JobView
 from tests.ui.drawing import draw_picture
 from tests.ui.fake_training import NOW

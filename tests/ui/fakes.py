@@ -12,9 +12,9 @@ from PIL import Image
 
 from dyod_studio.datasets.found import DuplicateFile, RejectedFile
 from dyod_studio.errors import InvalidInputError, NotFoundError
-from dyod_studio.studio.grids import Grid, GridView
 from dyod_studio.studio.pictures import CheckView, PictureDetails
-from dyod_studio.studio.requests import (
+from dyod_studio.studio.sampling.grids import Grid, GridView
+from dyod_studio.studio.sampling.requests import (
     InterpolationSettings,
     SampleSettings,
     SamplingProgress,

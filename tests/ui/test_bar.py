@@ -1,7 +1,7 @@
 """What the strip on top tells."""
 
 from dyod_studio.ui.bar import describe_running
-from dyod_studio.ui.train import on_train_both
+from dyod_studio.ui.train.screen import on_train_both
 
 
 def test_what_trains_is_told_with_its_share_and_the_wait(studio, project):

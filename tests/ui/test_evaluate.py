@@ -3,8 +3,8 @@
 import gradio as gr
 import pytest
 
-from dyod_studio.ui.evaluate import describe_evaluation, on_measure, on_report, on_stop
-from dyod_studio.ui.evaluate_advice import show_t0_advice
+from dyod_studio.ui.evaluate.advice import show_t0_advice
+from dyod_studio.ui.evaluate.screen import describe_evaluation, on_measure, on_report, on_stop
 
 
 def measure(studio, project, sweep="t0", extractor=""):

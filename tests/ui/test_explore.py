@@ -8,16 +8,16 @@ import gradio as gr
 import pytest
 from PIL import Image
 
-from dyod_studio.studio.gallery_views import AgainView
-from dyod_studio.studio.walk_requests import NUM_TRAITS, FrameView, PlaceSettings, WalkView
-from dyod_studio.ui.explore import on_around, on_end, show_explore
-from dyod_studio.ui.explore_again import again_updates
-from dyod_studio.ui.explore_between import FREE, ROUND, on_between, on_make, on_tick
-from dyod_studio.ui.explore_drawn import drawn_in, drawn_updates, on_choose, show_choice
-from dyod_studio.ui.explore_moving import on_keep, on_take
-from dyod_studio.ui.explore_new import on_near, on_new_pictures, on_pick, on_start
-from dyod_studio.ui.explore_picks import NO_ENDS, on_swap, picked, show_source
-from dyod_studio.ui.explore_places import (
+from dyod_studio.studio.exploring.requests import NUM_TRAITS, FrameView, PlaceSettings, WalkView
+from dyod_studio.studio.gallery.views import AgainView
+from dyod_studio.ui.explore.again import again_updates
+from dyod_studio.ui.explore.between import FREE, ROUND, on_between, on_make, on_tick
+from dyod_studio.ui.explore.drawn import drawn_in, drawn_updates, on_choose, show_choice
+from dyod_studio.ui.explore.films import film_html, how_far
+from dyod_studio.ui.explore.moving import on_keep, on_take
+from dyod_studio.ui.explore.new import on_near, on_new_pictures, on_pick, on_start
+from dyod_studio.ui.explore.picks import NO_ENDS, on_swap, picked, show_source
+from dyod_studio.ui.explore.places import (
     on_forget,
     on_open,
     on_rename,
@@ -25,8 +25,8 @@ from dyod_studio.ui.explore_places import (
     saved_updates,
     traits_updates,
 )
-from dyod_studio.ui.explore_traits import on_look, on_origin, on_place, on_reset, where_html
-from dyod_studio.ui.films import film_html, how_far
+from dyod_studio.ui.explore.screen import on_around, on_end, show_explore
+from dyod_studio.ui.explore.traits import on_look, on_origin, on_place, on_reset, where_html
 
 DRAWN = (0.4, "2,5", 20, None, 1.0)
 ENDS = {"A": {"ref": "set:1", "picture": "/a.png"}, "B": {"ref": "made:2", "picture": "/b.png"}}

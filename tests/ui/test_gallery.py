@@ -6,13 +6,12 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
-from dyod_studio.studio.gallery_views import GalleryFilter
-from dyod_studio.studio.requests import SampleSettings
-from dyod_studio.ui.gallery import on_filter, on_open, on_project, on_turn
-from dyod_studio.ui.gallery_files import file_stem, on_bring, on_export, on_import
-from dyod_studio.ui.gallery_filter import NO_FILTER, filter_of
-from dyod_studio.ui.gallery_page import show_gallery
-from dyod_studio.ui.gallery_presses import (
+from dyod_studio.studio.gallery.views import GalleryFilter
+from dyod_studio.studio.sampling.requests import SampleSettings
+from dyod_studio.ui.gallery.files import file_stem, on_bring, on_export, on_import
+from dyod_studio.ui.gallery.filter import NO_FILTER, filter_of
+from dyod_studio.ui.gallery.page import show_gallery
+from dyod_studio.ui.gallery.presses import (
     on_again,
     on_compare,
     on_every,
@@ -22,6 +21,7 @@ from dyod_studio.ui.gallery_presses import (
     on_remove,
     on_undo,
 )
+from dyod_studio.ui.gallery.screen import on_filter, on_open, on_project, on_turn
 
 SUMMARY, THUMBS, VIEWS = range(3)
 PAGE = 8

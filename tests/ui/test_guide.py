@@ -3,7 +3,7 @@
 import gradio as gr
 import pytest
 
-from dyod_studio.ui.guide_steps import (
+from dyod_studio.ui.guide.steps import (
     CHECK,
     FIRST,
     LEARN,
@@ -20,7 +20,7 @@ from dyod_studio.ui.guide_steps import (
     show_learn,
     show_need,
 )
-from dyod_studio.ui.guide_training import describe_run, on_first, on_tick, show_first
+from dyod_studio.ui.guide.training import describe_run, on_first, on_tick, show_first
 
 BOTH = ["inversion", "vae"]
 

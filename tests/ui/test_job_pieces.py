@@ -12,7 +12,7 @@ from dyod_studio.ui.job_pieces import (
     run_list,
     time_left,
 )
-from dyod_studio.ui.states import states_html
+from dyod_studio.ui.train.states import states_html
 from tests.ui.fake_training import a_job
 
 EVIL = '<img src=x onerror="alert(1)">'

@@ -6,13 +6,13 @@ import gradio as gr
 import pytest
 from PIL import Image
 
-from dyod_studio.studio.methods import METHOD_SUMMARIES
+from dyod_studio.studio.training.methods import METHOD_SUMMARIES
 from dyod_studio.ui.job_pieces import METHOD_NAMES
-from dyod_studio.ui.parts import on_choose, show_parts, show_use, wishes
-from dyod_studio.ui.studio_making import make
-from dyod_studio.ui.studio_screen import show_studio
-from dyod_studio.ui.studio_wish import Wish
-from dyod_studio.ui.train_live import learned_chips
+from dyod_studio.ui.studio.making import make
+from dyod_studio.ui.studio.parts import on_choose, show_parts, show_use, wishes
+from dyod_studio.ui.studio.screen import show_studio
+from dyod_studio.ui.studio.wish import Wish
+from dyod_studio.ui.train.live import learned_chips
 
 NAMES = ("panel", "kinds", "strength", "heard", "references", "use", "shown")
 CANVAS = {"background": Image.new("RGBA", (64, 64), "red"), "layers": []}

@@ -5,7 +5,7 @@ import pytest
 
 from dyod_studio.ui.presses import TOLD, actions, on_edit, on_press, on_report
 from dyod_studio.ui.runs import NEWEST
-from dyod_studio.ui.train import proposed_method
+from dyod_studio.ui.train.screen import proposed_method
 from tests.ui.fake_training import METHODS
 
 

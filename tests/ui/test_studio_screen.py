@@ -5,11 +5,11 @@ import pytest
 from PIL import Image, ImageDraw
 
 from dyod_studio.errors import InvalidInputError, SampleCancelledError
-from dyod_studio.studio.gallery_views import AgainView
-from dyod_studio.ui.canvas import region_from_canvas
-from dyod_studio.ui.studio_again import NAMES, again_updates
-from dyod_studio.ui.studio_desk import show_brushes, show_region
-from dyod_studio.ui.studio_making import (
+from dyod_studio.studio.gallery.views import AgainView
+from dyod_studio.ui.studio.again import NAMES, again_updates
+from dyod_studio.ui.studio.canvas import region_from_canvas
+from dyod_studio.ui.studio.desk import show_brushes, show_region
+from dyod_studio.ui.studio.making import (
     LIVE_STEPS,
     axes_in,
     cancel,
@@ -18,9 +18,9 @@ from dyod_studio.ui.studio_making import (
     make_live,
     make_strip,
 )
-from dyod_studio.ui.studio_results import Shown, on_adopt, on_compare, result_updates
-from dyod_studio.ui.studio_screen import count_strokes, worked
-from dyod_studio.ui.studio_wish import Wish, seed_for
+from dyod_studio.ui.studio.results import Shown, on_adopt, on_compare, result_updates
+from dyod_studio.ui.studio.screen import count_strokes, worked
+from dyod_studio.ui.studio.wish import Wish, seed_for
 
 CLEAR = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
 

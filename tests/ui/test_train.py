@@ -4,8 +4,8 @@ import gradio as gr
 import pytest
 
 from dyod_studio.ui.runs import NEWEST, in_order, watched_job
-from dyod_studio.ui.train import draw_field, on_plan_one, on_train_both, on_train_one
-from dyod_studio.ui.train_live import PARTS, describe_training, show_training
+from dyod_studio.ui.train.live import PARTS, describe_training, show_training
+from dyod_studio.ui.train.screen import draw_field, on_plan_one, on_train_both, on_train_one
 from tests.ui.fake_training import METHODS, trained
 
 

@@ -14,7 +14,7 @@ from dyod_studio.bootstrap import build_studio, run_worker
 from dyod_studio.models.references import fingerprint_of
 from dyod_studio.settings import STARTER_DIR, Settings
 from dyod_studio.store.storage import Storage, open_storage
-from dyod_studio.studio.evaluation_views import EvaluationSettings, EvaluationView
+from dyod_studio.studio.evaluation.views import EvaluationSettings, EvaluationView
 from dyod_studio.studio.facade import Studio
 from dyod_studio.studio.views import ProjectView
 

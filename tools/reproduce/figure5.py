@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dyod_studio.models.customised import Reverse
-from dyod_studio.studio.evaluation_report import figure_text
+from dyod_studio.studio.evaluation.report import figure_text
 from tools.reproduce.bench import Bench
 from tools.reproduce.drawing import compared, draw, own_base, squares
 from tools.reproduce.pages import markdown_table, write_rows, write_section

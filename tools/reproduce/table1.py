@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from dyod_studio.evaluation.figures import Figure
-from dyod_studio.studio.evaluation_report import figure_text
-from dyod_studio.studio.evaluation_views import EvaluationSettings, EvaluationView
+from dyod_studio.studio.evaluation.report import figure_text
+from dyod_studio.studio.evaluation.views import EvaluationSettings, EvaluationView
 from tools.reproduce.bench import Bench
 from tools.reproduce.pages import markdown_table, write_plot, write_section, write_strips
 from tools.reproduce.sets import apple_orange

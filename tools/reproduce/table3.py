@@ -4,8 +4,8 @@ import argparse
 from typing import Any
 
 from dyod_studio.evaluation.results import PointResult
-from dyod_studio.studio.evaluation_report import figure_text
-from dyod_studio.studio.evaluation_views import EvaluationSettings
+from dyod_studio.studio.evaluation.report import figure_text
+from dyod_studio.studio.evaluation.views import EvaluationSettings
 from tools.reproduce.bench import Bench
 from tools.reproduce.pages import markdown_table, write_plot, write_section, write_strips
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from tools.starter.adopt import adopt
 from tools.starter.build import Workshop, build, open_cache, prepare
 from tools.starter.card import write_card
 from tools.starter.compare import compare
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True)
     for name, run, text in (
         ("build", _build, "the whole chain, from icons to the model and its card"),
+        ("adopt", _adopt, "put the finished model in --out back into --work-dir, to train it on"),
         ("corpus", _corpus, "fetch and render the icons, and compose the pictures"),
         ("figures", _figures, "measure a finished model and write its sheet and card"),
         ("compare", _compare, "train other denoisers for a few minutes each on a build's cache"),
@@ -122,6 +124,11 @@ def _build(options: argparse.Namespace) -> None:
     _figures(options)
 
 
+def _adopt(options: argparse.Namespace) -> None:
+    shop = _shop(options)
+    adopt(options.out, shop.recipe.clip, shop.work_dir)
+
+
 def _compare(options: argparse.Namespace) -> None:
     shop = _shop(options)
     torch.set_num_threads(1 if options.device == "cpu" else options.threads)
@@ -174,7 +181,7 @@ def _figures(options: argparse.Namespace) -> None:
     figures = measure_model(judge, chosen, options.steps)
     (options.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
     machine = options.machine or f"{options.device}, {options.threads} threads"
-    write_card(options.out, figures, options.work_dir / "log.jsonl", machine)
+    write_card(options.out, figures, options.work_dir, machine)
     log.info("%s", json.dumps(figures))
 
 

@@ -1,12 +1,15 @@
 """The model card, written from the figures and the log."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from tools.starter.compare import COMPARISON_NAME
 from tools.starter.judge import GUIDANCE, PROMPTS
+from tools.starter.loop import LOG_NAME
 from tools.starter.packs import PACKS, Use
+from tools.starter.record import LogRow, last_rows, read_rows_of, write_record
 
 VERDICT_NAME = "verdict.md"
 """A text written by hand after looking at the sheet; the card takes it in as it is."""
@@ -37,15 +40,17 @@ Stored in half precision; run it in single precision on a CPU. The command that 
 """
 
 
-def write_card(out: Path, figures: dict[str, float], log_path: Path, device: str) -> None:
-    """Write ``README.md`` beside the weights."""
-    rows = [json.loads(line) for line in log_path.read_text().splitlines()]
+def write_card(out: Path, figures: dict[str, float], work_dir: Path, device: str) -> None:
+    """Write ``README.md`` beside the weights, and the record that it is written from."""
+    rows = write_record(read_rows_of(work_dir / LOG_NAME), out)
+    if (work_dir / COMPARISON_NAME).exists():
+        shutil.copy(work_dir / COMPARISON_NAME, out)
     verdict_path = out / VERDICT_NAME
     verdict = verdict_path.read_text().strip() if verdict_path.exists() else "Not judged yet."
     parts = [
         _HEAD.format(size=128, guidance=GUIDANCE),
         _training(rows, device),
-        *_comparison(log_path.with_name(COMPARISON_NAME)),
+        *_comparison(out / COMPARISON_NAME),
         _figures(figures),
         _sheet(verdict),
         _data(),
@@ -53,15 +58,7 @@ def write_card(out: Path, figures: dict[str, float], log_path: Path, device: str
     (out / "README.md").write_text("\n".join(parts))
 
 
-def last_rows(rows: Sequence[dict[str, float | str]]) -> list[dict[str, float | str]]:
-    """The last row of each stage, in the order of training."""
-    last: dict[str, dict[str, float | str]] = {}
-    for row in rows:
-        last[str(row["stage"])] = row
-    return list(last.values())
-
-
-def _training(rows: Sequence[dict[str, float | str]], device: str) -> str:
+def _training(rows: Sequence[LogRow], device: str) -> str:
     lines = [
         "## Training",
         "",
@@ -79,16 +76,12 @@ def _training(rows: Sequence[dict[str, float | str]], device: str) -> str:
     return "\n".join([*lines, "", _curve(rows), _RECIPE])
 
 
-def _curve(rows: Sequence[dict[str, float | str]], points: int = 8) -> str:
+def _curve(rows: Sequence[LogRow]) -> str:
     lines = ["Loss of the UNet, alone, then with the text encoder; a mean since the last each:"]
     lines += ["", "| stage | samples | loss |", "|---|---|---|"]
-    for stage in ("unet", "joint"):
-        own = [row for row in rows if row["stage"] == stage]
-        size = max(1, len(own) // points)
-        for start in range(0, len(own), size):
-            part = own[start : start + size]
-            mean = sum(float(row["loss"]) for row in part) / len(part)
-            lines.append(f"| {stage} | {part[-1]['samples']} | {mean:.4f} |")
+    for row in rows:
+        if row["stage"] in ("unet", "joint"):
+            lines.append(f"| {row['stage']} | {row['samples']} | {row['loss']:.4f} |")
     return "\n".join([*lines, ""])
 
 

@@ -47,6 +47,9 @@ class Progress:
     elapsed_s: float = 0.0
 
 
+LOG_NAME = "log.jsonl"
+"""In a work folder: one row every so many steps of each stage."""
+
 LossOf = Callable[[nn.Module, int], Tensor]
 
 
@@ -153,7 +156,8 @@ class Stage:
         if state.get("stands_on", "") != self.stands_on:
             return
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        if state["optimizer"]:  # empty in a stage taken from a finished model
+            self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.progress = Progress(state["step"], state["samples"], state["elapsed_s"])
@@ -205,5 +209,5 @@ class Stage:
             "samples_per_s": round(self.progress.samples / self.progress.elapsed_s, 2),
             "loss": round(loss, 5),
         }
-        with (self.work_dir / "log.jsonl").open("a") as log:
+        with (self.work_dir / LOG_NAME).open("a") as log:
             log.write(json.dumps(row) + "\n")

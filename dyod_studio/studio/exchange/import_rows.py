@@ -1,0 +1,152 @@
+"""A checked project as files and rows of this storage, all of them or none."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from dyod_studio.store.artifacts import ArtifactRepository
+from dyod_studio.store.cleaning import FileName, remove_unreferenced
+from dyod_studio.store.columns import utc_now
+from dyod_studio.store.files import PNG, SAFETENSORS, WEBP, FileStore
+from dyod_studio.store.generations import GenerationRepository
+from dyod_studio.store.pictures import PictureRepository
+from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.requests import InputFile, SampleRequestRepository
+from dyod_studio.store.storage import Storage
+from dyod_studio.store.tables import Generation, JobState, Picture
+from dyod_studio.studio.exchange.import_checks import CheckedImage, CheckedPart, CheckedPicture
+from dyod_studio.studio.exchange.import_checks import CheckedProject as Checked
+from dyod_studio.studio.exchange.project_file import ImageEntry, RequestEntry
+from dyod_studio.studio.gallery.again import request_of
+
+
+def keep_project(storage: Storage, checked: Checked, *, name: str, token: str, base: str) -> int:
+    """Store the files, then every row in one transaction; returns the new project's id.
+
+    Ids are new ones throughout; files that are here already are kept once.
+    """
+    kept: list[FileName] = []
+    with storage.files.guard():
+        try:
+            with storage.database.session() as session:
+                project = ProjectRepository(session).add(name, base=base, token=token)
+                project.rights_confirmed_at = _aware(checked.index.rights_confirmed_at)
+                writer = _Writer(storage.files, session, project.id, base, kept)
+                for picture in checked.pictures:
+                    writer.add_picture(picture)
+                for part in checked.parts:
+                    writer.add_part(part)
+                for request in checked.index.requests:
+                    writer.add_request(request, checked.images)
+                return project.id
+        except BaseException:
+            remove_unreferenced(storage, kept)
+            raise
+
+
+class _Writer:
+    """Adds files and rows to one project."""
+
+    def __init__(
+        self, files: FileStore, session: Session, project_id: int, base: str, kept: list[FileName]
+    ) -> None:
+        self._files, self._session, self._kept = files, session, kept
+        self._project_id, self._base = project_id, base
+
+    def add_picture(self, picture: CheckedPicture) -> None:
+        entry, image = picture.entry, picture.image
+        small = self._files.add_bytes(image.thumbnail, WEBP)
+        self._kept += [FileName(entry.sha256, image.suffix), FileName(small.sha256, WEBP)]
+        self._files.add_file(image.path, image.suffix)
+        PictureRepository(self._session).add(
+            Picture(
+                project_id=self._project_id,
+                name=entry.name,
+                sha256=entry.sha256,
+                phash=picture.phash,
+                suffix=image.suffix,
+                width=image.width,
+                height=image.height,
+                crop_left=picture.crop.left,
+                crop_top=picture.crop.top,
+                crop_side=picture.crop.side,
+                thumbnail_sha256=small.sha256,
+                caption=entry.caption,
+                is_left_out=entry.is_left_out,
+                repeats_sha256=entry.repeats_sha256,
+                sharpness=entry.sharpness,
+                ground=entry.ground,
+                created_at=_aware(entry.created_at) or utc_now(),
+            )
+        )
+
+    def add_part(self, part: CheckedPart) -> None:
+        stored = self._files.add_file(part.path, SAFETENSORS)
+        self._kept.append(FileName(stored.sha256, SAFETENSORS))
+        row = ArtifactRepository(self._session).add(
+            self._project_id,
+            part.kind,
+            stored,
+            base_fingerprint=part.base_fingerprint,
+            config=part.config,
+        )
+        row.created_at = _aware(part.created_at) or row.created_at
+
+    def add_request(self, entry: RequestEntry, images: Mapping[str, CheckedImage]) -> None:
+        """A request that has long been carried out, with what it made."""
+        inputs = []
+        for file in entry.inputs:
+            image = images[file.file]
+            self._files.add_file(image.path, image.suffix)
+            self._kept.append(FileName(file.sha256, image.suffix))
+            inputs.append(InputFile(file.name, file.sha256, image.suffix))
+        said = request_of(entry.kind, entry.parameters).model_dump(mode="json")
+        requests = SampleRequestRepository(self._session)
+        request = requests.add(
+            self._project_id,
+            entry.kind,
+            {**said, "base": self._base},
+            num_steps=entry.num_steps,
+            inputs=tuple(inputs),
+        )
+        requests.move(request.id, JobState.RUNNING)
+        requests.move(request.id, JobState.SUCCEEDED)
+        request.created_at = _aware(entry.created_at) or request.created_at
+        for row in entry.images:
+            self._add_image(request.id, entry.kind, row, images[row.file])
+
+    def _add_image(
+        self, request_id: int, kind: str, entry: ImageEntry, image: CheckedImage
+    ) -> None:
+        small = self._files.add_bytes(image.thumbnail, WEBP)
+        self._files.add_file(image.path, PNG)
+        self._kept += [FileName(entry.sha256, PNG), FileName(small.sha256, WEBP)]
+        GenerationRepository(self._session).add(
+            Generation(
+                project_id=self._project_id,
+                request_id=request_id,
+                kind=kind,
+                position=entry.position,
+                parameters=_with_base(entry.parameters, self._base),
+                seed=entry.seed,
+                sha256=entry.sha256,
+                thumbnail_sha256=small.sha256,
+                width=image.width,
+                height=image.height,
+                is_favorite=entry.is_favorite,
+                created_at=_aware(entry.created_at),
+            )
+        )
+
+
+def _with_base(parameters: Mapping[str, Any], base: str) -> dict[str, Any]:
+    return {**parameters, "base": base}
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    """A moment without a time zone is taken as UTC."""
+    if moment is None or moment.tzinfo is not None:
+        return moment
+    return moment.replace(tzinfo=UTC)

@@ -1,0 +1,139 @@
+"""The rows of a whole project as the entries of its one file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from dyod_studio.jobs.infotext import base_name
+from dyod_studio.store.artifacts import ArtifactRepository
+from dyod_studio.store.files import PNG, SAFETENSORS
+from dyod_studio.store.generations import GenerationRepository
+from dyod_studio.store.pictures import PictureRepository
+from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.requests import InputFile, SampleRequestRepository
+from dyod_studio.store.storage import Storage
+from dyod_studio.store.tables import Artifact, Generation, Picture
+from dyod_studio.studio.exchange.project_file import FORMAT, INDEX, VERSION, ProjectIndex
+from dyod_studio.studio.views import ProjectView
+
+Entry = tuple[str, Path | bytes]
+
+
+def project_entries(storage: Storage, project: ProjectView) -> Iterator[Entry]:
+    """Pictures as they were given, trained parts, the gallery; last project.json, the list of all.
+
+    What lies in the bin stays here.
+    """
+    files = storage.files
+    with storage.database.session() as session:
+        confirmed = ProjectRepository(session).get(project.id).rights_confirmed_at
+        pictures = [
+            *PictureRepository(session).all(project.id),
+            *PictureRepository(session).left_out(project.id),
+        ]
+        artifacts = ArtifactRepository(session).of_project(project.id)
+        requests = _requests(session, project.id)
+    said: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": project.name,
+        "token": project.token,
+        "base": base_name(project.base),
+        "rights_confirmed_at": confirmed,
+        "pictures": [_picture(row) for row in pictures],
+        "artifacts": [_artifact(row) for row in artifacts],
+        "requests": [entry for entry, _ in requests],
+    }
+    index = ProjectIndex.model_validate(said)
+    for picture in pictures:
+        yield _picture_name(picture), files.path(picture.sha256, picture.suffix)
+    for artifact in artifacts:
+        yield _artifact_name(artifact), files.path(artifact.sha256, SAFETENSORS)
+    written = set()
+    for _, (inputs, images) in requests:
+        for file in inputs:
+            if (name := _input_name(file)) not in written:
+                written.add(name)
+                yield name, files.path(file.sha256, file.suffix)
+        for image in images:
+            yield _image_name(image), files.path(image.sha256, PNG)
+    yield INDEX, index.model_dump_json(indent=1).encode()
+
+
+def _requests(
+    session: Session, project_id: int
+) -> list[tuple[dict[str, Any], tuple[list[InputFile], list[Generation]]]]:
+    """Each request that has an image in sight, the oldest first, with its files and images."""
+    found = []
+    images = GenerationRepository(session)
+    visible = set(images.ids(project_id))
+    ids = sorted({row.request_id for row in images.of_ids(project_id, sorted(visible))})
+    for request_id in ids:
+        request = SampleRequestRepository(session).get(request_id)
+        inputs = list(SampleRequestRepository(session).inputs(request_id).values())
+        made = [row for row in images.of_request(request_id) if row.id in visible]
+        entry = {
+            "kind": request.kind,
+            "parameters": {**request.parameters, "base": base_name(request.parameters["base"])},
+            "num_steps": request.num_steps,
+            "created_at": request.created_at,
+            "inputs": [
+                {"name": file.name, "file": _input_name(file), "sha256": file.sha256}
+                for file in inputs
+            ],
+            "images": [_image(row) for row in made],
+        }
+        found.append((entry, (inputs, made)))
+    return found
+
+
+def _picture_name(row: Picture) -> str:
+    return f"pictures/{row.id:06d}{row.suffix}"
+
+
+def _artifact_name(row: Artifact) -> str:
+    return f"artifacts/{row.id:06d}-{row.kind}{SAFETENSORS}"
+
+
+def _input_name(file: InputFile) -> str:
+    return f"inputs/{file.sha256}{file.suffix}"
+
+
+def _image_name(row: Generation) -> str:
+    return f"gallery/{row.id:06d}_{row.kind}_seed{row.seed}{PNG}"
+
+
+def _picture(row: Picture) -> dict[str, Any]:
+    return {
+        "file": _picture_name(row),
+        "name": row.name,
+        "sha256": row.sha256,
+        "crop": {"left": row.crop_left, "top": row.crop_top, "side": row.crop_side},
+        "caption": row.caption,
+        "is_left_out": row.is_left_out,
+        "repeats_sha256": row.repeats_sha256,
+        "sharpness": row.sharpness,
+        "ground": row.ground,
+        "created_at": row.created_at,
+    }
+
+
+def _artifact(row: Artifact) -> dict[str, Any]:
+    return {"file": _artifact_name(row), "sha256": row.sha256, "created_at": row.created_at}
+
+
+def _image(row: Generation) -> dict[str, Any]:
+    parameters = dict(row.parameters)
+    if "base" in parameters:
+        parameters["base"] = base_name(parameters["base"])
+    return {
+        "file": _image_name(row),
+        "sha256": row.sha256,
+        "position": row.position,
+        "seed": row.seed,
+        "parameters": parameters,
+        "is_favorite": row.is_favorite,
+        "created_at": row.created_at,
+    }

@@ -1,0 +1,155 @@
+"""The Explore screen: new pictures from nothing, the way between two, the traits of a place."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from dyod_studio.errors import InvalidInputError
+from dyod_studio.ui.controls import training_note
+from dyod_studio.ui.errors import shown_to_user
+from dyod_studio.ui.explore.again import again_outputs, again_updates
+from dyod_studio.ui.explore.between import Between, build_between
+from dyod_studio.ui.explore.drawn import Drawn, build_drawn
+from dyod_studio.ui.explore.films import build_conductor
+from dyod_studio.ui.explore.new import NONE_CHOSEN, New, build_new
+from dyod_studio.ui.explore.picks import picked, show_source
+from dyod_studio.ui.explore.places import (
+    Places,
+    build_places,
+    saved_updates,
+    traits_updates,
+)
+from dyod_studio.ui.explore.traits import (
+    Traits,
+    begin_with,
+    build_traits,
+    on_origin,
+    place_inputs,
+)
+from dyod_studio.ui.wiring import SILENT
+
+if TYPE_CHECKING:
+    from dyod_studio.studio.facade import Studio
+
+NEEDS_SHAPES = """
+<div class="empty"><h3>The shape model is not trained yet</h3><p>It learns what your pictures have
+in common and where they differ. What lies between two of them, and their traits, come from it.</p>
+</div>
+"""
+
+
+def build_explore(
+    studio: "Studio", scratch: Path, project: gr.State, tabs: gr.Tabs, tab: gr.Tab,
+    again: gr.State | None = None,
+) -> list[Any]:  # fmt: skip
+    """Lay out the screen and wire it; returns what ``show_explore`` fills.
+
+    Args:
+        again: holds the AgainView that the screen shall stand as.
+    """
+    hint = gr.HTML(elem_id="explore-hint", padding=False)
+    to_train = gr.Button(
+        "Train it", variant="primary", visible=False, elem_id="explore-to-train", scale=0
+    )
+    conductor = build_conductor("explore-conductor")
+    drawn = build_drawn(studio, project, tab)
+    with gr.Tabs(elem_id="explore-tabs") as ways:
+        with gr.Tab("New pictures", id="new"):
+            new = build_new(studio, project, drawn)
+        with gr.Tab("Between two", id="between") as between_tab:
+            lacks = [gr.HTML(NEEDS_SHAPES, visible=False)]
+            with gr.Column(visible=False) as between_panel:
+                between = build_between(studio, scratch, project, drawn)
+        with gr.Tab("Traits", id="traits") as traits_tab:
+            lacks.append(gr.HTML(NEEDS_SHAPES, visible=False))
+            with gr.Row(elem_classes="walk-panel", visible=False) as traits_panel:
+                traits = build_traits(studio, project, drawn)
+                with traits.side:
+                    places = build_places(studio, project, traits, drawn)
+    to_train.click(lambda: gr.update(selected="train"), None, tabs, **SILENT)
+    _wire_sources(studio, project, between, between_tab, tab)
+    _wire_traits(studio, project, traits, places, drawn, traits_tab, conductor)
+    _wire_going_on(studio, project, ways, new, between, traits, drawn)
+    if again is not None:
+        outputs = again_outputs(ways, drawn, new, between, traits)
+        again.change(again_updates, again, outputs, **SILENT)
+    return [hint, to_train, *lacks, between_panel, traits_panel, *places.shown]
+
+
+def show_explore(studio: "Studio", project: int | None) -> tuple[Any, ...]:
+    """What is missing, with the button that goes there; else the whole screen."""
+    text = training_note(studio, project, ("inversion", "vae"))
+    has_shapes = project is not None and "vae" in studio.projects.get(project).artifacts
+    return (
+        text,
+        gr.update(visible=bool(text) and project is not None),
+        *(gr.update(visible=not has_shapes) for _ in range(2)),
+        *(gr.update(visible=has_shapes) for _ in range(2)),
+        *saved_updates(studio, project),
+    )
+
+
+def _wire_sources(
+    studio: "Studio", project: gr.State, between: Between, between_tab: gr.Tab, tab: gr.Tab
+) -> None:
+    """What can be picked is looked up anew whenever it comes into sight."""
+    picks = between.picks
+    gr.on(
+        [project.change, between_tab.select, tab.select],
+        partial(show_source, studio), [project, picks.source],
+        [picks.empty, picks.thumbs, picks.refs, *picks.pager], **SILENT,
+    )  # fmt: skip
+
+
+def _wire_traits(
+    studio: "Studio", project: gr.State, traits: Traits, places: Places, drawn: Drawn,
+    traits_tab: gr.Tab, conductor: gr.HTML,
+) -> None:  # fmt: skip
+    """The strips are drawn when the tab comes into sight, and when a slider came to rest."""
+    begin, inputs = begin_with(studio), place_inputs(project, traits, drawn)
+    rows = [places.which, *traits.boxes, *traits.sliders]
+    traits_tab.select(partial(traits_updates, studio), project, rows, **SILENT).then(
+        begin, inputs, traits.shown, **SILENT
+    )
+    conductor.select(begin, inputs, traits.shown, **SILENT)
+
+
+def _wire_going_on(
+    studio: "Studio", project: gr.State, ways: gr.Tabs, new: New, between: Between,
+    traits: Traits, drawn: Drawn,
+) -> None:  # fmt: skip
+    """From a new picture on: as an end of a way, or as the place that the traits begin at."""
+    picks = between.picks
+    for button, name in ((new.as_a, "A"), (new.as_b, "B")):
+        button.click(
+            partial(on_end, name), [picks.ends, new.picked],
+            [picks.ends, picks.turn, *picks.shown, ways], **SILENT,
+        )  # fmt: skip
+    new.around.click(
+        on_around, [new.picked, *traits.sliders, *traits.locks],
+        [traits.origin, traits.where, *traits.sliders, ways], **SILENT,
+    ).success(
+        begin_with(studio), place_inputs(project, traits, drawn), traits.shown, **SILENT
+    )  # fmt: skip
+
+
+@shown_to_user
+def on_end(name: str, ends: Any, new: tuple[str, str] | None) -> tuple[Any, ...]:
+    """Put the new picture at one end and go there, once both are chosen."""
+    if new is None:
+        raise InvalidInputError(NONE_CHOSEN)
+    updates = picked(ends, name, *new)
+    is_whole = all(updates[0].values())
+    if not is_whole:
+        gr.Info(f"It is {name} now. Choose the other end.")
+    return *updates, gr.update(selected="between") if is_whole else gr.skip()
+
+
+@shown_to_user
+def on_around(new: tuple[str, str] | None, *sliders_and_locks: Any) -> tuple[Any, ...]:
+    """Begin the traits at the new picture and go there."""
+    if new is None:
+        raise InvalidInputError(NONE_CHOSEN)
+    return *on_origin(lambda: new[0], *sliders_and_locks), gr.update(selected="traits")

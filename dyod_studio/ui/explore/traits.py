@@ -1,0 +1,194 @@
+"""Traits: a slider for each of the first things the shape model tells apart, around one place."""
+
+import secrets
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import gradio as gr
+
+from dyod_studio.studio.exploring.plans import Walk
+from dyod_studio.studio.exploring.requests import NUM_TRAITS, SPAN, PlaceSettings, WalkView
+from dyod_studio.ui.errors import chosen, quiet_on_timer, shown_to_user
+from dyod_studio.ui.explore.between import visitor_of
+from dyod_studio.ui.explore.drawn import Drawn, drawn_in
+from dyod_studio.ui.explore.films import TICK_S, build_film, build_stage, film_html, how_far
+from dyod_studio.ui.explore.picks import MAX_SEED_DRAWN
+from dyod_studio.ui.pieces import heading
+from dyod_studio.ui.wiring import SILENT
+
+if TYPE_CHECKING:
+    from dyod_studio.studio.facade import Studio
+
+AVERAGE = "average"
+EMPTY = "The picture of this place appears here."
+
+
+class Traits(NamedTuple):
+    """The place, its sliders, and what shows the frames around it."""
+
+    origin: gr.State
+    where: gr.HTML
+    boxes: list[gr.Column]
+    sliders: list[gr.Slider]
+    locks: list[gr.Checkbox]
+    walk: gr.State
+    timer: gr.Timer
+    here: gr.HTML
+    films: list[gr.HTML]
+    status: gr.HTML
+    side: gr.Column
+
+    @property
+    def shown(self) -> list[Any]:
+        """What ``on_place`` and ``on_look`` fill; the latter leaves the walk out."""
+        return [self.walk, self.timer, self.here, *self.films, self.status]
+
+
+def build_rows() -> tuple[list[Any], list[Any], list[Any], list[Any]]:
+    """Boxes, sliders, locks and films of the traits."""
+    rows = [_build_row(rank) for rank in range(NUM_TRAITS)]
+    boxes, sliders, locks, films = (list(column) for column in zip(*rows, strict=True))
+    return boxes, sliders, locks, films
+
+
+def _build_row(rank: int) -> tuple[gr.Column, gr.Slider, gr.Checkbox, gr.HTML]:
+    with gr.Column(elem_classes=["walk", "trait"], visible=False, min_width=260) as box:
+        slider = gr.Slider(
+            -SPAN, SPAN, value=0, step=0.25, label=f"Trait {rank + 1}", buttons=[],
+            elem_id=f"trait-{rank}",
+        )  # fmt: skip
+        film = build_film(f"trait-film-{rank}")
+        lock = gr.Checkbox(
+            False, label="Lock", container=False, elem_id=f"trait-lock-{rank}", min_width=60
+        )
+    return box, slider, lock, film
+
+
+def build_traits(studio: "Studio", project: gr.State, drawn: Drawn) -> Traits:
+    """Lay out and wire the traits, within their panel; ``side`` has room under the picture."""
+    origin, walk = gr.State(AVERAGE), gr.State(None)
+    timer = gr.Timer(TICK_S, active=False)
+    with gr.Column(scale=5, min_width=320):
+        gr.HTML(heading("Traits", "What the shape model tells apart, the most telling first."))
+        with gr.Row(elem_classes="headed"):
+            average = gr.Button("The average", size="sm", elem_id="trait-average")
+            elsewhere = gr.Button("Somewhere else", size="sm", elem_id="trait-elsewhere")
+            reset = gr.Button("Sliders to the middle", size="sm", elem_id="trait-reset")
+        where = gr.HTML(where_html(AVERAGE), elem_id="trait-where", padding=False)
+        with gr.Row(elem_id="trait-rows"):
+            boxes, sliders, locks, films = build_rows()
+        status = gr.HTML(elem_id="trait-status", padding=False)
+    with gr.Column(scale=3, min_width=300) as side:
+        build_stage("The picture of this place", EMPTY, "trait-frame")
+        here = build_film("trait-here", ["here"])
+    traits = Traits(origin, where, boxes, sliders, locks, walk, timer, here, films, status, side)
+    _wire(studio, project, traits, drawn, (average, elsewhere, reset))
+    return traits
+
+
+def _wire(
+    studio: "Studio", project: gr.State, traits: Traits, drawn: Drawn, buttons: tuple[Any, ...]
+) -> None:
+    def tick(request: gr.Request, project: int | None, walk: Walk | None) -> tuple[Any, ...]:
+        return on_look(studio, visitor_of(request), project, walk)
+
+    begin = begin_with(studio)
+    inputs = place_inputs(project, traits, drawn)
+    traits.timer.tick(tick, [project, traits.walk], traits.shown[1:], **SILENT)
+    drawn.t0.release(begin, inputs, traits.shown, **SILENT)
+    average, elsewhere, reset = buttons
+    for button, choose in ((average, lambda: AVERAGE), (elsewhere, on_elsewhere)):
+        button.click(
+            partial(on_origin, choose), [*traits.sliders, *traits.locks],
+            [traits.origin, traits.where, *traits.sliders], **SILENT,
+        ).then(begin, inputs, traits.shown, **SILENT)  # fmt: skip
+    reset.click(on_reset, [*traits.sliders, *traits.locks], traits.sliders, **SILENT).then(
+        begin, inputs, traits.shown, **SILENT
+    )
+    for slider, lock in zip(traits.sliders, traits.locks, strict=True):
+        lock.input(lambda is_locked: gr.update(interactive=not is_locked), lock, slider, **SILENT)
+    project.change(cleared, None, traits.shown, **SILENT)
+
+
+def begin_with(studio: "Studio") -> Any:
+    """The handler that draws around the place which the page shows."""
+
+    def begin(
+        request: gr.Request, project: int | None, origin: str, *values_and_drawn: Any
+    ) -> tuple[Any, ...]:
+        return on_place(studio, visitor_of(request), project, origin, *values_and_drawn)
+
+    return begin
+
+
+def place_inputs(project: gr.State, traits: Traits, drawn: Drawn) -> list[Any]:
+    return [project, traits.origin, *traits.sliders, *drawn.inputs]
+
+
+def place_in(origin: str, values_and_drawn: Sequence[Any]) -> PlaceSettings:
+    """The place which the page shows: sliders first, then how it is drawn."""
+    values, drawn = values_and_drawn[:NUM_TRAITS], values_and_drawn[NUM_TRAITS:]
+    moved = {rank: float(value) for rank, value in enumerate(values) if value}
+    return PlaceSettings(origin=origin, values=moved, **drawn_in(*drawn))
+
+
+@shown_to_user
+def on_place(
+    studio: "Studio", visitor: str, project: int | None, origin: str, *values_and_drawn: Any
+) -> tuple[Any, ...]:
+    """Begin to draw the place and the strips around it, and show what is there of them."""
+    if project is None or "vae" not in studio.projects.get(project).artifacts:
+        return cleared()
+    walk = studio.exploring.around(chosen(project), place_in(origin, values_and_drawn))
+    studio.exploring.walks.begin(visitor, walk)
+    return walk, *_shown(studio.exploring.walks.look(visitor, walk))
+
+
+@quiet_on_timer
+def on_look(
+    studio: "Studio", visitor: str, project: int | None, walk: Walk | None
+) -> tuple[Any, ...]:
+    """What is there by now."""
+    if walk is None or project != walk.asked.project_id:
+        return cleared()[1:]
+    return _shown(studio.exploring.walks.look(visitor, walk))
+
+
+def _shown(view: WalkView) -> tuple[Any, ...]:
+    films = [film_html(strip) for strip in view.strips]
+    films += [""] * (NUM_TRAITS + 1 - len(films))
+    return gr.Timer(active=not view.is_over), *films, how_far(view)
+
+
+def cleared() -> tuple[Any, ...]:
+    return None, gr.Timer(active=False), *([""] * (NUM_TRAITS + 1)), ""
+
+
+def on_elsewhere() -> str:
+    """A place drawn from what the shape model has learned."""
+    return f"seed:{secrets.randbelow(MAX_SEED_DRAWN)}"
+
+
+def on_origin(choose: Any, *sliders_and_locks: Any) -> tuple[Any, ...]:
+    """Begin elsewhere, with every slider in the middle that is not locked."""
+    origin = choose()
+    return origin, where_html(origin), *on_reset(*sliders_and_locks)
+
+
+def on_reset(*sliders_and_locks: Any) -> tuple[Any, ...]:
+    values, locks = sliders_and_locks[:NUM_TRAITS], sliders_and_locks[NUM_TRAITS:]
+    pairs = zip(values, locks, strict=True)
+    return tuple(value if is_locked else 0 for value, is_locked in pairs)
+
+
+def where_html(origin: str) -> str:
+    """Where the sliders begin, in words."""
+    kind, _, number = origin.partition(":")
+    words = {
+        AVERAGE: "the average of your set",
+        "seed": f"a shape it drew (seed {number})",
+        "set": "a picture of your set",
+        "made": "a picture made here",
+    }
+    return f'<p class="quiet">Sliders begin at {words[kind]}. In the middle, nothing is moved.</p>'

@@ -1,0 +1,77 @@
+"""A page of the gallery as the screen shows it, and one picture of it."""
+
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from dyod_studio.studio.gallery.views import EVERYTHING, GalleryFilter
+from dyod_studio.studio.views import GenerationView
+from dyod_studio.ui.gallery.details import CHOOSE, details_html
+from dyod_studio.ui.paging import PAGE_SIZE, pager_updates, turned
+from dyod_studio.ui.pieces import counted, empty, heading
+
+if TYPE_CHECKING:
+    from dyod_studio.studio.facade import Studio
+
+NOTHING_FITS = '<p class="quiet">Nothing here is like that. Take a filter away.</p>'
+EMPTY_BIN = '<p class="quiet">The bin is empty.</p>'
+
+
+def show_gallery(
+    studio: "Studio", project: int | None, asked: GalleryFilter = EVERYTHING, offset: int = 0
+) -> tuple[Any, ...]:
+    """A page of what the filter lets pass, the newest first."""
+    total, views = 0, []
+    if project is not None:
+        total = studio.gallery.count(project, asked)
+        offset = turned(offset, 0, total)
+        views = studio.gallery.page(project, offset, PAGE_SIZE, asked)
+    return (
+        summary_html(total, asked),
+        gr.update(value=[_thumb(view) for view in views], visible=total > 0, selected_index=None),
+        tuple(views),
+        *pager_updates(offset, total),
+    )
+
+
+def summary_html(total: int, asked: GalleryFilter) -> str:
+    """How much there is; with nothing, what to do about it."""
+    if total and asked.is_deleted:
+        return heading(f"{counted(total, 'picture')} in the bin", "Gone for good after a week.")
+    if total:
+        what = "made" if asked.is_everything else "found"
+        return heading(f"{counted(total, 'picture')} {what}", "The newest first.")
+    if asked.is_deleted:
+        return EMPTY_BIN
+    if not asked.is_everything:
+        return NOTHING_FITS
+    return empty(
+        "Nothing made yet",
+        "Everything you make in Studio and Explore is kept here, with all that is needed to make"
+        " it again.",
+        label="Make the first pictures",
+        screen="explore",
+    )
+
+
+def _thumb(view: GenerationView) -> tuple[str, str | None]:
+    """The small picture; a favourite has a heart under it."""
+    return str(view.thumbnail), "♥" if view.is_favorite else None
+
+
+def show_details(view: GenerationView, *, in_bin: bool = False) -> tuple[Any, ...]:
+    """The picture at its full size, what can be done with it, and how it was made."""
+    return (
+        view.id,
+        gr.update(value=str(view.file), visible=True),
+        gr.update(visible=True),
+        gr.update(value="♥ Favourite" if view.is_favorite else "♡ Favourite"),
+        gr.update(value="Bring back" if in_bin else "Delete"),
+        details_html(view),
+    )
+
+
+def no_details() -> tuple[Any, ...]:
+    """The place where a picture's details stand, when none is looked at."""
+    hidden = gr.update(visible=False)
+    return None, gr.update(value=None, visible=False), hidden, gr.skip(), gr.skip(), CHOOSE

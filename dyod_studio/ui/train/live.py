@@ -1,0 +1,134 @@
+"""What training runs show while they work, and what can be asked of them."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from dyod_studio.studio.training.curves import curve_svg
+from dyod_studio.studio.views import JobView, ProjectView
+from dyod_studio.ui.errors import quiet_on_timer
+from dyod_studio.ui.job_pieces import (
+    METHOD_NAMES,
+    failure_card,
+    method_name,
+    run_actions,
+    run_card,
+    run_list,
+)
+from dyod_studio.ui.presses import PRESSES, Form, build_report, wire_presses
+from dyod_studio.ui.runs import NEWEST, in_order, watched_job
+from dyod_studio.ui.train.states import states_html
+from dyod_studio.ui.wiring import SILENT
+
+if TYPE_CHECKING:
+    from dyod_studio.studio.facade import Studio
+
+EMPTY = """
+<div class="empty"><h3>Nothing trained yet</h3><p>Press Train both. Loss and first pictures
+appear here while it works.</p></div>
+"""
+NEEDED = ("inversion", "vae")
+PARTS = ("learned", "jobs", "detail", "card", "actions", "failure", "curve", "previews", "states")
+"""What ``describe_training`` fills, in this order; ``seen`` comes last."""
+
+Seen = Mapping[str, str]
+"""What the page shows already, part by part."""
+
+
+def build_live(
+    studio: "Studio", scratch: Path, project: gr.State, timer: gr.Timer, form: Form
+) -> list[Any]:
+    """Lay out the right half of the Train screen; returns what ``describe_training`` fills."""
+    pressed = {"js_on_load": PRESSES, "padding": False}
+    watched = gr.State(NEWEST)
+    learned = gr.HTML(elem_id="learned", padding=False)
+    jobs = gr.HTML(value=EMPTY, elem_id="jobs", **pressed)
+    with gr.Column(visible=False, elem_id="watched") as detail:
+        card = gr.HTML(elem_id="run", padding=False)
+        with gr.Row(elem_id="run-ways", equal_height=True):
+            actions = gr.HTML(elem_id="actions", **pressed)
+            build_report(studio, scratch, project, watched)
+        failure = gr.HTML(elem_id="failure", **pressed)
+        curve = gr.HTML(elem_id="loss", padding=False)
+        previews = gr.Gallery(
+            label="As it learns", columns=4, height="auto", object_fit="contain", buttons=[],
+            interactive=False, elem_id="previews", elem_classes="thumbs",
+        )  # fmt: skip
+        states = gr.HTML(elem_id="states", **pressed)
+    seen = gr.State({})
+    outputs = [learned, jobs, detail, card, actions, failure, curve, previews, states, seen]
+    wire_presses(studio, [jobs, actions, failure, states], project, watched, form)
+    gr.on(
+        [timer.tick, watched.change, form.queued.change],
+        partial(describe_training, studio), [project, watched, seen], outputs, **SILENT,
+    )  # fmt: skip
+    return [*outputs, watched]
+
+
+def show_training(studio: "Studio", project: int | None) -> Any:
+    """Everything again, for another project or a screen that comes into sight."""
+    told = describe_training(studio, project, NEWEST, {})
+    updates = told if isinstance(told, tuple) else (gr.skip(),) * (len(PARTS) + 1)
+    return *updates, NEWEST
+
+
+@quiet_on_timer
+def describe_training(
+    studio: "Studio", project: int | None, watched: int | None, seen: Seen
+) -> Any:
+    """The state of the runs; no part is sent again that the page has ``seen``."""
+    if project is None:
+        return gr.skip()
+    own = studio.training.jobs(project)
+    job = watched_job(own, watched)
+    others = [entry for entry in studio.training.queue() if entry.project_id != project]
+    parts: dict[str, Any] = {
+        "learned": learned_chips(studio.projects.get(project)),
+        "jobs": run_list(in_order(own, others), project, job.id if job else None) if own else EMPTY,
+        "detail": gr.update(visible=job is not None),
+        **(describe_run(studio, job) if job else {}),
+    }
+    now = {name: repr(value) for name, value in parts.items()}
+    if now == seen:
+        return gr.skip()
+    changed = [
+        parts[name] if name in parts and now[name] != seen.get(name) else gr.skip()
+        for name in PARTS
+    ]
+    return *changed, now
+
+
+def describe_run(studio: "Studio", job: JobView) -> dict[str, Any]:
+    """The parts that show one run."""
+    states = studio.training.checkpoints(job.id)
+    failure = ""
+    if job.state == "failed":
+        report = studio.training.failure_text(job.id)
+        failure = failure_card(job, report, has_state=bool(states))
+    curve = curve_svg(studio.training.losses(job.id), job.num_steps)
+    if curve:
+        curve = f'<div class="figure"><h3>Loss</h3><p>Lower is closer to your set.</p>{curve}</div>'
+    return {
+        "card": run_card(job),
+        "actions": run_actions(job, has_state=bool(states)),
+        "failure": failure,
+        "curve": curve,
+        "previews": gr.update(
+            value=[str(path) for path in job.previews], visible=bool(job.previews)
+        ),
+        "states": states_html(job, states),
+    }
+
+
+def learned_chips(view: ProjectView) -> str:
+    """The two that everybody needs, trained or not; of the others those that are trained."""
+    more = [kind for kind in METHOD_NAMES if kind in view.artifacts and kind not in NEEDED]
+    chips = "".join(
+        f'<span class="chip chip-{"succeeded" if kind in view.artifacts else "none"}">'
+        f"{method_name(kind)}: {'ready' if kind in view.artifacts else 'not trained'}</span>"
+        for kind in (*NEEDED, *more)
+    )
+    return f'<div class="chips">{chips}</div>'
