@@ -70,7 +70,9 @@ def test_a_trait_is_moved_named_and_its_place_saved_and_opened_again(
     slider.focus()
     for _ in range(4):
         slider.press("ArrowRight")
-    assert visitor.source("#trait-frame") != middle
+    visitor.page.wait_for_function(
+        "was => document.querySelector('#trait-frame img').src !== was", arg=middle
+    )
     visitor.see("#trait-film-1 img[data-at='-3']")
     visitor.page.get_by_label("Save this place as").fill("wider")
     visitor.press("#place-save")
