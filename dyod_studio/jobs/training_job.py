@@ -26,7 +26,7 @@ from dyod_studio.training.checkpoints import Checkpoint, list_checkpoints
 from dyod_studio.training.config import MethodConfig
 from dyod_studio.training.data import TrainingSet
 from dyod_studio.training.events import Event
-from dyod_studio.training.ladder import is_out_of_memory, next_rung
+from dyod_studio.training.ladder import ALLOCATORS_RAISE, is_out_of_memory, next_rung
 from dyod_studio.training.metering import Meter
 from dyod_studio.training.registry import Method, load_method, parse_config
 from dyod_studio.training.run import Adjustments, Run
@@ -93,7 +93,7 @@ def attempt(work: Work, adjustments: Adjustments) -> Adjustments | None:
         with closing(cast("Generator[Event]", events)):
             for event in work.meters[-1].watch(events):
                 work.recorder.record(event)
-    except Exception as exc:
+    except ALLOCATORS_RAISE as exc:
         changed = _changed(work, adjustments) if is_out_of_memory(exc) else None
         if changed is None:
             raise

@@ -22,10 +22,10 @@ from dyod_studio.models.hooks import check_strength
 from dyod_studio.models.kohya import join_loras
 from dyod_studio.models.lora import with_lora
 from dyod_studio.models.placeholder import with_placeholder
+from dyod_studio.models.taught_words import WITH_WORDS, check_words
 from dyod_studio.models.trained_vae import load_vae
 from dyod_studio.models.whole_unet import beside_unet, has_unet, with_unet
 
-WITH_WORDS = ("inversion", "custom-diffusion", "embedding")
 WITH_LORA = ("dreambooth", "lora")
 CHANGING = ("full-finetune", "scratch", "custom-diffusion", *WITH_LORA, "anl")
 """What changes the U-Net or brings another."""
@@ -100,24 +100,8 @@ def _check(base: BaseModel, parts: Mapping[str, Artifact], strength: float) -> N
             raise InvalidInputError(
                 f"The {kind} was trained on {part.base_ref}, this base model is another one."
             )
-    _check_words(parts)
+    check_words({kind: part.config for kind, part in parts.items()})
     _check_unets(parts, strength)
-
-
-def _check_words(parts: Mapping[str, Artifact]) -> None:
-    taught: dict[str, str] = {}
-    for kind in (kind for kind in WITH_WORDS if kind in parts):
-        token = str(parts[kind].config["token"])
-        if token in taught:
-            raise InvalidInputError(
-                f"The {taught[token]} and the {kind} both taught {token}: use one of them."
-            )
-        taught[token] = kind
-    for kind, part in parts.items():
-        if part.config.get("word") and "inversion" not in parts:
-            raise InvalidInputError(
-                f"The {kind} was trained beside the word of an inversion: use the inversion too."
-            )
 
 
 def _check_unets(parts: Mapping[str, Artifact], strength: float) -> None:

@@ -8,19 +8,18 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy.orm import Session
 
 from dyod_studio.errors import InvalidInputError
+from dyod_studio.models.taught_words import WITH_WORDS, check_words
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.tables import Artifact
 from dyod_studio.studio.views import ProjectView
 
-WORDS = ("inversion", "custom-diffusion", "embedding")
-"""Parts that teach a word; a word is taught by one of them at a time."""
 BASELINES = ("full-finetune", "scratch")
 """Parts that bring a whole U-Net, to compare with."""
 ADAPTERS = ("dreambooth", "custom-diffusion", "anl", "lora", *BASELINES)
 """Parts that change the U-Net, as much as ``strength`` says."""
 IMPORTED = ("embedding", "lora")
 """Parts made elsewhere: a textual inversion and a LoRA that were brought in from a file."""
-PARTS = (*WORDS, "dreambooth", "lora", "anl", *BASELINES, "vae")
+PARTS = (*WITH_WORDS, "dreambooth", "lora", "anl", *BASELINES, "vae")
 """What can be drawn with."""
 
 
@@ -57,7 +56,7 @@ def choose_parts(
                 lack = f"trained {kind} yet: train {kind!r}"
             raise InvalidInputError(f"Project {project.name!r} has no {lack} first.")
         chosen[kind] = row
-    _check_words(chosen)
+    check_words({kind: row.config for kind, row in chosen.items()})
     return chosen
 
 
@@ -81,19 +80,3 @@ def check_hearing(parts: Mapping[str, Artifact]) -> None:
             "The anl of this project was trained without a condition: "
             "leave condition pictures and texts out."
         )
-
-
-def _check_words(parts: Mapping[str, Artifact]) -> None:
-    taught: dict[str, str] = {}
-    for kind in (kind for kind in WORDS if kind in parts):
-        token = str(parts[kind].config.get("token"))
-        if token in taught:
-            raise InvalidInputError(
-                f"The {taught[token]} and the {kind} both taught {token}: use one of them."
-            )
-        taught[token] = kind
-    for kind, row in parts.items():
-        if row.config.get("word") and "inversion" not in parts:
-            raise InvalidInputError(
-                f"The {kind} was trained beside the word of an inversion: use the inversion too."
-            )

@@ -14,7 +14,7 @@ from dyod_studio.models.memory import peak_memory_mb, release_memory
 from dyod_studio.models.memory_plan import Measurement
 from dyod_studio.training.config import MethodConfig
 from dyod_studio.training.data import TrainingSet
-from dyod_studio.training.ladder import is_out_of_memory, next_rung
+from dyod_studio.training.ladder import ALLOCATORS_RAISE, is_out_of_memory, next_rung
 from dyod_studio.training.metering import Meter
 from dyod_studio.training.registry import Method
 from dyod_studio.training.run import UNCHANGED, Adjustments, Run
@@ -81,7 +81,7 @@ def _attempt(
     try:
         for _ in meter.watch(method.run(config, base, dataset, run)):
             pass
-    except Exception as exc:
+    except ALLOCATORS_RAISE as exc:
         if not is_out_of_memory(exc):
             raise
         log.info("Out of memory: %s", exc)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from dyod_studio.errors import OutOfMemoryError
 from dyod_studio.training.config import MethodConfig
 from dyod_studio.training.registry import MethodInfo
 from dyod_studio.training.run import Adjustments
@@ -13,6 +14,8 @@ SAID_BY_ALLOCATORS = (
     "cublas_status_alloc_failed",
     "cannot allocate memory",
 )
+ALLOCATORS_RAISE = (MemoryError, RuntimeError, OSError, OutOfMemoryError)
+"""What a lack of memory can arrive as; `is_out_of_memory` tells it from other faults."""
 SMALLEST_SHARE = 0.5
 """Of the base model's own resolution; below that it draws nothing it knows."""
 
@@ -66,7 +69,7 @@ def describe(config: MethodConfig, adjustments: Adjustments) -> list[str]:
 
 def is_out_of_memory(exc: BaseException) -> bool:
     """Whether an allocator gave up, by the exception itself or by what it came from."""
-    if isinstance(exc, MemoryError) or type(exc).__name__ == "OutOfMemoryError":
+    if isinstance(exc, (MemoryError, OutOfMemoryError)) or type(exc).__name__ == "OutOfMemoryError":
         return True
     said = str(exc).lower()
     return isinstance(exc, (RuntimeError, OSError)) and any(

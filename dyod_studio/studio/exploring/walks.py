@@ -149,7 +149,7 @@ class Walks:
             self._try(lane, missing[: FIRST_PORTION if is_first else PORTION])
         except StudioError as exc:
             lane.error, lane.is_open = str(exc), False
-        except Exception as exc:
+        except Exception as exc:  # its thread serves every visitor: a bug may not end it
             logger.exception("A strip could not be drawn.")
             lane.error, lane.is_open = f"{type(exc).__name__}: {exc}", False
 
