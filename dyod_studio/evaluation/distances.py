@@ -33,11 +33,11 @@ def polynomial_mmd2(first: Tensor, second: Tensor) -> Tensor:
         first, second: (M, D) and (N, D), both with at least 2 rows.
     """
     size_first, size_second = len(first), len(second)
-    within_first = _kernel(first, first)
-    within_second = _kernel(second, second)
+    within_first = polynomial_kernel(first, first)
+    within_second = polynomial_kernel(second, second)
     own = (within_first.sum() - within_first.trace()) / (size_first * (size_first - 1))
     other = (within_second.sum() - within_second.trace()) / (size_second * (size_second - 1))
-    return own + other - 2 * _kernel(first, second).mean()
+    return own + other - 2 * polynomial_kernel(first, second).mean()
 
 
 def kid(
@@ -75,7 +75,9 @@ def kid(
     return Kid(float(values.mean()) * 100, float(values.std(correction=0)) * 100, size)
 
 
-def _kernel(first: Tensor, second: Tensor) -> Tensor:
+def polynomial_kernel(first: Tensor, second: Tensor) -> Tensor:
+    """(M, N) values of k(x, y) = (x.y / D + 1)^3, in double precision."""
+    first, second = first.double().cpu(), second.double().cpu()
     return (first @ second.T / first.shape[1] + 1) ** 3
 
 

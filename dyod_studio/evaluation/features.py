@@ -18,10 +18,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dyod_studio.errors import InvalidInputError
+from dyod_studio.evaluation.results import FEATURES_FILE
 from dyod_studio.models.feature_extractors import FeatureExtractor
 
 AT_ONCE = 16
 """Pictures in memory at a time."""
+MOST_KEPT = 5_000
+"""A point with more pictures than that keeps none of their features: too many bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,22 @@ def features_of(
         if on_progress:
             on_progress(len(found), len(ordered))
     return torch.stack([found[source.key] for source in sources])
+
+
+def keep_features(folder: Path, features: dict[str, Tensor]) -> None:
+    """Put features, an extractor's name to (N, D), into a point's folder, or that of all points.
+
+    A point's stand in the order of its seeds, the set's in the order of its pictures.
+    """
+    if all(len(rows) <= MOST_KEPT for rows in features.values()):
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(features, folder / FEATURES_FILE)
+
+
+def kept_features(folder: Path) -> dict[str, Tensor]:
+    """What ``keep_features`` put there; empty where it put nothing."""
+    path = folder / FEATURES_FILE
+    return load_file(path) if path.is_file() else {}
 
 
 def _chunks(sources: Sequence[Source]) -> Iterator[Sequence[Source]]:

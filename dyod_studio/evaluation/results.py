@@ -14,6 +14,8 @@ from typing import Any
 from dyod_studio.evaluation.figures import Figure, Figures
 
 POINT_FILE = "point.json"
+FEATURES_FILE = "features.safetensors"
+"""What each extractor made of the pictures, so that two points can be compared seed by seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ def finish_point(run_dir: Path, index: int, result: PointResult) -> None:
     """Put a measured point in its place, with no other pictures than those it names."""
     partial = points_dir(run_dir) / f"{index:02d}.partial"
     shown = {*result.strip, *(s.file for s in (*result.best, *result.worst, *result.copies))}
+    shown.add(FEATURES_FILE)
     for path in partial.iterdir():
         if path.name not in shown:
             path.unlink()
@@ -119,5 +122,10 @@ def read_point(folder: Path) -> PointResult | None:
 
 def read_points(run_dir: Path) -> list[PointResult]:
     """Every finished point, in the order of the plan."""
-    folders = sorted(points_dir(run_dir).glob("[0-9][0-9]"))
+    folders = finished_points(points_dir(run_dir))
     return [point for point in map(read_point, folders) if point is not None]
+
+
+def finished_points(points: Path) -> list[Path]:
+    """The folders of the measured points, in the order of the plan."""
+    return sorted(points.glob("[0-9][0-9]"))

@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
@@ -16,7 +16,13 @@ import torch
 
 from dyod_studio.datasets.preparing import Crop, prepare
 from dyod_studio.datasets.reading import read_image
-from dyod_studio.evaluation.features import AT_ONCE, FeatureCache, Source, features_of
+from dyod_studio.evaluation.features import (
+    AT_ONCE,
+    FeatureCache,
+    Source,
+    features_of,
+    keep_features,
+)
 from dyod_studio.evaluation.figures import Figure
 from dyod_studio.evaluation.measuring import Reference, measure, sample_note
 from dyod_studio.evaluation.plan import EvaluationConfig, Point, points_of, read_evaluation
@@ -25,6 +31,7 @@ from dyod_studio.evaluation.results import (
     begin_point,
     finish_point,
     point_dir,
+    points_dir,
     read_point,
 )
 from dyod_studio.evaluation.showing import Showcase
@@ -98,6 +105,10 @@ def _prepare(settings: Settings, storage: Storage, job: Job) -> Sweeping:
             references.append(Reference(extractor, features, config.text))
         else:
             progress.note([extractor.note])
+    keep_features(
+        points_dir(storage.run_dir(job.id)),
+        {reference.extractor.name: reference.features for reference in references},
+    )
     told = [
         base.fingerprint,
         sorted(source.key for source in real),
@@ -125,8 +136,9 @@ def _measure_point(sweeping: Sweeping, index: int, point: Point, key: str) -> No
     """Make and measure the pictures of one point; its folder appears when all is done."""
     run_dir, config = sweeping.storage.run_dir(sweeping.job.id), sweeping.config
     first = sweeping.references[0]
+    partial = begin_point(run_dir, index)
     show = Showcase(
-        begin_point(run_dir, index),
+        partial,
         first.features,
         sweeping.real,
         [row.name for row in sweeping.pictures],
@@ -146,26 +158,31 @@ def _measure_point(sweeping: Sweeping, index: int, point: Point, key: str) -> No
             )  # fmt: skip
             drawing_s += time.perf_counter() - started
             rows = [reference.extractor.embed(images) for reference in sweeping.references]
-            for kept, features in zip(made, rows, strict=True):
-                kept.append(features)
+            for kept, chunk in zip(made, rows, strict=True):
+                kept.append(chunk)
             show.add(images, seeds, rows[0])
             sweeping.progress.advance(len(images))
         calls = _calls(model, point)
-    result = _result(sweeping, point, [torch.cat(rows) for rows in made], show)
+    features = {
+        reference.extractor.name: torch.cat(rows)
+        for reference, rows in zip(sweeping.references, made, strict=True)
+    }
+    keep_features(partial, features)
+    result = _result(sweeping, point, features, show)
     told = replace(result, key=key, calls=calls, seconds=drawing_s / config.num)
     finish_point(run_dir, index, told)
 
 
 def _result(
-    sweeping: Sweeping, point: Point, made: Sequence[torch.Tensor], show: Showcase
+    sweeping: Sweeping, point: Point, made: Mapping[str, torch.Tensor], show: Showcase
 ) -> PointResult:
     config = sweeping.config
     num_real, first = len(sweeping.real), sweeping.references[0]
     notes = [reference.extractor.note for reference in sweeping.references]
     notes.append(sample_note(config.num, num_real, first.features.shape[1]))
     figures = {
-        reference.extractor.name: measure(reference, features, config.metrics)
-        for reference, features in zip(sweeping.references, made, strict=True)
+        reference.extractor.name: measure(reference, made[reference.extractor.name], config.metrics)
+        for reference in sweeping.references
     }
     if "copies" in config.metrics:
         figures[first.extractor.name]["copies"] = Figure(show.num_copies / config.num)

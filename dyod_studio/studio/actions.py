@@ -11,7 +11,7 @@ BY_STATE: dict[JobState, tuple[str, ...]] = {
     JobState.FAILED: ("retry", "choose"),
     JobState.CANCELLED: ("retry", "choose"),
 }
-OF_TRAINING = ("save", "sample", "choose", "retry")
+OF_TRAINING = ("save", "sample", "choose")
 """What an evaluation cannot be asked for."""
 
 
@@ -33,8 +33,15 @@ def possible_for(job: Job) -> tuple[str, ...]:
     asked = asked_of(job)
     if "cancel" in asked:
         return ()
-    left_out = (*asked, *(OF_TRAINING if job.kind == EVALUATION else ()))
+    left_out = (*asked, *_not_of(job))
     possible = tuple(name for name in BY_STATE[job.state] if name not in left_out)
     if job.is_finish_only and job.state is JobState.RUNNING:
         return ("cancel",)
     return ("resume", *possible) if "pause" in asked else possible
+
+
+def _not_of(job: Job) -> tuple[str, ...]:
+    """An evaluation is only asked for again while there is something left to measure."""
+    if job.kind != EVALUATION:
+        return ()
+    return (*OF_TRAINING, "retry") if job.state is JobState.SUCCEEDED else OF_TRAINING

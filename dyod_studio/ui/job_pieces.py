@@ -6,6 +6,7 @@ A button says in ``data-press`` what it means; ``presses`` hands that to the pag
 from collections.abc import Sequence
 from html import escape
 
+from dyod_studio.studio.evaluation.views import EVALUATION
 from dyod_studio.studio.views import JobView
 
 METHOD_NAMES = {
@@ -29,12 +30,15 @@ STATE_NAMES = {
     "failed": "failed",
     "cancelled": "cancelled",
 }
+MEASURING_NAMES = STATE_NAMES | {"running": "measuring"}
+"""Of an evaluation."""
 ASKED_NAMES = {
     "cancel": "Stopping after this step …",
     "pause": "Pausing: it saves its state after this step …",
     "save": "Saving its state after this step …",
     "sample": "Making pictures after this step …",
 }
+MEASURE_AGAIN = ("Go on measuring", "What is measured is kept; only the rest is done.")
 TRAIN_AGAIN = "Train again with these settings"
 ACTION_NAMES = {
     "pause": ("Pause", "Save its state and rest; nothing is lost."),
@@ -50,6 +54,12 @@ ACTION_NAMES = {
 
 def method_name(kind: str) -> str:
     return METHOD_NAMES.get(kind, kind)
+
+
+def state_name(job: JobView) -> str:
+    """What the run does now, in a word."""
+    names = MEASURING_NAMES if job.kind == EVALUATION else STATE_NAMES
+    return names.get(job.state, job.state)
 
 
 def duration(seconds: float) -> str:
@@ -93,8 +103,7 @@ def press(what: str, job: JobView, label: str, help_text: str, **values: object)
 
 
 def chip(job: JobView) -> str:
-    state = STATE_NAMES.get(job.state, job.state)
-    return f'<span class="chip chip-{escape(job.state)}">{escape(state)}</span>'
+    return f'<span class="chip chip-{escape(job.state)}">{escape(state_name(job))}</span>'
 
 
 def run_list(jobs: Sequence[JobView], project: int, watched: int | None) -> str:
@@ -124,7 +133,7 @@ def _run_row(job: JobView, project: int, watched: int | None) -> str:
 def run_card(job: JobView) -> str:
     """How far the run is that is looked at, and what happened on the way."""
     percent = f" · {100 * share_done(job):.0f}%" if job.state in ("running", "paused") else ""
-    state = STATE_NAMES.get(job.state, job.state)
+    state = state_name(job)
     parts = [
         f'<div class="run run-{escape(job.state)}" data-run="{job.id}">',
         f'<div class="job-head"><b>{escape(method_name(job.kind))}</b>',
@@ -138,7 +147,8 @@ def run_card(job: JobView) -> str:
 
 
 def _facts(job: JobView) -> list[str]:
-    facts = [f"{job.step:,} of {job.num_steps:,} steps"] if job.num_steps else []
+    counted = "pictures" if job.kind == EVALUATION else "steps"
+    facts = [f"{job.step:,} of {job.num_steps:,} {counted}"] if job.num_steps else []
     if job.state == "queued" and job.place is not None:
         facts = ["next in line" if job.place == 1 else f"number {job.place} in line", *facts]
     if job.loss is not None:
@@ -161,7 +171,7 @@ def run_actions(job: JobView, *, has_state: bool) -> str:
     """A button for everything that can be asked of the run now; a failure has its own card."""
     names = [name for name in ("pause", "resume", "save", "sample", "cancel") if name in job.can]
     buttons = "".join(press(name, job, *ACTION_NAMES[name]) for name in names)
-    if job.state == "succeeded":
+    if job.state == "succeeded" and job.kind != EVALUATION:
         buttons = press("again", job, TRAIN_AGAIN, ACTION_NAMES["again"][1])
         buttons += press("edit", job, *ACTION_NAMES["edit"])
     elif "retry" in job.can and job.state != "failed":
@@ -170,6 +180,8 @@ def run_actions(job: JobView, *, has_state: bool) -> str:
 
 
 def _ways_on(job: JobView, *, has_state: bool) -> str:
+    if job.kind == EVALUATION:
+        return press("retry", job, *MEASURE_AGAIN)
     names = ("retry", "again", "edit") if has_state else ("retry", "edit")
     return "".join(press(name, job, *ACTION_NAMES[name]) for name in names)
 

@@ -4,8 +4,9 @@ import shutil
 
 import pytest
 
+from dyod_studio.evaluation.features import kept_features
 from dyod_studio.evaluation.plan import EVALUATION, EvaluationConfig, points_of
-from dyod_studio.evaluation.results import point_dir, points_dir, read_points
+from dyod_studio.evaluation.results import begin_point, point_dir, points_dir, read_points
 from dyod_studio.jobs.sweep_progress import SweepProgress
 from dyod_studio.jobs.worker import run_worker
 from dyod_studio.settings import Settings
@@ -13,6 +14,7 @@ from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.storage import open_storage
 from dyod_studio.store.tables import JobState
+from dyod_studio.studio.evaluation.again import measured_again
 from tests.jobs.conftest import Queue
 
 NUM = 5
@@ -83,6 +85,44 @@ def test_a_sweep_killed_in_the_middle_goes_on_without_repeating_finished_points(
     assert all((point.folder / file).is_file() for point in points for file in point.strip)
     assert points[0].strip == points[2].strip == ("0.png", "1.png", "2.png", "3.png", "4.png")
     assert "fewer pictures" in " ".join(points[0].notes)
+    ((name, of_set),) = kept_features(points_dir(run_dir)).items()
+    assert of_set.shape[0] > 0
+    for point in points:
+        kept = kept_features(point.folder)
+        assert list(kept) == [name] == list(point.figures)
+        assert kept[name].shape == (NUM, of_set.shape[1])
+
+
+def test_a_failed_sweep_that_is_asked_for_again_measures_only_what_lacks(sweeping, monkeypatch):
+    queue, config = sweeping
+    job_id = queued(queue, config)
+    advance = SweepProgress.advance
+
+    def advance_until_full(self: SweepProgress, pictures: int) -> None:
+        if self.done == 2 * NUM:
+            raise OSError(28, "No space left on device")
+        advance(self, pictures)
+
+    monkeypatch.setattr(SweepProgress, "advance", advance_until_full)
+    run_here(queue, job_id)
+    assert queue.get(job_id).state is JobState.FAILED
+    monkeypatch.setattr(SweepProgress, "advance", advance)
+    with queue.storage.database.session() as session:
+        again = measured_again(queue.storage, session, JobRepository(session).get(job_id)).id
+    run_dir = queue.storage.run_dir(again)
+    first = (point_dir(run_dir, 0) / "point.json").stat().st_mtime_ns
+    drawn: list[str] = []
+    begin = begin_point
+    monkeypatch.setattr(
+        "dyod_studio.jobs.sweeping.begin_point",
+        lambda folder, index: drawn.append(str(index)) or begin(folder, index),
+    )
+    run_here(queue, again)
+    job = queue.get(again)
+    assert (job.state, job.step) == (JobState.SUCCEEDED, 4 * NUM), job.log_tail
+    assert drawn == ["2", "3"]
+    assert len(read_points(run_dir)) == 4
+    assert (point_dir(run_dir, 0) / "point.json").stat().st_mtime_ns == first
 
 
 def test_a_pause_keeps_the_measured_points_and_a_missing_extractor_is_told(sweeping, monkeypatch):

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from dyod_studio.errors import InvalidInputError
+from dyod_studio.errors import InvalidInputError, JobStateError
+from dyod_studio.store.jobs import JobRepository
+from dyod_studio.store.tables import JobState
 from dyod_studio.studio.evaluation.plot import plot_of, svg_of
 from dyod_studio.studio.evaluation.views import EvaluationSettings
 from tests.datasets.pictures import many
@@ -69,6 +71,39 @@ def test_the_report_is_one_html_file_one_pdf_and_one_json_document(studio, stora
     found = json.loads(document.read_text())
     assert found["advice"]["t0"] == 0.55
     assert found["points"][1]["figures"]["CLIP of starter"]["kid"] == {"value": 3.0, "std": 0.2}
+
+
+def test_a_failed_or_stopped_evaluation_is_asked_for_again_and_keeps_what_it_measured(
+    studio, storage, toys
+):
+    job = studio.evaluation.start(toys.id, SWEEP)
+    measured(storage, job.id, num_points=3)
+    assert studio.training.job(job.id).can == ("pause", "cancel")
+    with pytest.raises(JobStateError, match=f"Evaluation {job.id} is running; one that failed"):
+        studio.evaluation.retry(job.id)
+    with storage.database.session() as session:
+        JobRepository(session).move(job.id, JobState.FAILED, error="The disk is full.")
+    assert studio.training.job(job.id).can == ("retry",)
+
+    again = studio.evaluation.retry(job.id)
+    assert (again.id, again.state, again.settings) == (job.id + 1, "queued", job.settings)
+    kept = studio.evaluation.get(again.id).points
+    assert kept == studio.evaluation.get(job.id).points
+    assert len(kept) == 3
+    assert all((point.folder / file).is_file() for point in kept for file in point.strip)
+
+    studio.training.cancel(again.id)
+    third = studio.training.retry(again.id)
+    assert len(studio.evaluation.get(third.id).points) == 3
+    studio.training.cancel(third.id)
+    fresh = studio.training.retry(third.id, fresh=True)
+    assert studio.evaluation.get(fresh.id).points == ()
+    with pytest.raises(InvalidInputError, match="neither saved states nor settings to change"):
+        studio.training.retry(third.id, changes={"num": 9})
+    measured(storage, fresh.id)
+    assert studio.training.job(fresh.id).can == ()
+    with pytest.raises(JobStateError, match="is succeeded"):
+        studio.evaluation.retry(fresh.id)
 
 
 def test_a_plot_has_the_curve_its_error_bars_and_the_baselines(studio, storage, toys):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from dyod_studio.evaluation.comparing import Apart
 from dyod_studio.evaluation.figures import Figure
 from dyod_studio.evaluation.plan import EvaluationConfig
 from dyod_studio.evaluation.results import PointResult
@@ -60,11 +61,20 @@ def test_each_picture_holds_one_apple_and_one_orange_apart_on_white(icons, tmp_p
 def test_the_verdict_on_table_1_asks_for_two_deviations_below_both_baselines():
     swept = [point("sweep", 0.4, kid=Figure(5, 1)), point("sweep", 0.6, kid=Figure(2, 1))]
     low = point("prompt", None, kid=Figure(9, 1))
-    clear = verdict(view_of([*swept, low, point("vae", None, kid=Figure(8, 1))]))
+
+    def told(vae: float, error: float):
+        view = view_of([*swept, low, point("vae", None, kid=Figure(vae, 1))])
+        apart = {"prompt": Apart(7, error), "vae": Apart(vae - 2, error)}
+        return verdict(view, "CLIP of starter", apart)
+
+    clear = told(8, 0.5)
     assert (clear["best_t0"], clear["is_below_both"]) == (0.6, True)
-    assert clear["deviations_below"]["prompt"] == pytest.approx(7 / 2**0.5)
-    near = verdict(view_of([*swept, low, point("vae", None, kid=Figure(3, 1))]))
-    assert not near["is_below_both"]
+    assert clear["is_below_both_by_subsets"]
+    assert clear["subset_deviations_below"]["prompt"] == pytest.approx(7 / 2**0.5)
+    assert clear["standard_errors_below"]["vae"] == pytest.approx(12)
+    paired = told(3, 0.4)
+    assert (paired["is_below_both"], paired["is_below_both_by_subsets"]) == (True, False)
+    assert not told(3, 0.6)["is_below_both"]
 
 
 def test_the_trend_of_table_3_is_a_rank_correlation():

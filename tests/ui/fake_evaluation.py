@@ -77,6 +77,17 @@ class FakeEvaluation:
             copies=shown if index == 1 else (), folder=folder,
         )  # fmt: skip
 
+    def fail(self) -> None:
+        """End the newest one early."""
+        job = replace(self.views[0].job, state="failed", error="No space.", can=("retry",))
+        self.views[0] = replace(self.views[0], job=job)
+
+    def retry(self, job_id: int) -> JobView:
+        view = next(view for view in self.views if view.job.id == job_id)
+        job = replace(view.job, id=70 + len(self.views), state="queued", can=("cancel",))
+        self.views.insert(0, replace(view, job=job))
+        return job
+
     def all(self, ref: int | str) -> list[EvaluationView]:
         return [view for view in self.views if view.job.project_id == ref]
 

@@ -4,7 +4,13 @@ import gradio as gr
 import pytest
 
 from dyod_studio.ui.evaluate.advice import show_t0_advice
-from dyod_studio.ui.evaluate.screen import describe_evaluation, on_measure, on_report, on_stop
+from dyod_studio.ui.evaluate.screen import (
+    describe_evaluation,
+    on_again,
+    on_measure,
+    on_report,
+    on_stop,
+)
 
 
 def measure(studio, project, sweep="t0", extractor=""):
@@ -24,15 +30,16 @@ def test_an_evaluation_is_asked_for_measured_and_shown(studio, project):
     assert "0 of 8 settings measured" in describe(studio, project)[1]
 
     studio.evaluation.finish(3)
-    picked, card, metric, ways, stop, body, seen = describe(studio, project)
+    picked, card, metric, ways, stop, again, body, seen = describe(studio, project)
     assert "3 of 8 settings measured" in card
     assert (picked["value"], metric["value"], ways["visible"]) == (70, "kid", True)
     assert stop["visible"]
+    assert not again["visible"]
     assert body.count("<svg") == 1
 
     studio.evaluation.finish()
     told = describe(studio, project, 70, "diversity", seen)
-    card, body = told[1], told[5]
+    card, body = told[1], told[6]
     assert not told[4]["visible"]
     assert "Pictures come closest to your set when how much may change (t0) stands at 0.55" in card
     assert "settings measured" not in card
@@ -40,7 +47,7 @@ def test_an_evaluation_is_asked_for_measured_and_shown(studio, project):
     assert body.count("data:image/webp") == 8 * 8 + 4 + 2
     assert "1 of the 160 pictures repeats one of your set" in body
     assert "<b>face</b>" not in body
-    assert describe(studio, project, 70, "diversity", told[6]) == gr.skip()
+    assert describe(studio, project, 70, "diversity", told[7]) == gr.skip()
 
 
 def test_what_is_refused_is_said_and_an_older_evaluation_can_be_looked_at_again(studio, project):
@@ -58,6 +65,22 @@ def test_what_is_refused_is_said_and_an_older_evaluation_can_be_looked_at_again(
     assert "0 of 7 settings" in card
     assert not metric["visible"]
     assert "come closest" in describe(studio, project, 70)[1]
+
+
+def test_an_evaluation_that_failed_goes_on_at_a_press(studio, project):
+    measure(studio, project)
+    studio.evaluation.finish(3)
+    studio.evaluation.fail()
+    told = describe(studio, project)
+    assert "No space." in told[1]
+    assert (told[4]["visible"], told[5]["visible"]) == (False, True)
+    update = on_again(studio, project, 70)
+    assert update["value"] == 71
+    told = describe(studio, project, 71)
+    assert "3 of 8 settings measured" in told[1]
+    assert not told[5]["visible"]
+    with pytest.raises(gr.Error, match="press Measure first"):
+        on_again(studio, project, None)
 
 
 def test_a_report_is_handed_over_as_html_or_pdf(studio, project, tmp_path):

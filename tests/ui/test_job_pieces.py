@@ -43,6 +43,21 @@ def test_a_running_run_shows_percent_loss_time_and_memory():
         assert text in card
 
 
+def test_an_evaluation_measures_pictures_and_goes_on_where_it_ended():
+    card = run_card(a_job(kind="evaluation", can=("pause", "cancel")))
+    assert "measuring · 25%" in card
+    assert "50 of 200 pictures" in card
+    assert "training" not in run_list([a_job(kind="evaluation")], 1, None)
+    failed = a_job(kind="evaluation", state="failed", error="No space.", can=("retry",))
+    again = failure_card(failed, "", has_state=False)
+    assert presses(again) == ["retry", "copy"]
+    assert "Go on measuring" in again
+    stopped = a_job(kind="evaluation", state="cancelled", can=("retry",))
+    assert presses(run_actions(stopped, has_state=False)) == ["retry"]
+    done = a_job(kind="evaluation", state="succeeded", can=())
+    assert presses(run_actions(done, has_state=False)) == []
+
+
 def test_a_run_says_what_it_was_asked_for_what_was_changed_and_where_it_came_from():
     card = run_card(
         a_job(asked=("pause",), notes=("Half the batch at a time.",), continues_job_id=2,

@@ -67,9 +67,9 @@ def markdown_table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> s
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def write_plot(view: EvaluationView, metric: str, path: Path) -> Path:
-    """The curve of a figure as a file that any page can show."""
-    svg = svg_of(plot_of(view, metric, view.extractors[0]))
+def write_plot(view: EvaluationView, metric: str, path: Path, extractor: str | None = None) -> Path:
+    """The curve of a figure as a file that any page can show; of the first extractor by default."""
+    svg = svg_of(plot_of(view, metric, extractor or view.extractors[0]))
     sized = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" width="720" ', 1)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(re.sub(r"(<svg [^>]*>)", rf"\1{PLOT_STYLE}", sized, count=1), encoding="utf-8")

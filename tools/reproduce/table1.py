@@ -4,28 +4,49 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from dyod_studio.evaluation.comparing import Apart
 from dyod_studio.evaluation.figures import Figure
+from dyod_studio.evaluation.results import PointResult
 from dyod_studio.studio.evaluation.report import figure_text
 from dyod_studio.studio.evaluation.views import EvaluationSettings, EvaluationView
 from tools.reproduce.bench import Bench
 from tools.reproduce.pages import markdown_table, write_plot, write_section, write_strips
+from tools.reproduce.pairs import apart_from
 from tools.reproduce.sets import apple_orange
 
 VALUES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 SEPARATE = 2.0
-"""Standard deviations by which a figure must lie below another to be called lower."""
+"""Deviations by which a figure must lie below another to be called lower."""
+ABOUT = (
+    "KID x100 is the mean over 100 random subsets of half of the made pictures (100 at most) "
+    "against as many of the set, ± its deviation over these subsets, as in the paper. That "
+    "deviation holds the chance of the set's part of each subset as well, which is the same for "
+    "every row, so it says too much where two rows are compared. *Is below it by* is the row's KID "
+    "less that of the best t0, both over all pictures, ± the standard error of that difference "
+    "(delete-half jackknife over the seeds, which both rows share, and over the set)."
+)
 
 
 def run(bench: Bench, asked: argparse.Namespace) -> None:
     """Measure every set and write the section."""
-    tables, facts = [], {}
+    tables: list[str] = [ABOUT]
+    facts: dict[str, Any] = {}
     for name, folder in _sets(asked):
         view = measure(bench, name, folder, asked)
-        write_plot(view, "kid", asked.out / f"table1-{name}.svg")
         write_strips(view.points, asked.out / f"table1-{name}.webp")
-        found = verdict(view)
-        facts[name] = {**found, "points": [_told(point) for point in view.points]}
-        tables.append(_part(name, view, found, asked.out.name))
+        tables.append(
+            f"### {name}\n\n{view.points[0].num_real} pictures of the set, {view.config.num} made "
+            f"at each point.\n\n![the same seeds at each t0]({asked.out.name}/table1-{name}.webp)"
+        )
+        facts[name] = {"points": [_told(point) for point in view.points]}
+        for number, extractor in enumerate(view.extractors):
+            plot = f"table1-{name}{f'-{number + 1}' if number else ''}.svg"
+            write_plot(view, "kid", asked.out / plot, extractor)
+            best = lowest(view, extractor)
+            apart = apart_from(bench, view, best, extractor)
+            found = verdict(view, extractor, apart)
+            facts[name][extractor] = found
+            tables.append(_part(view, extractor, found, apart, f"{asked.out.name}/{plot}"))
     title = "Table 1 of DYOD: how far to noise the start"
     write_section(asked.out, "table1", title, "\n\n".join(tables), facts)
 
@@ -43,48 +64,73 @@ def measure(bench: Bench, name: str, folder: Path, asked: argparse.Namespace) ->
     return bench.evaluate(project.id, settings)
 
 
-def verdict(view: EvaluationView) -> dict[str, Any]:
-    """Whether some t0 is lower than both baselines, and by how many deviations."""
-    base = {point.role: _kid(point) for point in view.baselines}
-    best = min(view.swept, key=lambda point: _kid(point).value)
-    kid = _kid(best)
-    apart = {role: _deviations(kid, figure) for role, figure in base.items()}
+def lowest(view: EvaluationView, extractor: str) -> PointResult:
+    """The point of the sweep that is closest to the set in the eyes of an extractor."""
+    return min(view.swept, key=lambda point: _kid(point, extractor).value)
+
+
+def verdict(view: EvaluationView, extractor: str, apart: dict[str, Apart]) -> dict[str, Any]:
+    """Whether the best t0 is lower than both baselines, and by how many deviations.
+
+    Args:
+        apart: by how much each other point is further away, with the standard error of that.
+    """
+    best = lowest(view, extractor)
+    kid = _kid(best, extractor)
+    base = {point.role: point for point in view.baselines}
+    subsets = {role: _deviations(kid, _kid(point, extractor)) for role, point in base.items()}
+    errors = {role: apart[point.name].deviations for role, point in base.items()}
     return {
         "best_t0": best.value,
         "speed_up": 1 / (best.value or 1.0),
-        "deviations_below": apart,
-        "is_below_both": all(number > SEPARATE for number in apart.values()),
+        "subset_deviations_below": subsets,
+        "standard_errors_below": errors,
+        "is_below_both_by_subsets": all(number > SEPARATE for number in subsets.values()),
+        "is_below_both": all(number > SEPARATE for number in errors.values()),
     }
 
 
-def _part(name: str, view: EvaluationView, found: dict[str, Any], folder: str) -> str:
-    rows = [
-        (
-            point.name, figure_text(point.figure("kid")), figure_text(point.figure("fid")),
-            figure_text(point.figure("diversity")), point.calls,
-            f"x{1 / point.value:.2g}" if point.role == "sweep" and point.value else "-",
-            f"{point.seconds:.2f}",
-        )
-        for point in view.points
-    ]  # fmt: skip
-    titles = ("", "KID x100", "FID", "diversity", "U-Net calls", "T/t0", "s a picture")
-    below = ", ".join(
-        f"{number:.1f} deviations below {role}"
-        for role, number in found["deviations_below"].items()
-    )
-    says = (
-        "the paper's shape: some t0 lies below the prompt alone and below the VAE alone"
-        if found["is_below_both"]
-        else "NOT the paper's shape: no t0 lies clearly below both baselines"
-    )
+def _part(
+    view: EvaluationView, extractor: str, found: dict[str, Any], apart: dict[str, Apart], plot: str
+) -> str:
+    rows = []
+    for point in view.points:
+        told = point.figures[extractor]
+        far = apart.get(point.name)
+        rows.append(
+            (
+                point.name, figure_text(told.get("kid")),
+                "-" if far is None else figure_text(Figure(far.difference, far.error)),
+                figure_text(told.get("fid")), figure_text(told.get("diversity")), point.calls,
+                f"x{1 / point.value:.2g}" if point.role == "sweep" and point.value else "-",
+                f"{point.seconds:.2f}",
+            )
+        )  # fmt: skip
+    best = f"t0 {found['best_t0']:g}"
+    titles = (
+        "", "KID x100", f"{best} is below it by", "FID", "diversity", "U-Net calls", "T/t0",
+        "s a picture",
+    )  # fmt: skip
     return (
-        f"### {name}\n\n{view.points[0].num_real} pictures of the set, {view.config.num} made at "
-        f"each point; measured with {', '.join(view.extractors)}.\n\n"
-        f"{markdown_table(titles, rows)}\n\n"
-        f"The best t0 is {found['best_t0']:g}, {below}: {says}.\n\n"
-        f"![KID against t0]({folder}/table1-{name}.svg)\n\n"
-        f"![the same seeds at each t0]({folder}/table1-{name}.webp)"
+        f"Measured with {extractor}:\n\n{markdown_table(titles, rows)}\n\n{_says(found)}\n\n"
+        f"![KID against t0]({plot})"
     )
+
+
+def _says(found: dict[str, Any]) -> str:
+    below = "; ".join(
+        f"{found['standard_errors_below'][role]:.1f} standard errors ({number:.1f} deviations of "
+        f"subsets) below the {'word' if role == 'prompt' else 'shape model'} alone"
+        for role, number in found["subset_deviations_below"].items()
+        if role in ("prompt", "vae")
+    )
+    shape = (
+        "The paper's shape: it lies below both by more than two standard errors of the difference"
+        if found["is_below_both"]
+        else "NOT the paper's shape: it does not lie below both by two standard errors"
+    )
+    also = " and by more than two deviations of subsets" * found["is_below_both_by_subsets"]
+    return f"The best t0 is {found['best_t0']:g}, {below}. {shape}{also}."
 
 
 def _sets(asked: argparse.Namespace) -> list[tuple[str, Path]]:
@@ -95,10 +141,8 @@ def _sets(asked: argparse.Namespace) -> list[tuple[str, Path]]:
     return found + [(folder.name, folder) for folder in asked.set]
 
 
-def _kid(point: Any) -> Figure:
-    figure = point.figure("kid")
-    assert figure is not None  # every sweep of a table measures it
-    return figure
+def _kid(point: PointResult, extractor: str) -> Figure:
+    return point.figures[extractor]["kid"]
 
 
 def _deviations(lower: Figure, higher: Figure) -> float:
@@ -106,7 +150,7 @@ def _deviations(lower: Figure, higher: Figure) -> float:
     return (higher.value - lower.value) / max(spread, 1e-9)
 
 
-def _told(point: Any) -> dict[str, Any]:
+def _told(point: PointResult) -> dict[str, Any]:
     return {
         name: value
         for name, value in point.to_dict().items()

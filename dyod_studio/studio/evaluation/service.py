@@ -24,6 +24,7 @@ from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import Artifact, Job
+from dyod_studio.studio.evaluation.again import measured_again
 from dyod_studio.studio.evaluation.report import write_reports
 from dyod_studio.studio.evaluation.views import SWEEPS, EvaluationSettings, EvaluationView
 from dyod_studio.studio.evaluation.words import summary_of
@@ -56,6 +57,20 @@ class Evaluation:
             jobs = JobRepository(session)
             total = len(points_of(config)) * config.num
             row = jobs.add(project.id, EVALUATION, config.model_dump(mode="json"), total)
+            return job_view(self._storage, session, jobs.get(row.id))
+
+    def retry(self, job_id: int) -> JobView:
+        """Queue an evaluation that failed or was stopped again; finished points are kept.
+
+        Raises:
+            NotFoundError: there is no such job.
+            InvalidInputError: the job is no evaluation.
+            JobStateError: it is not over, or is measured to its end.
+        """
+        self.get(job_id)
+        with self._storage.database.session() as session:
+            jobs = JobRepository(session)
+            row = measured_again(self._storage, session, jobs.get(job_id))
             return job_view(self._storage, session, jobs.get(row.id))
 
     def all(self, ref: int | str) -> list[EvaluationView]:

@@ -7,9 +7,11 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from dyod_studio.errors import InvalidInputError, JobStateError
+from dyod_studio.evaluation.plan import EVALUATION
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import NEXT_STATES, Job, JobState
+from dyod_studio.studio.evaluation.again import measured_again
 from dyod_studio.studio.views import CheckpointView
 from dyod_studio.training.checkpoints import Checkpoint, best_checkpoint, list_checkpoints
 from dyod_studio.training.config import MethodConfig
@@ -46,11 +48,29 @@ def retry_of(
     changes: Mapping[str, Any],
 ) -> Job:
     """A new job with the same settings but for the changes; see ``Training.retry``."""
-    jobs = JobRepository(session)
-    job = jobs.get(job_id)
+    job = JobRepository(session).get(job_id)
+    if job.kind != EVALUATION:
+        return _trained_again(storage, session, job, step, is_fresh=is_fresh, changes=changes)
+    if step is not None or changes:
+        raise InvalidInputError(
+            f"Evaluation {job_id} has neither saved states nor settings to change: ask for "
+            "another one."
+        )
+    return measured_again(storage, session, job, is_fresh=is_fresh)
+
+
+def _trained_again(
+    storage: Storage,
+    session: Session,
+    job: Job,
+    step: int | None,
+    *,
+    is_fresh: bool,
+    changes: Mapping[str, Any],
+) -> Job:
     if job.state in NEXT_STATES:
         raise JobStateError(
-            f"Job {job_id} is {job.state}; it can be trained again when it has come to an end."
+            f"Job {job.id} is {job.state}; it can be trained again when it has come to an end."
         )
     start = None if is_fresh else _start(storage, job, step)
     if is_fresh and step is not None:
@@ -62,11 +82,11 @@ def retry_of(
     config = parse_config(job.kind, {**job.config, **changes})
     if start is not None and start[1] >= config.steps:
         raise InvalidInputError(
-            f"Job {job_id} has nothing left to train after step {start[1]} of {config.steps}: "
+            f"Job {job.id} has nothing left to train after step {start[1]} of {config.steps}: "
             "choose an earlier state, more steps, or a fresh start."
         )
     source, first = start or (None, None)
-    return jobs.add(
+    return JobRepository(session).add(
         job.project_id,
         job.kind,
         config.model_dump(mode="json"),

@@ -32,7 +32,7 @@ TITLES = [(metric.title, metric.name) for metric in METRICS.values()]
 FETCH = "() => document.querySelector('#evaluation-file').click()"
 Seen = Mapping[str, str]
 """What the page shows already, part by part."""
-PARTS = ("picked", "card", "metric", "ways", "stop", "body")
+PARTS = ("picked", "card", "metric", "ways", "stop", "again", "body")
 
 
 def build_evaluate(
@@ -50,6 +50,7 @@ def build_evaluate(
             card = gr.HTML(EMPTY, elem_id="evaluate-card", padding=False)
             with gr.Row(visible=False, elem_id="evaluate-ways") as ways:
                 stop = gr.Button("Stop", size="sm", min_width=90, elem_id="evaluate-stop")
+                again = gr.Button("Go on measuring", size="sm", elem_id="evaluate-again")
                 html = gr.Button("Report to read", size="sm", elem_id="evaluate-html")
                 pdf = gr.Button("Report to print", size="sm", elem_id="evaluate-pdf")
                 file = gr.DownloadButton(elem_id="evaluation-file")
@@ -59,9 +60,10 @@ def build_evaluate(
             )  # fmt: skip
             body = gr.HTML(elem_id="evaluate-body", padding=False)
     seen = gr.State({})
-    outputs = [picked, card, metric, ways, stop, body, seen]
+    outputs = [picked, card, metric, ways, stop, again, body, seen]
     start.click(partial(on_measure, studio), [project, *asked], picked, **PRIVATE)
     stop.click(partial(on_stop, studio), picked, None, **PRIVATE)
+    again.click(partial(on_again, studio), [project, picked], picked, **PRIVATE)
     for button, suffix in ((html, "html"), (pdf, "pdf")):
         button.click(partial(on_report, studio, scratch, suffix), picked, file, **PRIVATE).success(
             None, None, None, js=FETCH
@@ -125,6 +127,15 @@ def on_stop(studio: "Studio", picked: int | None) -> None:
 
 
 @shown_to_user
+def on_again(studio: "Studio", project: int | None, picked: int | None) -> Any:
+    """Queue an evaluation that failed or was stopped again, and look at it."""
+    job = studio.evaluation.retry(_needed(picked))
+    gr.Info("It is in the queue again. What is measured is kept.")
+    views = studio.evaluation.all(chosen(project))
+    return gr.update(choices=_choices(views), value=job.id)
+
+
+@shown_to_user
 def on_report(studio: "Studio", scratch: Path, suffix: str, picked: int | None) -> Any:
     """Write the report and hand over the file with this suffix."""
     scratch.mkdir(parents=True, exist_ok=True)
@@ -163,7 +174,7 @@ def _described(
         hidden = gr.update(visible=False)
         return {
             "picked": gr.update(choices=[], value=None, visible=False), "card": EMPTY,
-            "metric": hidden, "ways": hidden, "stop": hidden, "body": "",
+            "metric": hidden, "ways": hidden, "stop": hidden, "again": hidden, "body": "",
         }  # fmt: skip
     names = view.metrics
     drawn = metric if metric in names else next(iter(names), None)
@@ -177,6 +188,7 @@ def _described(
         ),
         "ways": gr.update(visible=True),
         "stop": gr.update(visible=not view.job.is_final),
+        "again": gr.update(visible="retry" in view.job.can),
         "body": evaluation_body(view, drawn or "", lambda row: originals.get(row or 0)),
     }  # fmt: skip
 
