@@ -19,6 +19,8 @@ ADAPTERS = ("dreambooth", "custom-diffusion", "anl", "lora", *BASELINES)
 """Parts that change the U-Net, as much as ``strength`` says."""
 IMPORTED = ("embedding", "lora")
 """Parts made elsewhere: a textual inversion and a LoRA that were brought in from a file."""
+MAIN = (*ADAPTERS, "embedding")
+"""Parts that a project may be drawn with alone, in place of an inversion of its own."""
 PARTS = (*WITH_WORDS, "dreambooth", "lora", "anl", *BASELINES, "vae")
 """What can be drawn with."""
 
@@ -26,10 +28,11 @@ PARTS = (*WITH_WORDS, "dreambooth", "lora", "anl", *BASELINES, "vae")
 def usual_parts(trained: Collection[str]) -> tuple[str, ...]:
     """What is used when nothing is said: the inversion and the vae, where they are trained.
 
-    Without an inversion the first adapter takes its place, for a project trained by that alone.
+    Without an inversion the first adapter takes its place, for a project trained by that alone,
+    and without any a word that was brought in.
     """
-    adapters = [kind for kind in ADAPTERS if kind in trained]
-    first = "inversion" if "inversion" in trained else next(iter(adapters), "")
+    others = (kind for kind in MAIN if kind in trained)
+    first = "inversion" if "inversion" in trained else next(others, "")
     return tuple(kind for kind in (first, "vae") if kind in trained)
 
 

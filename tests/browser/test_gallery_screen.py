@@ -4,7 +4,9 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tests.browser.driver import Visitor
 from tests.browser.serving import free_port, served
@@ -88,6 +90,19 @@ def test_pictures_are_found_compared_favoured_deleted_and_made_again(url, visit:
     visitor.page.wait_for_selector("[role=tab][aria-selected=true]:has-text('Explore')")
     visitor.open_screen("Gallery")
     bring = visitor.find("#gallery-bring input[type=file]")
+    (tmp_path / "old.pt").write_bytes(b"pickled")
+    bring.set_input_files(tmp_path / "old.pt")
+    visitor.read("old.pt is refused: pickled weights can run any program")
+    visitor.see("#gallery-bring:has-text('Drop File Here')")
+    layer = {f"lora_unet_x.lora_{part}.weight": np.ones((1, 1)) for part in ("down", "up")}
+    save_file(layer, tmp_path / "ink.safetensors")
+    bring.set_input_files(tmp_path / "ink.safetensors")
+    visitor.read("ink is here (LoRA from elsewhere): choose it under")
+    visitor.see("#gallery-bring:has-text('Drop File Here')")
+    visitor.shoot("gallery-3-brought")
+    visitor.open_screen("Studio")
+    visitor.see("#parts-use:has-text('LoRA from elsewhere')")
+    visitor.open_screen("Gallery")
     bring.set_input_files(tmp_path / "Chosen ones.zip")
     visitor.see("#switcher summary:has-text('Chosen ones')")
     visitor.read("Nothing made yet")

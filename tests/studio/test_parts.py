@@ -82,6 +82,8 @@ def test_every_part_that_can_be_drawn_with_can_be_asked_for_and_trained():
         (("anl", "dreambooth", "inversion", "vae"), ("inversion", "vae")),
         (("anl", "vae"), ("anl", "vae")),
         (("custom-diffusion", "dreambooth", "anl"), ("dreambooth",)),
+        (("embedding", "lora"), ("lora",)),
+        (("embedding", "vae"), ("embedding", "vae")),
     ],
 )
 def test_nothing_said_means_word_and_shapes_or_what_stands_in_for_the_word(trained, usual):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from dyod_studio.errors import InvalidInputError, NotFoundError
+from dyod_studio.models.foreign import read_header, recognise
 from dyod_studio.studio.gallery.views import EVERYTHING, AgainView, GalleryFilter, PartView
 from dyod_studio.studio.views import ExportReport, GenerationView
 
@@ -133,6 +134,19 @@ class FakeImports:
             on_progress(1, 1)
         project = self._projects.create(path.stem)
         return SimpleNamespace(project=project, num_pictures=0, num_parts=0, num_images=0)
+
+
+class FakeArtifacts:
+    """Tells a part's kind by its keys, and never tries it on a base model."""
+
+    def __init__(self, projects: Any) -> None:
+        self._projects = projects
+
+    def import_file(self, ref: int, path: Path) -> Any:
+        kind = recognise(read_header(path))
+        self._projects.learn(ref, kind)
+        token = f"<{path.stem}>" if kind == "embedding" else None
+        return SimpleNamespace(title=path.stem, kind=kind, token=token)
 
 
 class FakeRecalling:

@@ -31,7 +31,13 @@ from dyod_studio.studio.views import (
 from tests.ui.drawing import draw_picture
 from tests.ui.fake_evaluation import FakeEvaluation
 from tests.ui.fake_exploring import FakeExploring, FakePlaces
-from tests.ui.fake_gallery import FakeExports, FakeGallery, FakeImports, FakeRecalling
+from tests.ui.fake_gallery import (
+    FakeArtifacts,
+    FakeExports,
+    FakeGallery,
+    FakeImports,
+    FakeRecalling,
+)
 from tests.ui.fake_training import FakeTraining
 
 NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
@@ -269,4 +275,5 @@ def build_fake_studio(folder: Path) -> Any:
         imports=FakeImports(projects),
         recalling=FakeRecalling(gallery),
         evaluation=FakeEvaluation(folder),
+        artifacts=FakeArtifacts(projects),
     )

@@ -182,20 +182,20 @@ def test_a_dropped_picture_sets_its_screen_and_a_dropped_project_is_opened(
 ):
     make(studio, project, 1)
     with pytest.warns(UserWarning, match="no longer"):
-        view, tabs, brought, cleared = on_bring(studio, project, str(tmp_path / "x.png"))
-    assert (view.generation_id, tabs.selected, cleared) == (1, "explore", None)
+        view, tabs, brought = on_bring(studio, project, [str(tmp_path / "x.png")])
+    assert (view.generation_id, tabs.selected) == (1, "explore")
     with zipfile.ZipFile(tmp_path / "Boots.zip", "w"):
         pass
-    *_, brought, cleared = on_bring(studio, project, str(tmp_path / "Boots.zip"))
+    *_, brought = on_bring(studio, project, [str(tmp_path / "Boots.zip")])
     assert studio.projects.get(brought).name == "Boots"
     (tmp_path / "broken.zip").write_text("no ZIP")
     for wrong, message in (("broken.zip", "no readable ZIP"), ("x.txt", "Give a PNG picture")):
         with pytest.raises(gr.Error, match=message):
-            on_bring(studio, project, str(tmp_path / wrong))
+            on_bring(studio, project, [str(tmp_path / wrong)])
     with pytest.raises(gr.Error, match="no readable ZIP"):
         on_import(studio, str(tmp_path / "broken.zip"))
     with pytest.raises(gr.Error, match="Choose a project first"):
-        on_bring(studio, None, str(tmp_path / "x.png"))
+        on_bring(studio, None, [str(tmp_path / "x.png")])
 
 
 def test_the_zip_carries_the_projects_name_and_the_chosen_pictures_or_all(

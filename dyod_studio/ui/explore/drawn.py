@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from dyod_studio.studio.parts import ADAPTERS, PARTS, usual_parts
+from dyod_studio.studio.parts import ADAPTERS, MAIN, PARTS, usual_parts
 from dyod_studio.studio.sampling.requests import Denoising
 from dyod_studio.ui.controls import build_fine_controls, t0_slider
 from dyod_studio.ui.job_pieces import method_name
@@ -72,7 +72,7 @@ def show_choice(studio: "Studio", project: int | None, shown: dict[str, Any]) ->
         return gr.skip()
     usual = [kind for kind in usual_parts(trained) if kind in kinds]
     return (
-        gr.update(visible=any(kind in ADAPTERS for kind in kinds)),
+        gr.update(visible=any(kind in MAIN for kind in kinds)),
         gr.update(choices=[(method_name(kind), kind) for kind in kinds], value=usual),
         _strength(usual),
         None,

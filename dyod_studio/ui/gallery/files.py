@@ -1,6 +1,8 @@
-"""Files out of the gallery and into it: a ZIP, a picture that says how it was made, a project."""
+"""Files out of the gallery and into it: a ZIP, a picture that says how it was made, a project,
+a trained part made elsewhere."""
 
 import re
+import shutil
 import tempfile
 from collections.abc import Sequence
 from functools import partial
@@ -12,6 +14,7 @@ import gradio as gr
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.studio.gallery.views import AgainView
 from dyod_studio.ui.errors import chosen, shown_to_user
+from dyod_studio.ui.job_pieces import method_name
 from dyod_studio.ui.pieces import counted
 from dyod_studio.ui.wiring import PRIVATE, PROGRESS, SILENT
 
@@ -23,6 +26,10 @@ EXPORTS = [
     ("What it has learned, for other tools", "artifacts"),
     ("The whole project, for another computer", "project"),
 ]
+OF_PARTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
+"""What trained parts are kept in. Only the first is read; the others are refused with a remedy."""
+BESIDE = "adapter_config.json"
+"""What PEFT writes beside its weights: how much they count."""
 SCREENS = {"studio": "Studio", "explore": "Explore"}
 
 
@@ -38,16 +45,23 @@ def build_export(studio: "Studio", scratch: Path, project: gr.State, ids: gr.Sta
 def build_bring(
     studio: "Studio", project: gr.State, again: gr.State, brought: gr.State, tabs: gr.Tabs
 ) -> None:
-    """Lay out and wire what is brought in: a picture to its screen, a project beside the others."""
+    """Lay out and wire what is brought in: a picture to its screen, a project beside the others,
+    a trained part into this project.
+    """
     drop = gr.File(
-        label="Bring in a picture or a project", file_types=[".png", ".zip"], height=150,
+        label="Bring in a picture, a project or a trained part", file_count="multiple", height=150,
         elem_id="gallery-bring",
     )  # fmt: skip
     gr.HTML(
         '<p class="quiet">A PNG made here, by A1111 or by InvokeAI sets its screen as it was; '
-        "a project's ZIP becomes a project.</p>", padding=False,
+        "a project's ZIP becomes a project; a LoRA or a textual inversion (.safetensors) can be "
+        "drawn with in this one.</p>", padding=False,
     )  # fmt: skip
-    drop.upload(partial(on_bring, studio), [project, drop], [again, tabs, brought, drop], **PRIVATE)
+    bring = drop.upload(
+        partial(on_bring, studio), [project, drop], [again, tabs, brought], **PRIVATE
+    )
+    for ended in (bring.success, bring.failure):  # Gradio's ``then`` leaves a failure out
+        ended(lambda: None, None, drop, **SILENT)
 
 
 def build_import(studio: "Studio", brought: gr.State) -> None:
@@ -82,21 +96,56 @@ def on_export(
 
 @shown_to_user
 def on_bring(
-    studio: "Studio", project: int | None, file: str | None, progress: gr.Progress = PROGRESS
-) -> tuple[Any, ...]:
-    """A picture fills the screen that made it; a project is opened beside the others."""
-    path = Path(file or "")
+    studio: "Studio", project: int | None, files: Sequence[str] | None,
+    progress: gr.Progress = PROGRESS,
+) -> tuple[Any, ...]:  # fmt: skip
+    """A picture fills the screen that made it, a project is opened beside the others, a trained
+    part is kept with this one's.
+    """
+    path, beside = _one_of(files)
     if path.suffix.lower() == ".zip":
-        return gr.skip(), gr.skip(), _imported(studio, path, progress), None
+        return gr.skip(), gr.skip(), _imported(studio, path, progress)
+    if path.suffix.lower() in OF_PARTS:
+        progress(0, desc="Trying it on the base model")
+        _bring_part(studio, chosen(project), path, beside)
+        return (gr.skip(),) * 3
     if path.suffix.lower() != ".png":
-        raise InvalidInputError(f"Give a PNG picture or a project's ZIP, got {path.name!r}.")
+        raise InvalidInputError(
+            "Give a PNG picture, a project's ZIP or a trained part's .safetensors, "
+            f"got {path.name!r}."
+        )
     view = studio.recalling.read(path, chosen(project))
-    return view, going_to(view), gr.skip(), None
+    return view, going_to(view), gr.skip()
 
 
 @shown_to_user
 def on_import(studio: "Studio", file: str | None, progress: gr.Progress = PROGRESS) -> int:
     return _imported(studio, Path(file or ""), progress)
+
+
+def _one_of(files: Sequence[str] | None) -> tuple[Path, Path | None]:
+    """What is brought in, and PEFT's word on it where that came along."""
+    paths = [Path(file) for file in files or ()]
+    beside = next((path for path in paths if path.name == BESIDE and len(paths) > 1), None)
+    some = [path for path in paths if path != beside]
+    if len(some) != 1:
+        raise InvalidInputError(f"Bring in one file at a time, got {len(some)}.")
+    return some[0], beside
+
+
+def _bring_part(studio: "Studio", project: int, path: Path, beside: Path | None) -> None:
+    """Keep a trained part, and say what it is and where it can be chosen."""
+    if beside is None:
+        part = studio.artifacts.import_file(project, path)
+    else:
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            both = [Path(shutil.copy(file, folder)) for file in (path, beside)]
+            part = studio.artifacts.import_file(project, both[0])
+    word = f", and say {part.token} in the prompt" if part.token else ""
+    gr.Info(
+        f"{part.title} is here ({method_name(part.kind)}): choose it under “Trained parts to use” "
+        f"in the Studio{word}."
+    )
 
 
 def _imported(studio: "Studio", path: Path, progress: gr.Progress) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from dyod_studio.studio.parts import ADAPTERS, PARTS, usual_parts
+from dyod_studio.studio.parts import ADAPTERS, MAIN, PARTS, usual_parts
 from dyod_studio.ui.job_pieces import method_name
 from dyod_studio.ui.typed import any_text
 from dyod_studio.ui.wiring import SILENT
@@ -100,7 +100,7 @@ def show_parts(
     wanted = use if is_first and use is not None else usual_parts(trained)
     usual = [kind for kind in wanted if kind in kinds]
     return (
-        gr.update(visible=any(kind in ADAPTERS for kind in kinds)),
+        gr.update(visible=any(kind in MAIN for kind in kinds)),
         gr.update(choices=[(method_name(kind), kind) for kind in kinds], value=usual),
         *_in_sight(usual),
         None if is_other and not is_first else gr.skip(),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import SampleCancelledError
-from dyod_studio.studio.parts import ADAPTERS
+from dyod_studio.studio.parts import MAIN
 from dyod_studio.studio.sampling.asking import OnProgress
 from dyod_studio.ui.controls import (
     build_fine_controls,
@@ -205,6 +205,6 @@ def count_strokes(is_live: bool, strokes: int) -> Any:
 def show_studio(studio: "Studio", project: int | None) -> str:
     """A hint while nothing is trained that draws a sketch in the manner of the set."""
     trained = studio.projects.get(project).artifacts if project is not None else ()
-    if any(kind in trained for kind in ADAPTERS):
+    if any(kind in trained for kind in MAIN):
         return ""
     return training_note(studio, project, ("inversion",))
