@@ -15,9 +15,14 @@ from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.references import fingerprint_of
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
+from dyod_studio.store.files import SAFETENSORS
+from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.pictures import PictureRepository
+from dyod_studio.store.places import Picture as StoredPicture
+from dyod_studio.store.places import PlaceRepository
 from dyod_studio.store.storage import open_storage
 from dyod_studio.studio.exchange.archive import check_room
+from dyod_studio.studio.exploring.requests import PlaceSettings
 from dyod_studio.studio.gallery.views import GalleryFilter
 from tests.studio.pictures_made import a_picture, make
 
@@ -110,6 +115,60 @@ def test_a_project_comes_back_on_another_machine_as_it_was(studio, packed, other
     assert there.gallery.count(project.id, GalleryFilter(text="<shoes>")) == 2
 
 
+@pytest.fixture
+def placed(studio, storage, shoes, base_ref, tmp_path):
+    """The file of a project with a VAE, a named trait, and places of every kind of origin."""
+    header = {
+        "dyod.format": "vae", "dyod.version": "1", "dyod.config": "{}",
+        "dyod.base_fingerprint": fingerprint_of(Path(base_ref)),
+    }  # fmt: skip
+    a_picture(3).save(tmp_path / "c.png")
+    studio.projects.add_pictures(shoes.id, [tmp_path / "c.png"])
+    (made,) = make(storage, shoes.id)
+    with storage.files.guard(), storage.database.session() as session:
+        vae = storage.files.add_bytes(
+            save({"x": np.ones(1, np.float32)}, metadata=header), SAFETENSORS
+        )
+        ArtifactRepository(session).add(
+            shoes.id, "vae", vae, base_fingerprint=header["dyod.base_fingerprint"], config={}
+        )
+        (picture,) = PictureRepository(session).all(shoes.id)
+        (image,) = GenerationRepository(session).of_ids(shoes.id, [made])
+        kept = StoredPicture(image.sha256, image.thumbnail_sha256)
+        for name, origin in (
+            ("middle", "average"), ("a seed", "seed:5"),
+            ("of the set", f"set:{picture.id}"), ("made", f"made:{made}"), ("gone", "made:999"),
+        ):  # fmt: skip
+            said = PlaceSettings(origin=origin, values={0: 1.5}, seed=9).as_json()
+            PlaceRepository(session).add(shoes.id, name, vae.sha256, said, kept)
+        PlaceRepository(session).name_trait(shoes.id, vae.sha256, 2, "Heel")
+    return studio.exports.export(shoes.id, "project", tmp_path / "shoes.zip").file
+
+
+def test_places_and_names_of_traits_come_along_and_find_their_pictures(placed, other, base_ref):
+    there, storage = other
+    there.projects.create("Before", base=base_ref)
+    a_picture(9).save(placed.with_name("d.png"))
+    there.projects.add_pictures("Before", [placed.with_name("d.png")])
+    project = there.imports.import_project(placed, base=base_ref).project
+    with storage.database.session() as session:
+        (vae,) = ArtifactRepository(session).of_project(project.id)
+        (picture,) = PictureRepository(session).all(project.id)
+        (image,) = GenerationRepository(session).ids(project.id)
+        assert PlaceRepository(session).trait_names(project.id, vae.sha256) == {2: "Heel"}
+        rows = {row.name: row for row in PlaceRepository(session).all(project.id)}
+    said = {name: PlaceSettings.from_json(row.settings) for name, row in rows.items()}
+    assert {name: place.origin for name, place in said.items()} == {
+        "middle": "average",
+        "a seed": "seed:5",
+        "of the set": f"set:{picture.id}",
+        "made": f"made:{image}",
+    }
+    assert all((place.values, place.seed) == ({0: 1.5}, 9) for place in said.values())
+    assert all(row.vae_sha256 == vae.sha256 for row in rows.values())
+    assert all(storage.files.path(row.sha256, ".png").exists() for row in rows.values())
+
+
 def test_a_project_that_is_here_already_comes_beside_itself(studio, packed, storage):
     before = everything(storage)[1]
     assert studio.imports.import_project(packed).project.name == "Shoes 2"
@@ -186,6 +245,25 @@ def test_an_index_that_was_tampered_with_brings_nothing_in(
         studio.imports.import_project(rewritten(packed, put(path, value)))
     assert everything(storage) == before
     assert list(storage.temporary_dir.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("settings", {"origin": "average"}, "is damaged"),
+        ("settings", {"origin": "average", "use": None, "values": {"0": 99}}, "Trait 0 must lie"),
+        ("settings", {"origin": f"set:{'0' * 64}", "use": None, "values": {}}, "does not bring"),
+        ("name", "a seed", "a name is used once"),
+    ],
+)
+def test_a_place_that_cannot_be_brings_nothing_in(studio, storage, placed, key, value, message):
+    before = everything(storage)
+    with zipfile.ZipFile(placed) as archive:
+        places = json.loads(archive.read("project.json"))["places"]
+    (number,) = (i for i, place in enumerate(places) if place["name"] == "middle")
+    with pytest.raises(InvalidInputError, match=message):
+        studio.imports.import_project(rewritten(placed, put(f"places.{number}.{key}", value)))
+    assert everything(storage) == before
 
 
 def a_member(data: bytes, kind: str, name: str):

@@ -64,9 +64,15 @@ def requests_in(storage):
         return list(session.query(SampleRequest).order_by(SampleRequest.id))
 
 
-def same(a: Path, b: Path) -> bool:
+def difference(a: Path, b: Path) -> int:
+    """The largest, in levels of 255. A batch of another size may round one level away."""
     with Image.open(a) as first, Image.open(b) as second:
-        return ImageChops.difference(first.convert("RGB"), second.convert("RGB")).getbbox() is None
+        apart = ImageChops.difference(first.convert("RGB"), second.convert("RGB"))
+    return max(high for _, high in apart.getextrema())
+
+
+def same(a: Path, b: Path) -> bool:
+    return difference(a, b) == 0
 
 
 @pytest.mark.parametrize(
@@ -101,7 +107,7 @@ def test_a_way_begins_with_the_very_picture_that_was_picked_and_stays_out_of_the
             num_inference_steps=STEPS,
         ),
     )  # fmt: skip
-    assert all(same(frame.file, view.file) for frame, view in zip(strip, whole, strict=True))
+    assert all(difference(f.file, v.file) <= 1 for f, v in zip(strip, whole, strict=True))
 
 
 def test_a_walk_that_is_drawn_is_never_drawn_again_and_a_frame_of_it_can_be_kept(bench):

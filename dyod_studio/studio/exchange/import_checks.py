@@ -16,13 +16,16 @@ from dyod_studio.datasets.preparing import Crop, centre_crop, thumbnail
 from dyod_studio.datasets.reading import HEAD_BYTES, ReadLimits, image_suffix, read_image
 from dyod_studio.errors import InvalidInputError, RejectedImageError
 from dyod_studio.studio.exchange.archive import ProjectArchive
+from dyod_studio.studio.exchange.places import check_places
 from dyod_studio.studio.exchange.project_file import (
     ArtifactEntry,
     ImageEntry,
     InputEntry,
     PictureEntry,
+    PlaceEntry,
     ProjectIndex,
 )
+from dyod_studio.studio.exploring.origins import MADE_PREFIX, SET_PREFIX
 from dyod_studio.studio.gallery.again import check_bounds, request_of
 
 ANY_SIZE = ReadLimits(min_side_px=1)
@@ -87,10 +90,11 @@ def check_project(
     """
     index = archive.index
     _check_requests(index)
+    check_places(index.places, _brought(index).__contains__)
     tell = _Counting(on_progress, len(archive.members))
     pictures = tuple(_picture(archive, row, folder) for row in tell.each(index.pictures))
     parts = tuple(_part(archive, row, folder) for row in tell.each(index.artifacts))
-    rows: list[InputEntry | ImageEntry] = []
+    rows: list[InputEntry | ImageEntry | PlaceEntry] = [*index.places]
     for request in index.requests:
         rows += [*request.inputs, *request.images]
     drawn = sorted({row.file for row in rows})
@@ -122,11 +126,20 @@ def _check_requests(index: ProjectIndex) -> None:
                 raise InvalidInputError(f"{image.file} says too much of itself to be read.")
 
 
+def _brought(index: ProjectIndex) -> set[str]:
+    """The origins that the file brings along."""
+    made = {image.sha256 for request in index.requests for image in request.images}
+    ours = {picture.sha256 for picture in index.pictures}
+    return {f"{MADE_PREFIX}{sha256}" for sha256 in made} | {f"{SET_PREFIX}{s}" for s in ours}
+
+
 def _check_are_png(index: ProjectIndex, images: Mapping[str, CheckedImage]) -> None:
+    drawn: list[PlaceEntry | ImageEntry] = [*index.places]
     for request in index.requests:
-        for image in request.images:
-            if images[image.file].suffix != ".png":
-                raise InvalidInputError(f"{image.file} is no PNG, as generated pictures are.")
+        drawn += request.images
+    for row in drawn:
+        if images[row.file].suffix != ".png":
+            raise InvalidInputError(f"{row.file} is no PNG, as generated pictures are.")
 
 
 def _picture(archive: ProjectArchive, entry: PictureEntry, folder: Path) -> CheckedPicture:

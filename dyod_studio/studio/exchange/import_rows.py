@@ -1,6 +1,6 @@
 """A checked project as files and rows of this storage, all of them or none."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,13 +12,16 @@ from dyod_studio.store.columns import utc_now
 from dyod_studio.store.files import PNG, SAFETENSORS, WEBP, FileStore
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.pictures import PictureRepository
+from dyod_studio.store.places import Picture as StoredPicture
+from dyod_studio.store.places import PlaceRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.requests import InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import Generation, JobState, Picture
 from dyod_studio.studio.exchange.import_checks import CheckedImage, CheckedPart, CheckedPicture
 from dyod_studio.studio.exchange.import_checks import CheckedProject as Checked
-from dyod_studio.studio.exchange.project_file import ImageEntry, RequestEntry
+from dyod_studio.studio.exchange.places import name_traits, origins
+from dyod_studio.studio.exchange.project_file import ImageEntry, PlaceEntry, RequestEntry
 from dyod_studio.studio.gallery.again import request_of
 
 
@@ -40,6 +43,8 @@ def keep_project(storage: Storage, checked: Checked, *, name: str, token: str, b
                     writer.add_part(part)
                 for request in checked.index.requests:
                     writer.add_request(request, checked.images)
+                writer.add_places(checked.index.places, checked.images)
+                name_traits(session, project.id, checked.index.traits)
                 return project.id
         except BaseException:
             remove_unreferenced(storage, kept)
@@ -139,6 +144,24 @@ class _Writer:
                 created_at=_aware(entry.created_at),
             )
         )
+
+    def add_places(self, places: Sequence[PlaceEntry], images: Mapping[str, CheckedImage]) -> None:
+        """Saved places; those that begin at a picture find it by its content."""
+        here = {there: ours for ours, there in origins(self._session, self._project_id).items()}
+        for entry in places:
+            image = images[entry.file]
+            small = self._files.add_bytes(image.thumbnail, WEBP)
+            self._files.add_file(image.path, PNG)
+            self._kept += [FileName(entry.sha256, PNG), FileName(small.sha256, WEBP)]
+            origin = str(entry.settings["origin"])
+            row = PlaceRepository(self._session).add(
+                self._project_id,
+                entry.name,
+                entry.vae_sha256,
+                {**entry.settings, "origin": here.get(origin, origin)},
+                StoredPicture(entry.sha256, small.sha256),
+            )
+            row.created_at = _aware(entry.created_at) or row.created_at
 
 
 def _with_base(parameters: Mapping[str, Any], base: str) -> dict[str, Any]:

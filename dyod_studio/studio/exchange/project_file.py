@@ -17,7 +17,9 @@ MAX_INDEX_BYTES = 256_000_000
 MAX_ROWS = 200_000
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Member = Annotated[str, Field(pattern=r"^(pictures|artifacts|gallery|inputs)/[\w.-]{1,160}$")]
+Member = Annotated[
+    str, Field(pattern=r"^(pictures|artifacts|gallery|inputs|places)/[\w.-]{1,160}$")
+]
 Pixels = Annotated[int, Field(ge=0, le=100_000)]
 
 
@@ -89,6 +91,25 @@ class RequestEntry(_Entry):
     images: tuple[ImageEntry, ...] = ()
 
 
+class PlaceEntry(_Entry):
+    """A saved place of a VAE; an origin in the project says the SHA-256 of its picture."""
+
+    file: Member
+    sha256: Sha256
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    vae_sha256: Sha256
+    settings: dict[str, Any]
+    created_at: datetime | None = None
+
+
+class TraitEntry(_Entry):
+    """What one coordinate of a VAE is called."""
+
+    vae_sha256: Sha256
+    rank: Annotated[int, Field(ge=0, le=100_000)]
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+
+
 class ProjectIndex(_Entry):
     """The whole of ``project.json``."""
 
@@ -101,11 +122,13 @@ class ProjectIndex(_Entry):
     pictures: Annotated[tuple[PictureEntry, ...], Field(max_length=MAX_ROWS)] = ()
     artifacts: Annotated[tuple[ArtifactEntry, ...], Field(max_length=MAX_ROWS)] = ()
     requests: Annotated[tuple[RequestEntry, ...], Field(max_length=MAX_ROWS)] = ()
+    places: Annotated[tuple[PlaceEntry, ...], Field(max_length=MAX_ROWS)] = ()
+    traits: Annotated[tuple[TraitEntry, ...], Field(max_length=MAX_ROWS)] = ()
 
     def members(self) -> dict[str, str]:
         """Name -> SHA-256 of every file that is listed."""
-        rows: list[PictureEntry | ArtifactEntry | InputEntry | ImageEntry]
-        rows = [*self.pictures, *self.artifacts]
+        rows: list[PictureEntry | ArtifactEntry | InputEntry | ImageEntry | PlaceEntry]
+        rows = [*self.pictures, *self.artifacts, *self.places]
         for request in self.requests:
             rows += [*request.inputs, *request.images]
         return {row.file: row.sha256 for row in rows}

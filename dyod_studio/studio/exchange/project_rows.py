@@ -1,6 +1,7 @@
 """The rows of a whole project as the entries of its one file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import PNG, SAFETENSORS
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.pictures import PictureRepository
+from dyod_studio.store.places import Place, PlaceRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.requests import InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import Artifact, Generation, Picture
+from dyod_studio.studio.exchange.places import origins, place_entry, place_name, trait_entries
 from dyod_studio.studio.exchange.project_file import FORMAT, INDEX, VERSION, ProjectIndex
 from dyod_studio.studio.views import ProjectView
 
@@ -22,44 +25,72 @@ Entry = tuple[str, Path | bytes]
 
 
 def project_entries(storage: Storage, project: ProjectView) -> Iterator[Entry]:
-    """Pictures as they were given, trained parts, the gallery; last project.json, the list of all.
+    """Pictures as given, trained parts, places, the gallery; last project.json, the list of all.
 
     What lies in the bin stays here.
     """
-    files = storage.files
     with storage.database.session() as session:
-        confirmed = ProjectRepository(session).get(project.id).rights_confirmed_at
-        pictures = [
-            *PictureRepository(session).all(project.id),
-            *PictureRepository(session).left_out(project.id),
-        ]
-        artifacts = ArtifactRepository(session).of_project(project.id)
-        requests = _requests(session, project.id)
-    said: dict[str, Any] = {
-        "format": FORMAT,
-        "version": VERSION,
-        "name": project.name,
-        "token": project.token,
-        "base": base_name(project.base),
-        "rights_confirmed_at": confirmed,
-        "pictures": [_picture(row) for row in pictures],
-        "artifacts": [_artifact(row) for row in artifacts],
-        "requests": [entry for entry, _ in requests],
-    }
-    index = ProjectIndex.model_validate(said)
-    for picture in pictures:
+        rows = _read(session, project)
+    files = storage.files
+    for picture in rows.pictures:
         yield _picture_name(picture), files.path(picture.sha256, picture.suffix)
-    for artifact in artifacts:
+    for artifact in rows.artifacts:
         yield _artifact_name(artifact), files.path(artifact.sha256, SAFETENSORS)
+    for place, _ in rows.places:
+        yield place_name(place), files.path(place.sha256, PNG)
     written = set()
-    for _, (inputs, images) in requests:
+    for _, (inputs, images) in rows.requests:
         for file in inputs:
             if (name := _input_name(file)) not in written:
                 written.add(name)
                 yield name, files.path(file.sha256, file.suffix)
         for image in images:
             yield _image_name(image), files.path(image.sha256, PNG)
-    yield INDEX, index.model_dump_json(indent=1).encode()
+    yield INDEX, rows.index().model_dump_json(indent=1).encode()
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """A project's rows; those that are rearranged for the file with their entries."""
+
+    said: Mapping[str, Any]
+    pictures: Sequence[Picture]
+    artifacts: Sequence[Artifact]
+    requests: Sequence[tuple[dict[str, Any], tuple[list[InputFile], list[Generation]]]]
+    places: Sequence[tuple[Place, dict[str, Any]]]
+
+    def index(self) -> ProjectIndex:
+        return ProjectIndex.model_validate(
+            {
+                **self.said,
+                "pictures": [_picture(row) for row in self.pictures],
+                "artifacts": [_artifact(row) for row in self.artifacts],
+                "requests": [entry for entry, _ in self.requests],
+                "places": [entry for _, entry in self.places],
+            }
+        )
+
+
+def _read(session: Session, project: ProjectView) -> _Rows:
+    said = {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": project.name,
+        "token": project.token,
+        "base": base_name(project.base),
+        "rights_confirmed_at": ProjectRepository(session).get(project.id).rights_confirmed_at,
+        "traits": trait_entries(session, project.id),
+    }
+    in_file = origins(session, project.id)
+    pictures = PictureRepository(session)
+    places = PlaceRepository(session).all(project.id)
+    return _Rows(
+        said,
+        [*pictures.all(project.id), *pictures.left_out(project.id)],
+        ArtifactRepository(session).of_project(project.id),
+        _requests(session, project.id),
+        [(row, entry) for row in places if (entry := place_entry(row, in_file))],
+    )
 
 
 def _requests(

@@ -1,7 +1,5 @@
 """Names for what the shape model tells apart, and places that a person wants to come back to."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from dyod_studio.errors import InvalidInputError
@@ -75,11 +73,11 @@ class Places:
         walk = self._exploring.place(ref, settings)
         self._exploring.walks.draw(walk, on_progress)
         kept = self._exploring.keep(ref, walk.steps[0].key, is_favorite=True)
-        said = {**asdict(settings), "seed": walk.asked.parameters["seed"], "values": settings.moved}
+        said = {**settings.as_json(), "seed": walk.asked.parameters["seed"]}
         vae = walk.asked.parameters["artifacts"]["vae"]
         with self._storage.database.session() as session:
             picture = Picture(kept.sha256, kept.thumbnail.stem)
-            row = PlaceRepository(session).add(project_id, name, vae, _as_json(said), picture)
+            row = PlaceRepository(session).add(project_id, name, vae, said, picture)
             return self._view(row, vae)
 
     def all(self, ref: int | str) -> list[PlaceView]:
@@ -117,7 +115,7 @@ class Places:
 
     def _view(self, row: Place, vae_sha256: str) -> PlaceView:
         thumbnail = self._storage.files.path(row.thumbnail_sha256, WEBP)
-        settings = _from_json(row.settings)
+        settings = PlaceSettings.from_json(row.settings)
         is_reachable = row.vae_sha256 == vae_sha256
         return PlaceView(row.id, row.name, thumbnail, settings, is_reachable, row.created_at)
 
@@ -134,13 +132,3 @@ def _checked(name: str, *, is_needed: bool = True) -> str:
         low = 1 if is_needed else 0
         raise InvalidInputError(f"A name has {low} to {MAX_NAME} characters, got {len(name)}.")
     return name
-
-
-def _as_json(said: dict[str, Any]) -> dict[str, Any]:
-    use = said["use"]
-    return {**said, "use": None if use is None else list(use)}
-
-
-def _from_json(said: Mapping[str, Any]) -> PlaceSettings:
-    use, values = said["use"], {int(rank): value for rank, value in said["values"].items()}
-    return PlaceSettings(**{**said, "use": None if use is None else tuple(use), "values": values})

@@ -5,9 +5,10 @@ gallery) or a path; an origin also as ``average``.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.jobs.parameters import AVERAGE
@@ -41,6 +42,22 @@ class PlaceSettings(Denoising):
     def moved(self) -> dict[int, float]:
         """The traits that are not where the origin has them, in their order."""
         return {rank: float(self.values[rank]) for rank in sorted(self.values) if self.values[rank]}
+
+    def as_json(self) -> dict[str, Any]:
+        """What is stored of it."""
+        use = None if self.use is None else list(self.use)
+        return {**asdict(self), "use": use, "values": self.moved}
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> "PlaceSettings":
+        """What was stored, as settings again.
+
+        Raises:
+            InvalidInputError: a value is out of bounds.
+            TypeError, ValueError, KeyError, AttributeError: it is nothing that was stored.
+        """
+        use, values = said["use"], {int(rank): value for rank, value in said["values"].items()}
+        return cls(**{**said, "use": None if use is None else tuple(use), "values": values})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
