@@ -9,11 +9,14 @@ from tqdm import tqdm
 from dyod_studio.studio.sampling.requests import SamplingProgress
 from dyod_studio.studio.views import JobView
 
+AFTER_S = 0.3
+"""What is refused at once is answered by its sentence alone, without an empty bar."""
+
 
 @contextmanager
 def counted(title: str, *, unit: str) -> Iterator[Callable[[int, int | None], None]]:
     """A bar that is told how many of how many are done; the total may be unknown."""
-    with tqdm(desc=title, unit=unit, file=sys.stderr, mininterval=0.5) as bar:
+    with tqdm(desc=title, unit=unit, file=sys.stderr, mininterval=0.5, delay=AFTER_S) as bar:
 
         def on_progress(done: int, total: int | None) -> None:
             bar.total = total
@@ -33,7 +36,7 @@ def sampling(title: str) -> Iterator[Callable[[SamplingProgress], None]]:
 @contextmanager
 def training(title: str) -> Iterator[Callable[[JobView], None]]:
     """A bar over the updates of a job, with its loss."""
-    with tqdm(desc=title, unit="step", file=sys.stderr, mininterval=0.5) as bar:
+    with tqdm(desc=title, unit="step", file=sys.stderr, mininterval=0.5, delay=AFTER_S) as bar:
 
         def on_progress(job: JobView) -> None:
             bar.total = job.num_steps
