@@ -18,6 +18,7 @@ from dyod_studio.studio.evaluation.views import (
     SWEEPS,
     EvaluationSettings,
     EvaluationView,
+    sweep_named,
 )
 from dyod_studio.studio.facade import Studio
 
@@ -89,7 +90,7 @@ def evaluate(
     if job is not None:
         return _written_again(studio, project, job, out)
     settings = EvaluationSettings(
-        sweep=sweep,  # type: ignore[arg-type]
+        sweep=sweep_named(sweep),
         values=tuple(_number(value) for value in _listed(values)),
         metrics=_listed(metrics) or tuple(METRICS), num=num, text=text, t0=t0, seed=seed,
         extractors=tuple(extractors or ("base",)), guidance_scale=guidance, use=use,

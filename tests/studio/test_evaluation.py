@@ -1,6 +1,8 @@
 """Evaluations as the page and the command line ask for them, read them and take them along."""
 
 import json
+import re
+import zlib
 
 import pytest
 
@@ -71,6 +73,32 @@ def test_the_report_is_one_html_file_one_pdf_and_one_json_document(studio, stora
     found = json.loads(document.read_text())
     assert found["advice"]["t0"] == 0.55
     assert found["points"][1]["figures"]["CLIP of starter"]["kid"] == {"value": 3.0, "std": 0.2}
+
+
+def test_the_pdf_writes_the_letters_of_many_alphabets(studio, storage, tmp_path):
+    name = "Żółw Ελλάδα Игрушки – „жёлтые“ → ½ 玩具"
+    project = studio.projects.create(name)
+    studio.projects.add_pictures(project.id, [many(tmp_path / "set", 12)])
+    add_parts(storage, project.id, "inversion", "vae")
+    job = studio.evaluation.start(project.id, SWEEP)
+    measured(storage, job.id)
+    _, pdf, _ = studio.evaluation.report(job.id, tmp_path / "out")
+    content = pdf.read_bytes()
+    assert b"DejaVuSansBold" in content
+    assert b"Helvetica" not in content
+    assert len(content) < 200_000
+    streams = re.findall(rb"stream\r?\n(.*?)endstream", content, re.DOTALL)
+    maps = [told for told in map(_inflated, streams) if b"beginbfchar" in told]
+    codes = {int(code, 16) for told in maps for code in re.findall(rb"<(\w{4})>\s*\n", told)}
+    missing = [letter for letter in name if ord(letter) not in codes]
+    assert missing == ["玩", "具"]
+
+
+def _inflated(stream: bytes) -> bytes:
+    try:
+        return zlib.decompress(stream.strip())
+    except zlib.error:
+        return stream
 
 
 def test_a_failed_or_stopped_evaluation_is_asked_for_again_and_keeps_what_it_measured(

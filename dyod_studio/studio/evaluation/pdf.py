@@ -1,7 +1,7 @@
 """The evaluation as a PDF, drawn by fpdf2: summary, curve, figures, strips, closest, copies.
 
-Its fonts know the Latin letters of western Europe; others are written as question marks, the HTML
-has them.
+Its font, DejaVu Sans, knows Latin, Greek, Cyrillic, Armenian and Georgian letters and many signs;
+others (Chinese, Arabic, emoji) are written as question marks, the HTML has them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,16 +9,19 @@ from pathlib import Path
 
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
+from fpdf.fonts import TTFFont
 from PIL import Image
 
 from dyod_studio.evaluation.figures import METRICS, Figure
 from dyod_studio.evaluation.results import PointResult, Shown
+from dyod_studio.settings import ASSETS_DIR
 from dyod_studio.studio.evaluation.plot import HEIGHT, WIDTH, Drawing, plot_of
 from dyod_studio.studio.evaluation.views import EvaluationView
 from dyod_studio.studio.evaluation.words import copies_sentence, distances
 from dyod_studio.studio.views import ProjectView
 
-FONT = "Helvetica"
+FONT = "DejaVu"
+FONT_FILES = {"": "DejaVuSans.ttf", "B": "DejaVuSans-Bold.ttf"}
 INK, QUIET, TEAL, AMBER = (40, 37, 36), (120, 113, 108), (15, 118, 110), (180, 83, 9)
 COLOURS = {
     "grid": (225, 222, 220), "course": TEAL, "bar": TEAL, "baseline": AMBER,
@@ -81,11 +84,15 @@ class _Page(FPDF):
 
     def __init__(self, title: str) -> None:
         super().__init__(format="A4")
-        self.set_title(_latin(title))
+        for style, file in FONT_FILES.items():
+            self.add_font(FONT, style, ASSETS_DIR / "fonts" / file)
+        fonts = [font for font in self.fonts.values() if isinstance(font, TTFFont)]
+        self._known = set.intersection(*(set(font.cmap) for font in fonts))
+        self.set_title(title)
         self.set_auto_page_break(True, margin=15)
         self.add_page()
         self.set_font(FONT, "B", 18)
-        self.multi_cell(0, 9, _latin(title), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        self.multi_cell(0, 9, self._written(title), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
     def heading(self, words: str) -> None:
         """A heading that never stands alone at the foot of a page."""
@@ -93,13 +100,15 @@ class _Page(FPDF):
         self.ln(3)
         self.set_text_color(*INK)
         self.set_font(FONT, "B", 12)
-        self.multi_cell(0, 7, _latin(words), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        self.multi_cell(0, 7, self._written(words), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
     def paragraph(self, words: str, colour: tuple[int, int, int] = INK, size: float = 10) -> None:
         self.set_font(FONT, "", size)
         self.set_text_color(*colour)
         line = size * 0.5
-        self.multi_cell(0, line, _latin(words), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        self.multi_cell(
+            0, line, self._written(words), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT
+        )
         self.ln(1)
 
     def drawing(self, drawing: Drawing) -> None:
@@ -119,7 +128,7 @@ class _Page(FPDF):
         self.set_font(FONT, "", 8)
         self.set_text_color(*QUIET)
         for text in drawing.texts:
-            words = _latin(text.words)
+            words = self._written(text.words)
             share = {"start": 0.0, "middle": 0.5, "end": 1.0}[text.anchor]
             x = left + text.x * scale - share * self.get_string_width(words)
             self.text(x, top + text.y * scale, words)
@@ -148,7 +157,7 @@ class _Page(FPDF):
         self._make_room(THUMBNAIL_MM + ROW_MM)
         self.set_font(FONT, "", 9)
         self.set_text_color(*QUIET)
-        self.cell(0, ROW_MM, _latin(name), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        self.cell(0, ROW_MM, self._written(name), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
         place = 0
         for path in (path for path in paths if path.is_file()):
             if place + 1 > self.epw // (THUMBNAIL_MM + 1):
@@ -163,8 +172,12 @@ class _Page(FPDF):
     def _row(self, first: float, each: float, cells: Sequence[str]) -> None:
         self._make_room(ROW_MM)
         for index, words in enumerate(cells):
-            self.cell(each if index else first, 4.5, _latin(words))
+            self.cell(each if index else first, 4.5, self._written(words))
         self.ln(4.5)
+
+    def _written(self, words: str) -> str:
+        """The words in letters that the font has."""
+        return "".join(letter if ord(letter) in self._known else "?" for letter in words)
 
     def _make_room(self, height_mm: float) -> None:
         if self.will_page_break(height_mm):
@@ -199,7 +212,3 @@ def _short(name: str) -> str:
     """A title that fits its column."""
     title = METRICS[name].title
     return title if len(title) <= LONGEST else name.upper()
-
-
-def _latin(words: str) -> str:
-    return words.encode("latin-1", "replace").decode("latin-1")

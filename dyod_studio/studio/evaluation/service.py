@@ -26,7 +26,7 @@ from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import Artifact, Job
 from dyod_studio.studio.evaluation.again import measured_again
 from dyod_studio.studio.evaluation.report import write_reports
-from dyod_studio.studio.evaluation.views import SWEEPS, EvaluationSettings, EvaluationView
+from dyod_studio.studio.evaluation.views import EvaluationSettings, EvaluationView, sweep_named
 from dyod_studio.studio.evaluation.words import summary_of
 from dyod_studio.studio.mapping import job_view
 from dyod_studio.studio.parts import choose_parts
@@ -166,10 +166,7 @@ def _config(
     session: Session, project: ProjectView, settings: EvaluationSettings, advice: Advice | None
 ) -> EvaluationConfig:
     """The settings with nothing left open: a later training changes nothing of the measurement."""
-    if settings.sweep not in SWEEPS:
-        raise InvalidInputError(
-            f"{settings.sweep!r} cannot be swept: choose one of {', '.join(SWEEPS)}."
-        )
+    sweep_named(settings.sweep)
     parts = choose_parts(session, project, settings.use, needs_vae=settings.sweep == "t0")
     if not parts:
         raise InvalidInputError(

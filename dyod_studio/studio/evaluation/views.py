@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dyod_studio.errors import InvalidInputError
 from dyod_studio.evaluation.advising import Advice
 from dyod_studio.evaluation.figures import METRICS as METRICS
 from dyod_studio.evaluation.plan import EVALUATION as EVALUATION
@@ -19,6 +20,18 @@ SWEEPS: dict[Sweep, tuple[str, str]] = {
     "none": ("As it draws now", ""),
 }
 """What can be varied: its name for a choice, and what stands below a plot."""
+
+
+def sweep_named(name: str) -> Sweep:
+    """The sweep of that name.
+
+    Raises:
+        InvalidInputError: there is none.
+    """
+    for sweep in SWEEPS:
+        if sweep == name:
+            return sweep
+    raise InvalidInputError(f"{name!r} cannot be swept: choose one of {', '.join(SWEEPS)}.")
 
 
 @dataclass(frozen=True, slots=True)
