@@ -6,17 +6,23 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageDraw
 
+from dyod_studio.evaluation.advising import advise
 from dyod_studio.evaluation.comparing import Apart
 from dyod_studio.evaluation.figures import Figure
 from dyod_studio.evaluation.plan import EvaluationConfig
 from dyod_studio.evaluation.results import PointResult
 from dyod_studio.studio.evaluation.views import EvaluationSettings, EvaluationView
 from tests.ui.fake_evaluation import FakeEvaluation
+from tools.reproduce import augmentation
+from tools.reproduce.advisor import judged, tenths
+from tools.reproduce.augmentation import put_in_folders, split_of
+from tools.reproduce.classifying import accuracy_on_features, accuracy_on_pixels, pixels_of
 from tools.reproduce.pages import markdown_table, write_plot, write_rows, write_section
-from tools.reproduce.sets import apple_orange
-from tools.reproduce.table1 import verdict
+from tools.reproduce.sets import apple_orange, category, classes_of_icons
+from tools.reproduce.table1 import lowest, verdict
 from tools.reproduce.table3 import trend
 
 
@@ -75,6 +81,81 @@ def test_the_verdict_on_table_1_asks_for_two_deviations_below_both_baselines():
     paired = told(3, 0.4)
     assert (paired["is_below_both"], paired["is_below_both_by_subsets"]) == (True, False)
     assert not told(3, 0.6)["is_below_both"]
+
+
+def test_the_advice_of_the_tenths_is_judged_by_the_twentieths_between_them():
+    kid = {0.1: 6, 0.15: 5, 0.2: 3, 0.25: 2, 0.3: 2.2, 0.35: 3, 0.4: 5, 0.5: 9}
+    swept = [point("sweep", t0, kid=Figure(mean, 0.1)) for t0, mean in kid.items()]
+    view = view_of([*swept, point("vae", None, kid=Figure(9, 1))])
+    assert [one.value for one in tenths(view)] == [0.1, 0.2, 0.3, 0.4, 0.5, None]
+    found = judged(advise(tenths(view)), lowest(view, "CLIP of starter"))
+    assert (found["advised"], found["best"], found["is_near"]) == (0.3, 0.25, True)
+    far = judged(advise(tenths(view)), point("sweep", 0.6))
+    assert (far["apart"], far["is_near"]) == (pytest.approx(0.3), False)
+
+
+def coloured(folder, colours, num=12):
+    """Classes of plain pictures: of each a folder, all a little different."""
+    for name, (red, green) in colours.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(num):
+            colour = (red - 5 * number, green - 5 * number, 3 * number)
+            Image.new("RGB", (48, 48), colour).save(folder / name / f"{number:02d}.png")
+    return folder
+
+
+def test_few_labels_are_drawn_by_chance_and_classifiers_learn_them(tmp_path):
+    folder = coloured(tmp_path / "set", {"red": (250, 60), "green": (60, 250)})
+    classes = classes_of_icons(folder, None)
+    assert {name: len(paths) for name, paths in classes.items()} == {"green": 12, "red": 12}
+    split, other = split_of(classes, 0), split_of(classes, 1)
+    assert split == split_of(classes, 0) != other
+    for name in classes:
+        assert len(split.labelled[name]) == 4
+        assert {*split.labelled[name], *split.asked[name]} == set(classes[name])
+    data = put_in_folders(split.labelled, tmp_path / "labelled")
+    assert len(list((data / "red").iterdir())) == 4
+
+    def read(paths):
+        return pixels_of([Image.open(path) for path in paths])
+
+    train, test = (
+        (torch.cat([read(of[name]) for name in of]), torch.tensor([0] * num + [1] * num))
+        for of, num in ((split.labelled, 4), (split.asked, 8))
+    )
+    assert accuracy_on_pixels(train, test, 2, 0) == 1
+    flat = tuple((rows.flatten(1), numbers) for rows, numbers in (train, test))
+    assert accuracy_on_features(*flat, 2, 0) == 1
+    with pytest.raises(SystemExit, match="Class 'red' has 3 pictures"):
+        split_of({"red": classes["red"][:3]}, 0)
+
+
+def test_the_gain_of_augmentation_is_told_pair_by_pair():
+    found = {"line": [0.5, 0.7], "line + augmentation": [0.6, 0.8]}
+    rows, facts = augmentation.told(found)
+    assert rows == [
+        ("line", "60.0 ± 10.0", "-"),
+        ("line + augmentation", "70.0 ± 10.0", "+10.0 ± 0.0"),
+    ]
+    assert facts["line + augmentation"]["gain"] == pytest.approx(10)
+
+
+def test_icons_are_sorted_into_classes_by_the_categories_of_their_pack(tmp_path):
+    pack = tmp_path / "packs" / "toy"
+    pack.mkdir(parents=True)
+    icon = {"body": '<circle cx="8" cy="8" r="8" fill="red"/>'}
+    names = [f"cat-{number}" for number in range(20)]
+    told = {"icons": dict.fromkeys([*names, "pear"], icon), "width": 16, "height": 16}
+    (pack / "icons.json").write_text(json.dumps(told))
+    groups = {"categories": {"Animals": names, "Food": ["pear"]}}
+    (pack / "metadata.json").write_text(json.dumps(groups))
+    folder = category(tmp_path / "packs", "Animals", tmp_path / "set")
+    category(tmp_path / "packs", "Food", folder)
+    assert len(list(folder.iterdir())) == 21
+    classes = classes_of_icons(folder, tmp_path / "packs")
+    assert {name: len(paths) for name, paths in classes.items()} == {"animals": 20}
+    with pytest.raises(SystemExit, match="no folders of classes"):
+        classes_of_icons(folder, None)
 
 
 def test_the_trend_of_table_3_is_a_rank_correlation():

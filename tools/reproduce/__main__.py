@@ -16,6 +16,8 @@ COMMANDS = {
     "table3": "tools.reproduce.table3",
     "anl-table1": "tools.reproduce.anl_table1",
     "dreambooth": "tools.reproduce.dreambooth",
+    "augmentation": "tools.reproduce.augmentation",
+    "advisor": "tools.reproduce.advisor",
 }
 
 
@@ -32,7 +34,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("--work", type=Path, default=Path("test-output/reproduce"))
     parser.add_argument("--out", type=Path, default=Path("docs/reproduction"))
-    parser.add_argument("--icons", type=Path, help="icon packs, for the set of apples and oranges")
+    parser.add_argument(
+        "--icons", type=Path, help="icon packs: for apples and oranges, for categories"
+    )
     parser.add_argument("--set", type=Path, action="append", default=[], help="folder of a set")
     parser.add_argument("--sources", type=Path, help="figure5: pictures to begin from")
     parser.add_argument("--subject", type=Path, help="dreambooth: 3 to 6 pictures of one thing")

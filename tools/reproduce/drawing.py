@@ -57,7 +57,11 @@ def draw(
 
 def squares(folder: Path, side: int) -> list[Image.Image]:
     """Every picture of a folder as a square."""
-    paths = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
+    return squares_of([p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES], side)
+
+
+def squares_of(paths: Sequence[Path], side: int) -> list[Image.Image]:
+    """These pictures as squares."""
     images = [read_image(path) for path in paths]
     return [prepare(image, centre_crop(image.size), side) for image in images]
 
@@ -75,12 +79,13 @@ def compared(
 ) -> Figures:
     """Figures of made pictures against those of a set, with the base's own CLIP."""
     extractor = open_extractor("base", own_base(bench), STARTER_DIR)
-    reference = Reference(extractor, _features(extractor.embed, real), text)
-    return measure(reference, _features(extractor.embed, made), metrics)
+    reference = Reference(extractor, features_of(extractor.embed, real), text)
+    return measure(reference, features_of(extractor.embed, made), metrics)
 
 
-def _features(
+def features_of(
     embed: Callable[[Sequence[Image.Image]], Tensor], images: Sequence[Image.Image]
 ) -> Tensor:
+    """(N, D) features, a few pictures at a time."""
     chunks = [images[first : first + AT_ONCE] for first in range(0, len(images), AT_ONCE)]
     return torch.cat([embed(chunk) for chunk in chunks])

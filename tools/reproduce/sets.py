@@ -10,11 +10,14 @@ from PIL import Image
 from tools.starter.packs import read_pack
 
 SIDE_PX = 128
-APPLES = ("apple", "red-apple", "green-apple")
+APPLES = ("red-apple", "green-apple")
+"""Not ``apple``: in some packs that is a company's sign."""
 ORANGES = ("tangerine", "orange")
 SHARES = (0.28, 0.42)
 """Least and greatest size of a fruit, as a share of the picture."""
 TRIES = 200
+FEWEST = 20
+"""A class with fewer pictures is left out."""
 
 
 def apple_orange(icons: Path, folder: Path, num: int, seed: int = 0) -> Path:
@@ -35,6 +38,42 @@ def apple_orange(icons: Path, folder: Path, num: int, seed: int = 0) -> Path:
         picture = _picture(apples, oranges, random)
         if not path.exists():
             picture.save(path)
+    return folder
+
+
+def classes_of_icons(folder: Path, icons: Path | None) -> dict[str, list[Path]]:
+    """The pictures of a set by class: its folders, else the packs' categories of their names.
+
+    Args:
+        icons: a folder of icon packs with ``metadata.json``, for a set without folders.
+    """
+    below = [path for path in sorted(folder.iterdir()) if path.is_dir()]
+    if below:
+        return {path.name: sorted(p for p in path.iterdir() if p.is_file()) for path in below}
+    if icons is None:
+        raise SystemExit(f"{folder} holds no folders of classes: give --icons to sort by category.")
+    known: dict[str, str] = {}
+    for pack in sorted(path.parent for path in icons.glob("**/icons.json")):
+        known |= read_pack(pack).categories
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("*.png")):
+        if path.stem in known:
+            found.setdefault(known[path.stem].lower(), []).append(path)
+    return {name: paths for name, paths in found.items() if len(paths) >= FEWEST}
+
+
+def category(icons: Path, name: str, folder: Path) -> Path:
+    """A folder with every icon of one category, on white; what is there already stays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for pack in sorted(path.parent for path in icons.glob("**/icons.json")):
+        found = read_pack(pack)
+        for icon, svg in found.icons.items():
+            path = folder / f"{icon}.png"
+            if found.categories.get(icon) == name and not path.exists():
+                drawn = _render(svg)
+                picture = Image.new("RGB", drawn.size, "white")
+                picture.paste(drawn, mask=drawn)
+                picture.save(path)
     return folder
 
 

@@ -14,7 +14,8 @@ from tools.reproduce.pages import markdown_table, write_plot, write_section, wri
 from tools.reproduce.pairs import apart_from
 from tools.reproduce.sets import apple_orange
 
-VALUES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+VALUES = (*(number / 20 for number in range(1, 13)), 0.7, 0.8)
+"""The paper's are 0.3 ... 0.8 by tenths; the finer ones are what the advice is judged by."""
 SEPARATE = 2.0
 """Deviations by which a figure must lie below another to be called lower."""
 ABOUT = (
@@ -31,7 +32,7 @@ def run(bench: Bench, asked: argparse.Namespace) -> None:
     """Measure every set and write the section."""
     tables: list[str] = [ABOUT]
     facts: dict[str, Any] = {}
-    for name, folder in _sets(asked):
+    for name, folder in sets_of(asked):
         view = measure(bench, name, folder, asked)
         write_strips(view.points, asked.out / f"table1-{name}.webp")
         tables.append(
@@ -133,7 +134,8 @@ def _says(found: dict[str, Any]) -> str:
     return f"The best t0 is {found['best_t0']:g}, {below}. {shape}{also}."
 
 
-def _sets(asked: argparse.Namespace) -> list[tuple[str, Path]]:
+def sets_of(asked: argparse.Namespace) -> list[tuple[str, Path]]:
+    """Apples and oranges where there are icons, then every folder; each with its name."""
     found = []
     if asked.icons is not None:
         folder = asked.work / "sets" / f"apple-orange-{asked.num_real}"

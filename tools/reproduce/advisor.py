@@ -1,0 +1,79 @@
+"""The advised t0 of sets that it was not tuned on, against the best t0 of a denser sweep.
+
+The advice is read off the tenths alone, as a sweep on the page measures them; the same pictures
+and those at the twentieths between them are the denser sweep.
+"""
+
+import argparse
+from typing import Any
+
+from dyod_studio.evaluation.advising import GRID, Advice, advise
+from dyod_studio.evaluation.results import PointResult
+from dyod_studio.studio.evaluation.report import figure_text
+from dyod_studio.studio.evaluation.views import EvaluationView
+from tools.reproduce.bench import Bench
+from tools.reproduce.pages import markdown_table, write_section
+from tools.reproduce.pairs import apart_from
+from tools.reproduce.table1 import lowest, measure, sets_of
+
+NEAR = 0.1
+"""How far from the best t0 an advice may lie."""
+TITLES = (
+    "set", "advised t0", "nearly as good", "best of the denser sweep", "KID x100 there",
+    "KID x100 at the advice is higher by", "apart",
+)  # fmt: skip
+
+
+def run(bench: Bench, asked: argparse.Namespace) -> None:
+    """Sweep t0 on every set and compare what is advised with what is best."""
+    rows, facts = [], {}
+    for name, folder in sets_of(asked):
+        view = measure(bench, name, folder, asked)
+        advice = advise(tenths(view))
+        assert advice is not None  # a sweep of this length always advises
+        best = lowest(view, view.extractors[0])
+        facts[name] = judged(advice, best)
+        rows.append((name, *_row(bench, view, advice, best)))
+    good = sum(fact["is_near"] for fact in facts.values())
+    body = (
+        f"{asked.num} pictures a point, {asked.steps} steps. The advice is read off t0 0.1, 0.2 "
+        "... by tenths; the denser sweep has the twentieths between them as well.\n\n"
+        f"{markdown_table(TITLES, rows)}\n\nWithin {NEAR:g} of the best: {good} of {len(facts)} "
+        "sets."
+    )
+    write_section(asked.out, "advisor", "The advised t0 against a denser sweep", body, facts)
+
+
+def tenths(view: EvaluationView) -> list[PointResult]:
+    """The points of a coarse sweep, and the baselines."""
+    return [point for point in view.points if point.value is None or _is_whole(10 * point.value)]
+
+
+def judged(advice: Advice, best: PointResult) -> dict[str, Any]:
+    """How far the advice lies from the best point."""
+    apart = round(abs(advice.t0 - (best.value or 0.0)), 3)
+    return {
+        "advised": advice.t0,
+        "nearly_as_good": [advice.low, advice.high],
+        "is_clear": advice.is_clear,
+        "best": best.value,
+        "apart": apart,
+        "is_near": apart <= NEAR + 1e-9,
+    }
+
+
+def _row(bench: Bench, view: EvaluationView, advice: Advice, best: PointResult) -> tuple[str, ...]:
+    extractor = view.extractors[0]
+    at_advice = min(view.swept, key=lambda point: abs((point.value or 0.0) - advice.t0))
+    apart = apart_from(bench, view, best, extractor).get(at_advice.name)
+    higher = "0" if apart is None else f"{apart.difference:.3g} ± {apart.error:.2g}"
+    clear = "" if advice.is_clear else " (not clear)"
+    return (
+        f"{advice.t0:g}{clear}", f"{advice.low:g} to {advice.high:g}", f"{best.value:g}",
+        figure_text(best.figures[extractor]["kid"]), higher,
+        f"{abs(advice.t0 - (best.value or 0.0)):.2g}",
+    )  # fmt: skip
+
+
+def _is_whole(number: float) -> bool:
+    return abs(number - round(number)) < GRID
