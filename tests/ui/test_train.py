@@ -3,9 +3,16 @@
 import gradio as gr
 import pytest
 
+from dyod_studio.studio.training.methods import method_views
 from dyod_studio.ui.runs import NEWEST, in_order, watched_job
 from dyod_studio.ui.train.live import PARTS, describe_training, show_training
-from dyod_studio.ui.train.screen import draw_field, on_plan_one, on_train_both, on_train_one
+from dyod_studio.ui.train.screen import (
+    about,
+    draw_field,
+    on_plan_one,
+    on_train_both,
+    on_train_one,
+)
 from tests.ui.fake_training import METHODS, trained
 
 
@@ -130,3 +137,11 @@ def test_runs_stand_in_the_order_of_the_queue_with_those_of_other_projects(studi
     studio.training.change(4, place=1)
     own = studio.training.jobs(project)
     assert [job.id for job in in_order(own, [studio.training.job(3)])] == [2, 4, 3, 1]
+
+
+def test_every_method_says_its_pictures_and_its_cost_and_a_baseline_what_it_is_there_for():
+    told = {method.name: about(method) for method in method_views()}
+    assert "For 3 to 20 pictures. Some: it draws pictures of the class" in told["dreambooth"]
+    assert all("For " in text and text.endswith(".") for text in told.values())
+    marked = {name for name, text in told.items() if "(for comparison)" in text}
+    assert marked == {"full-finetune", "scratch"}

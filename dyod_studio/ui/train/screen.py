@@ -88,7 +88,7 @@ def _method(studio: "Studio", name: str) -> MethodView:
 def _draw_form(
     studio: "Studio", project: gr.State, method: MethodView, queued: gr.State, plan: gr.HTML
 ) -> None:
-    gr.Markdown(f"**{method.title}.** {method.summary}")
+    gr.Markdown(about(method))
     with gr.Row(elem_classes="fields"):
         fields = [draw_field(view) for view in method.fields]
     with gr.Row():
@@ -103,6 +103,13 @@ def _draw_form(
         partial(on_plan_one, studio, method.name, names), [project, *fields], plan,
         show_progress_on=[plan], **PRIVATE,
     )  # fmt: skip
+
+
+def about(method: MethodView) -> str:
+    """What a method is for, for how many pictures, and what it costs, in Markdown."""
+    mark = " (for comparison)" if method.is_baseline else ""
+    told = f"**{method.title}{mark}.** {method.summary}"
+    return f"{told} For {method.num_pictures} pictures. {method.cost}"
 
 
 def draw_field(view: FieldView) -> gr.components.Component:
