@@ -16,7 +16,7 @@ from dyod_studio.evaluation.plan import EvaluationConfig
 from dyod_studio.evaluation.results import PointResult
 from dyod_studio.studio.evaluation.views import EvaluationSettings, EvaluationView
 from tests.ui.fake_evaluation import FakeEvaluation
-from tools.reproduce import augmentation
+from tools.reproduce import augmentation, figure5
 from tools.reproduce.advisor import judged, tenths
 from tools.reproduce.augmentation import put_in_folders, split_of
 from tools.reproduce.classifying import accuracy_on_features, accuracy_on_pixels, pixels_of
@@ -156,6 +156,16 @@ def test_icons_are_sorted_into_classes_by_the_categories_of_their_pack(tmp_path)
     assert {name: len(paths) for name, paths in classes.items()} == {"animals": 20}
     with pytest.raises(SystemExit, match="no folders of classes"):
         classes_of_icons(folder, None)
+
+
+def test_figure_5_says_where_the_learned_word_helps_and_whether_beyond_chance():
+    kid = {figure5.WITH: Figure(3.0, 1.0), figure5.WITHOUT: Figure(5.0, 1.0)}
+    found = {"0.4": figure5.told(kid, Apart(2.0, 1.5)), "0.8": figure5.told(kid, Apart(2.0, 0.5))}
+    assert "lower at every t0, as in the paper; by more than two standard errors at t0 0.8." in (
+        figure5.says(found)
+    )
+    found["0.6"] = figure5.told(kid, Apart(-1.0, 0.5))
+    assert "lower at t0 0.4, 0.8 only" in figure5.says(found)
 
 
 def test_the_trend_of_table_3_is_a_rank_correlation():

@@ -78,9 +78,14 @@ def compared(
     text: str = "",
 ) -> Figures:
     """Figures of made pictures against those of a set, with the base's own CLIP."""
+    reference = reference_of(bench, real, text)
+    return measure(reference, features_of(reference.extractor.embed, made), metrics)
+
+
+def reference_of(bench: Bench, real: Sequence[Image.Image], text: str = "") -> Reference:
+    """A set in the eyes of the base's own CLIP."""
     extractor = open_extractor("base", own_base(bench), STARTER_DIR)
-    reference = Reference(extractor, features_of(extractor.embed, real), text)
-    return measure(reference, features_of(extractor.embed, made), metrics)
+    return Reference(extractor, features_of(extractor.embed, real), text)
 
 
 def features_of(

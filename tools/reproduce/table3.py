@@ -19,7 +19,6 @@ def run(bench: Bench, asked: argparse.Namespace) -> None:
     parts, facts = [], {}
     for folder in asked.set:
         project = bench.project(folder.name, folder)
-        bench.train(project.id, "vae", {"steps": round(600 * asked.train), "beta": asked.beta})
         bench.train(project.id, "anl", {"steps": round(ANL_STEPS * asked.train)})
         settings = EvaluationSettings(
             sweep="mask-rate", values=VALUES, num=asked.num, num_inference_steps=asked.steps,
@@ -35,8 +34,10 @@ def run(bench: Bench, asked: argparse.Namespace) -> None:
             for point in view.points
         ]
         table = markdown_table(("", "FID", "KID x100", "IS", "diversity", "recall", "copies"), rows)
+        steps = round(ANL_STEPS * asked.train)
         parts.append(
-            f"### {folder.name}\n\n{table}\n\n{_says(found)}\n\n"
+            f"### {folder.name}\n\nAn ANL of {steps} steps; {asked.num} pictures a row, each "
+            f"after its own picture of the set, {asked.steps} denoiser steps.\n\n{table}\n\n{_says(found)}\n\n"
             f"![FID against the mask rate]({asked.out.name}/table3-{folder.name}.svg)\n\n"
             f"![the same seeds at each mask rate]({asked.out.name}/table3-{folder.name}.webp)"
         )
