@@ -37,7 +37,8 @@ def run(bench: Bench, asked: argparse.Namespace) -> None:
         steps = round(ANL_STEPS * asked.train)
         parts.append(
             f"### {folder.name}\n\nAn ANL of {steps} steps; {asked.num} pictures a row, each "
-            f"after its own picture of the set, {asked.steps} denoiser steps.\n\n{table}\n\n{_says(found)}\n\n"
+            f"after its own picture of the set, {asked.steps} denoiser steps.\n\n{table}"
+            f"\n\n{_says(found)}\n\n"
             f"![FID against the mask rate]({asked.out.name}/table3-{folder.name}.svg)\n\n"
             f"![the same seeds at each mask rate]({asked.out.name}/table3-{folder.name}.webp)"
         )
