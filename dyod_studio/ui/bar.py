@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
@@ -53,24 +53,28 @@ NO_COVER = '<span class="cover"></span>'
 
 
 class Bar(NamedTuple):
-    """What of the strip changes; the switcher says select, edit (a new one) and delete."""
+    """The strip; the switcher says select, edit (a new one) and delete."""
 
+    brand: gr.HTML
     switcher: gr.HTML
     running: gr.HTML
 
 
 def build_bar(mark: str) -> Bar:
     with gr.Row(elem_id="bar"):
-        gr.HTML(BRAND.format(mark=mark), elem_id="brand", min_width=0)
+        brand = gr.HTML(BRAND.format(mark=mark), elem_id="brand", min_width=0)
         switcher = gr.HTML(elem_id="switcher", js_on_load=CHOICES, min_width=0)
         running = gr.HTML(elem_id="running", min_width=0)
         gr.HTML(SHADE_BUTTON, elem_id="shades", js_on_load=SHADE, min_width=0)
-    return Bar(switcher, running)
+    return Bar(brand, switcher, running)
 
 
-def show_switcher(studio: "Studio", project: int | None) -> str:
-    """The list as it is now: a first picture was added, something was learned."""
-    return switcher_html(studio.projects.all(), project)
+def show_switcher(studio: "Studio", project: int | None) -> Any:
+    """The list as it is now: a first picture was added, something was learned.
+
+    A screen may be chosen before the page knows its project: then there is nothing to show yet.
+    """
+    return gr.skip() if project is None else switcher_html(studio.projects.all(), project)
 
 
 def switcher_html(views: Sequence[ProjectView], project: int | None) -> str:

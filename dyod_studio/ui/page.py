@@ -22,7 +22,7 @@ from dyod_studio.ui.projects import Shell, build_question, build_start, opened, 
 from dyod_studio.ui.studio.screen import build_studio_screen, show_studio
 from dyod_studio.ui.train.live import show_training
 from dyod_studio.ui.train.screen import build_train
-from dyod_studio.ui.wiring import SILENT
+from dyod_studio.ui.wiring import SILENT, calm
 
 if TYPE_CHECKING:
     from dyod_studio.studio.facade import Studio
@@ -60,6 +60,7 @@ def build_page(studio: "Studio", scratch: Path) -> gr.Blocks:
             **SILENT,
         )  # fmt: skip
         page.load(None, None, None, js=LINKS)
+        calm(page, bar.brand)
     return page
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from dyod_studio.ui.launching import allowed_paths, fresh_folder
 from dyod_studio.ui.page import build_page
@@ -24,6 +25,15 @@ def test_the_page_builds_and_lists_no_public_endpoint(studio, tmp_path):
     assert page.get_api_info()["named_endpoints"] == {}
     assert page.get_api_info()["unnamed_endpoints"] == {}
     assert page.analytics_enabled is False
+
+
+def test_no_event_makes_a_canvas_upload_its_layers_but_the_one_that_wants_them(studio, tmp_path):
+    page = asyncio.run(built(studio, tmp_path))
+    for event in page.fns.values():
+        assert event.show_progress_on
+        assert all(isinstance(part, Component) for part in event.show_progress_on)
+        given = [*event.show_progress_on, *(event.inputs if event.fn else ())]
+        assert not any(isinstance(part, gr.ImageEditor) for part in given)
 
 
 def test_building_the_page_asks_the_training_code_for_nothing(studio, tmp_path):

@@ -22,6 +22,8 @@ from dyod_studio.ui.studio.canvas import (
     is_marked,
     sketch_from_canvas,
 )
+from dyod_studio.ui.studio.carrying import Carried, Carrier, build_carrier
+from dyod_studio.ui.studio.hand import build_hand
 from dyod_studio.ui.wiring import SILENT
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ class Drawing(NamedTuple):
     stop: gr.Button
     live: gr.Checkbox
     keep: gr.Button
+    carrier: Carrier
+    hand: gr.HTML
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -81,7 +85,8 @@ def build_drawing() -> Drawing:
         keep = gr.Button("Keep the live picture", elem_id="keep-live", min_width=120, scale=2)
     return Drawing(
         canvas, region_tab, region, gr.State(""), region_row, forget, t0, t0_curve, make,
-        strip, stop, live, keep,
+        strip, stop, live, keep, build_carrier(canvas, region),
+        build_hand(),
     )  # fmt: skip
 
 
@@ -93,11 +98,16 @@ def wire_drawing(studio: "Studio", drawing: Drawing, project: gr.State, tab: gr.
         [project.change, tab.select], partial(show_brushes, studio), [project, colors],
         [drawing.canvas, colors], **SILENT,
     )  # fmt: skip
-    drawing.region_tab.select(
-        show_region, [drawing.canvas, drawing.region, drawing.under],
+    carrier = drawing.carrier
+
+    def on_region(carried: Carried, under: str) -> tuple[Any, Any]:
+        return show_region(*carrier.read(carried), under)
+
+    carrier.call(
+        drawing.region_tab.select, on_region, [carrier.carried, drawing.under],
         [drawing.region, drawing.under], **SILENT,
     ).then(None, None, None, js=TAKE_BRUSHES)  # fmt: skip
-    drawing.region.input(lambda: gr.update(visible=True), None, drawing.region_note, **SILENT)
+    drawing.hand.edit(lambda: gr.update(visible=True), None, drawing.region_note, **SILENT)
     gr.on(
         [drawing.forget.click, drawing.region.clear],
         lambda: (None, "", gr.update(visible=False)), None,

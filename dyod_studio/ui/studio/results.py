@@ -12,6 +12,7 @@ from dyod_studio.studio.views import GenerationView
 from dyod_studio.ui.errors import shown_to_user
 from dyod_studio.ui.pieces import heading
 from dyod_studio.ui.studio.canvas import SIDE, Canvas, sketch_from_canvas
+from dyod_studio.ui.studio.carrying import Carried, Carrier
 from dyod_studio.ui.wiring import PRIVATE, SILENT
 
 HEIGHT_PX = 500
@@ -72,16 +73,19 @@ def build_results() -> Results:
     return Results(gallery, slider, gr.State(Shown()), adopt, compare, sheet)
 
 
-def wire_results(results: Results, canvas: gr.ImageEditor, project: gr.State) -> None:
+def wire_results(results: Results, carrier: Carrier, project: gr.State) -> None:
     """Connect the pane to the canvas."""
+
+    def on_compared(before_after: Any, shown: Shown, carried: Carried) -> tuple[Any, Any, Any]:
+        return on_compare(before_after, shown, carrier.read(carried)[0])
 
     def on_select(shown: Shown, event: gr.SelectData) -> Shown:
         return Shown(shown.pictures, int(event.index))
 
     results.gallery.select(on_select, results.shown, results.shown, **SILENT)
-    results.adopt.click(on_adopt, results.shown, canvas, **PRIVATE)
-    results.compare.click(
-        on_compare, [results.slider, results.shown, canvas],
+    results.adopt.click(on_adopt, results.shown, carrier.canvas, **PRIVATE)
+    carrier.call(
+        results.compare.click, on_compared, [results.slider, results.shown, carrier.carried],
         [results.gallery, results.slider, results.compare], **SILENT,
     )  # fmt: skip
     project.change(partial(result_updates, ()), None, results.outputs, **SILENT)

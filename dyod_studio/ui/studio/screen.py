@@ -1,6 +1,6 @@
 """The Studio screen: a sketch on the left becomes a picture of her set beside it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,7 +31,7 @@ from dyod_studio.ui.studio.making import (
 )
 from dyod_studio.ui.studio.parts import PartControls, build_parts, show_use
 from dyod_studio.ui.studio.results import Results, build_results, wire_results
-from dyod_studio.ui.studio.wish import Fields, Wish, read_wish, visitor_of
+from dyod_studio.ui.studio.wish import Fields, Wish, read_wish, visitor_of, wish_inputs
 from dyod_studio.ui.wiring import PROGRESS, SILENT
 
 if TYPE_CHECKING:
@@ -49,6 +49,15 @@ class Screen(NamedTuple):
     results: Results
     grid: GridControls
     fields: Fields
+
+    @property
+    def inputs(self) -> set[Any]:
+        """What ``wish`` is read from."""
+        return wish_inputs(self.fields, self.drawing.carrier)
+
+    def wish(self, data: Mapping[Any, Any]) -> Wish:
+        """What the screen says."""
+        return read_wish(self.fields, data, self.drawing.carrier)
 
 
 def build_studio_screen(
@@ -68,7 +77,7 @@ def build_studio_screen(
             settings, parts, grid = _build_settings(studio, project, tab)
     fields = {"project": project, **drawing.fields, **settings}
     screen = Screen(drawing, results, grid, fields)
-    wire_results(results, drawing.canvas, project)
+    wire_results(results, drawing.carrier, project)
     wire_drawing(studio, drawing, project, tab)
     _wire_buttons(studio, scratch, screen)
     _wire_live(studio, scratch, screen)
@@ -119,19 +128,19 @@ def _wire_buttons(studio: "Studio", scratch: Path, screen: Screen) -> None:
     """Make, five t0s, grid and stop; each press is a request of its own."""
     drawing, grid = screen.drawing, screen.grid
     outputs = [*screen.results.outputs, screen.fields["seed"]]
-    inputs = set(screen.fields.values())
+    inputs, call = screen.inputs, drawing.carrier.call
     shade = {"show_progress_on": [screen.results.gallery], **ALONE}
 
     def on_make(
         data: dict[Any, Any], request: gr.Request, progress: gr.Progress = PROGRESS
     ) -> tuple[Any, ...]:
-        wish = read_wish(screen.fields, data)
+        wish = screen.wish(data)
         return worked(partial(make, studio, scratch), wish, request, progress, len(outputs))
 
     def on_strip(
         data: dict[Any, Any], request: gr.Request, progress: gr.Progress = PROGRESS
     ) -> tuple[Any, ...]:
-        wish = read_wish(screen.fields, data)
+        wish = screen.wish(data)
         return worked(partial(make_strip, studio, scratch), wish, request, progress, len(outputs))
 
     def on_grid(
@@ -141,11 +150,11 @@ def _wire_buttons(studio: "Studio", scratch: Path, screen: Screen) -> None:
             x, y = axes_in(*(data[component] for component in grid.inputs))
             return make_grid(studio, scratch, wish, x, y, visitor, on_progress)
 
-        return worked(work, read_wish(screen.fields, data), request, progress, len(outputs))
+        return worked(work, screen.wish(data), request, progress, len(outputs))
 
-    drawing.make.click(on_make, inputs, outputs, **shade)
-    drawing.strip.click(on_strip, inputs, outputs, **shade)
-    grid.make.click(on_grid, inputs | set(grid.inputs), outputs, **shade)
+    call(drawing.make.click, on_make, inputs, outputs, **shade)
+    call(drawing.strip.click, on_strip, inputs, outputs, **shade)
+    call(grid.make.click, on_grid, inputs | set(grid.inputs), outputs, **shade)
 
     def on_stop(request: gr.Request) -> None:
         cancel(studio, visitor_of(request))
@@ -172,17 +181,17 @@ def _wire_live(studio: "Studio", scratch: Path, screen: Screen) -> None:
 
     @shown_to_user
     def on_stroke(data: dict[Any, Any], request: gr.Request) -> tuple[Any, ...]:
-        wish = read_wish(screen.fields, data)
+        wish = screen.wish(data)
         updates = make_live(studio, scratch, wish, visitor_of(request))
         return updates or (gr.skip(),) * len(outputs)
 
     strokes = gr.State(0)
     gr.on(
-        [drawing.canvas.input, drawing.t0.release, drawing.live.input], count_strokes,
+        [drawing.hand.select, drawing.t0.release, drawing.live.input], count_strokes,
         [drawing.live, strokes], strokes, trigger_mode="multiple", **SILENT,
     )  # fmt: skip
-    strokes.change(
-        on_stroke, set(screen.fields.values()), outputs, show_progress="hidden",
+    drawing.carrier.call(
+        strokes.change, on_stroke, screen.inputs, outputs, show_progress="hidden",
         trigger_mode="multiple", **ALONE,
     )  # fmt: skip
 
@@ -194,11 +203,7 @@ def _wire_live(studio: "Studio", scratch: Path, screen: Screen) -> None:
 
 
 def count_strokes(is_live: bool, strokes: int) -> Any:
-    """Wakes the live picture; without it nothing of the canvas is sent.
-
-    The canvas's own event for uploads must not be used here: whoever asks the canvas for its value
-    makes it upload its pictures, and would be asked again without end.
-    """
+    """Wakes the live picture; without it nothing of the canvas is sent."""
     return strokes + 1 if is_live else gr.skip()
 
 

@@ -12,6 +12,7 @@ import gradio as gr
 from dyod_studio.studio.sampling.requests import SampleSettings
 from dyod_studio.ui.errors import chosen
 from dyod_studio.ui.studio.canvas import Canvas, region_from_canvas, saved, sketch_from_canvas
+from dyod_studio.ui.studio.carrying import Carrier
 from dyod_studio.ui.studio.parts import wishes
 from dyod_studio.ui.typed import any_text, guidance_in, seed_in, whole_in
 
@@ -47,9 +48,16 @@ Fields = Mapping[str, Any]
 """Name in ``Wish`` -> component."""
 
 
-def read_wish(fields: Fields, data: Mapping[Any, Any]) -> Wish:
-    """The wish from what Gradio hands over for a set of inputs."""
-    return Wish(**{name: data[component] for name, component in fields.items()})
+def read_wish(fields: Fields, data: Mapping[Any, Any], carrier: Carrier) -> Wish:
+    """The wish from what Gradio hands over for the ``wish_inputs``."""
+    canvas, region = carrier.read(data[carrier.carried])
+    said = {name: data[component] for name, component in fields.items() if component in data}
+    return Wish(canvas=canvas, region=region, **said)
+
+
+def wish_inputs(fields: Fields, carrier: Carrier) -> set[Any]:
+    """The fields, and in place of both canvases what was fetched from them."""
+    return {*fields.values(), carrier.carried} - {carrier.canvas, carrier.region}
 
 
 def seed_for(wish: Wish) -> int:
