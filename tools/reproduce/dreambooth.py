@@ -19,6 +19,8 @@ from tools.reproduce.pages import markdown_table, write_rows, write_section
 TEMPLATES = ("{}", "a blue {}", "a {} on a red background", "two {}")
 FIGURES = ("clip_i", "clip_t", "diversity")
 SHOWN = 8
+CLASS_PICTURES = 60
+"""Of the base model's own, for prior preservation."""
 
 
 def run(bench: Bench, asked: argparse.Namespace) -> None:
@@ -28,9 +30,8 @@ def run(bench: Bench, asked: argparse.Namespace) -> None:
     real = squares(asked.subject, own_base(bench).resolution)
     project = bench.project(f"subject {asked.subject.name}", asked.subject)
     bench.train(project.id, "inversion", {"steps": round(400 * asked.train)})
-    bench.train(
-        project.id, "dreambooth", {"steps": round(400 * asked.train), "class_noun": asked.noun}
-    )
+    own = {"class_noun": asked.noun, "num_class_pictures": round(CLASS_PICTURES * asked.train)}
+    bench.train(project.id, "dreambooth", {"steps": round(400 * asked.train), **own})
     rows, strips, facts = [], [("subject", real[:SHOWN])], {}
     for method in ("dreambooth", "inversion"):
         name = _called(bench, project.id, method)
@@ -54,7 +55,8 @@ def run(bench: Bench, asked: argparse.Namespace) -> None:
     write_rows(strips, asked.out / "dreambooth.webp")
     better = max(facts, key=lambda method: facts[method]["clip_i"])
     body = (
-        f"{len(real)} pictures of the subject; the papers find DreamBooth nearer to it.\n\n"
+        f"{len(real)} pictures of the subject, {round(400 * asked.train)} steps each; the papers "
+        "find DreamBooth nearer to it.\n\n"
         f"{markdown_table(('', 'CLIP-I', 'CLIP-T', 'diversity'), rows)}\n\n"
         f"Nearer to the subject here: {better}.\n\n"
         f"![the subject and what both draw]({asked.out.name}/dreambooth.webp)"

@@ -14,7 +14,7 @@ from tools.reproduce.pages import markdown_table, write_plot, write_section, wri
 from tools.reproduce.pairs import apart_from
 from tools.reproduce.sets import apple_orange
 
-VALUES = (*(number / 20 for number in range(1, 13)), 0.7, 0.8)
+VALUES = (*(number / 20 for number in range(2, 9)), 0.5, 0.6, 0.7, 0.8)
 """The paper's are 0.3 ... 0.8 by tenths; the finer ones are what the advice is judged by."""
 SEPARATE = 2.0
 """Deviations by which a figure must lie below another to be called lower."""
