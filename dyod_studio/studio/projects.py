@@ -13,7 +13,7 @@ from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.references import STARTER, check_base_ref
 from dyod_studio.settings import ASSETS_DIR, STARTER_DIR
 from dyod_studio.store.cleaning import delete_project
-from dyod_studio.store.files import WEBP
+from dyod_studio.store.files import WEBP, FileStore
 from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.storage import Storage
@@ -117,31 +117,37 @@ class Projects:
         return report.finished()
 
     def _keep(self, project_id: int, portion: list[PreparedPicture]) -> None:
+        """Write a portion: the files first, so that nobody waits for a disk to write a row."""
         files = self._storage.files
-        with files.guard(), self._storage.database.session() as session:
-            pictures = PictureRepository(session)
-            for prepared in portion:
-                stored = files.add_file(prepared.path, prepared.suffix)
-                thumbnail = files.add_bytes(prepared.thumbnail, WEBP)
-                pictures.add(
-                    Picture(
-                        project_id=project_id,
-                        name=prepared.name,
-                        sha256=stored.sha256,
-                        phash=prepared.phash,
-                        suffix=stored.path.suffix,
-                        width=prepared.width,
-                        height=prepared.height,
-                        crop_left=prepared.crop.left,
-                        crop_top=prepared.crop.top,
-                        crop_side=prepared.crop.side,
-                        thumbnail_sha256=thumbnail.sha256,
-                        sharpness=prepared.sharpness,
-                        ground=prepared.ground,
-                        repeats_sha256=prepared.repeats.sha256 if prepared.repeats else None,
-                        is_left_out=prepared.repeats is not None,
-                    )
-                )
+        with files.guard():
+            rows = [_row_of(project_id, prepared, files) for prepared in portion]
+            with self._storage.database.session() as session:
+                pictures = PictureRepository(session)
+                for row in rows:
+                    pictures.add(row)
+
+
+def _row_of(project_id: int, prepared: PreparedPicture, files: FileStore) -> Picture:
+    """The row of a picture whose files have just been stored."""
+    stored = files.add_file(prepared.path, prepared.suffix)
+    thumbnail = files.add_bytes(prepared.thumbnail, WEBP)
+    return Picture(
+        project_id=project_id,
+        name=prepared.name,
+        sha256=stored.sha256,
+        phash=prepared.phash,
+        suffix=stored.path.suffix,
+        width=prepared.width,
+        height=prepared.height,
+        crop_left=prepared.crop.left,
+        crop_top=prepared.crop.top,
+        crop_side=prepared.crop.side,
+        thumbnail_sha256=thumbnail.sha256,
+        sharpness=prepared.sharpness,
+        ground=prepared.ground,
+        repeats_sha256=prepared.repeats.sha256 if prepared.repeats else None,
+        is_left_out=prepared.repeats is not None,
+    )
 
 
 class _Report:
