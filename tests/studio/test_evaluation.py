@@ -3,14 +3,19 @@
 import json
 import re
 import zlib
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 from dyod_studio.errors import InvalidInputError, JobStateError
+from dyod_studio.evaluation.figures import Figure
+from dyod_studio.evaluation.plan import BASELINE_NAMES
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.tables import JobState
 from dyod_studio.studio.evaluation.plot import plot_of, svg_of
 from dyod_studio.studio.evaluation.views import EvaluationSettings
+from dyod_studio.studio.evaluation.words import summary_of
 from tests.datasets.pictures import many
 from tests.studio.evaluated import CURVE, add_parts, measured
 
@@ -40,9 +45,9 @@ def test_a_sweep_is_measured_summed_up_and_advises_the_t0_until_something_is_tra
     (view,) = studio.evaluation.all("Toys & dolls")
     assert (view.num_points, len(view.swept), len(view.baselines)) == (8, 6, 2)
     assert view.summary == (
-        "Pictures come closest to your set when how much may change (t0) stands at 0.55; anything "
-        "from 0.5 to 0.6 is nearly as good, and at 0.5 a picture takes 1/2 of the work of one from "
-        "the word alone.",
+        "Pictures come closest to your set with “How much may change” (t0) at 0.55; anything from "
+        "0.5 to 0.6 is nearly as good, and at 0.5 a picture is drawn 2 times as fast as from the "
+        "word alone.",
         "They are 3.2 times as close as with the learned word alone and 9.5 times as close as with "
         "the shape model alone.",
     )
@@ -146,6 +151,26 @@ def test_a_plot_has_the_curve_its_error_bars_and_the_baselines(studio, storage, 
     assert "t0 0.5: 2 ± 0.2" in svg
     assert plot_of(view, "fid", "CLIP of starter") is None
     assert svg_of(None) == ""
+
+
+def test_the_names_of_baselines_that_lie_close_do_not_cover_each_other(studio, storage, toys):
+    add_parts(storage, toys.id, "anl", variant="conditional")
+    job = studio.evaluation.start(toys.id, SWEEP)
+    measured(storage, job.id)
+    drawing = plot_of(studio.evaluation.get(job.id), "kid", "CLIP of starter")
+    places = sorted(text.y for text in drawing.texts if text.words in BASELINE_NAMES.values())
+    assert len(places) == 3
+    assert all(below - above >= 13 for above, below in pairwise(places))
+
+
+def test_how_many_could_pass_is_said_in_words(studio, storage, toys):
+    job = studio.evaluation.start(toys.id, SWEEP)
+    measured(storage, job.id)
+    points = studio.evaluation.get(job.id).points
+    for value, words in ((0.0, "hardly any"), (0.126, "about 13 in 100"), (0.995, "nearly all")):
+        shown = {"CLIP of starter": {"kid": Figure(2.0, 0.2), "precision": Figure(value)}}
+        told = summary_of("t0", [replace(point, figures=shown) for point in points], None)
+        assert f"; {words} could pass for" in told[1]
 
 
 def test_a_sweep_of_trained_parts_compares_all_of_a_kind(studio, storage, toys):

@@ -16,6 +16,7 @@ from dyod_studio.evaluation.figures import METRICS, Figure
 from dyod_studio.evaluation.results import PointResult, Shown
 from dyod_studio.settings import ASSETS_DIR
 from dyod_studio.studio.evaluation.plot import HEIGHT, WIDTH, Drawing, plot_of
+from dyod_studio.studio.evaluation.report import how_to_read
 from dyod_studio.studio.evaluation.views import EvaluationView
 from dyod_studio.studio.evaluation.words import copies_sentence, distances
 from dyod_studio.studio.views import ProjectView
@@ -49,6 +50,7 @@ def write_pdf(
         pdf.heading(f"Measured with {extractor}")
         drawing = plot_of(view, view.metrics[0], extractor) if view.metrics else None
         if drawing is not None:
+            pdf.paragraph(how_to_read(view.metrics[0]), QUIET, size=9)
             pdf.drawing(drawing)
         pdf.figures(view, extractor)
     _show_pictures(pdf, view, originals)

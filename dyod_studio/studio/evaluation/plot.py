@@ -18,6 +18,8 @@ from dyod_studio.studio.training.curves import ticks
 WIDTH, HEIGHT = 720, 300
 LEFT, RIGHT, TOP, BOTTOM = 62, 24, 26, 46
 CAP = 4
+LINE = 13
+"""Height of a line of words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +205,11 @@ def _labels(
     below = SWEEPS[view.config.sweep][1]
     if below:
         found.append(Text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, below))
-    for point in base:
-        name = BASELINE_NAMES.get(point.role, point.name)
-        found.append(Text(WIDTH - RIGHT, scale.y(scale.of(point)[0]) - 5, name, "end"))
+    above: float = -LINE
+    for point in sorted(base, key=lambda point: -scale.of(point)[0]):
+        name, line = BASELINE_NAMES.get(point.role, point.name), scale.y(scale.of(point)[0])
+        above = line - 5 if line - 5 - above >= LINE else line + LINE
+        found.append(Text(WIDTH - RIGHT, above, name, "end"))
     return found
 
 

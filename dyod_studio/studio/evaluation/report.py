@@ -139,7 +139,22 @@ def figure_table(view: EvaluationView, extractor: str) -> str:
 
 def _extractor_section(view: EvaluationView, extractor: str) -> str:
     drawing = svg_of(plot_of(view, view.metrics[0], extractor)) if view.metrics else ""
-    return f"<h2>Measured with {escape(extractor)}</h2>{drawing}{figure_table(view, extractor)}"
+    how = escape(how_to_read(view.metrics[0])) if drawing else ""
+    return (
+        f'<h2>Measured with {escape(extractor)}</h2><p class="quiet">{how}</p>{drawing}'
+        f"{figure_table(view, extractor)}"
+    )
+
+
+def how_to_read(metric: str) -> str:
+    """One or two sentences below the heading of a curve, for somebody who never saw its figure."""
+    told = METRICS[metric]
+    better = {
+        "lower": " Lower is closer to your set.",
+        "higher": " Higher is better.",
+        "neither": "",
+    }[told.better]
+    return f"{told.tells}{better} Where the bars of two points overlap, chance may explain it."
 
 
 def _strips(view: EvaluationView) -> str:

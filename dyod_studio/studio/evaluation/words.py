@@ -8,11 +8,10 @@ from dyod_studio.evaluation.plan import BASELINE_NAMES
 from dyod_studio.evaluation.results import PointResult
 
 SUBJECTS = {
-    "t0": "how much may change (t0)",
-    "mask-rate": "how freely the reference is read (mask rate)",
-    "guidance": "how strictly the style is followed (guidance)",
-    "steps": "the number of steps",
-    "artifact": "the trained part",
+    "t0": "“How much may change” (t0)",
+    "mask-rate": "“How freely a reference is read” (mask rate)",
+    "guidance": "“How strictly the style is followed” (guidance)",
+    "steps": "“Steps”",
 }
 FAR = 1.15
 """How many times another distance must be longer before "times" says anything."""
@@ -25,7 +24,7 @@ def summary_of(sweep: str, points: Sequence[PointResult], advice: Advice | None)
         return ()
     best, swept, baselines = curve
     first = _of_t0(advice) if sweep == "t0" and advice else _of_others(sweep, best, swept)
-    return first, _against(best[1], baselines)
+    return first, f"{_against(best[1], baselines)}{_passing(best[0])}."
 
 
 def copies_sentence(points: Sequence[PointResult]) -> str:
@@ -59,7 +58,7 @@ def distances(
 def _of_t0(advice: Advice) -> str:
     if not advice.is_clear:
         return (
-            "The measurement cannot tell how much may change (t0) best: it finds the shape model's "
+            f"The measurement cannot tell the best {SUBJECTS['t0']}: it finds the shape model's "
             f"own blurred drawings as close to your set as anything from {advice.low:g} to "
             f"{advice.high:g}, so choose by the pictures below."
         )
@@ -70,12 +69,11 @@ def _of_t0(advice: Advice) -> str:
     fast = ""
     if advice.low < 1:
         fast = (
-            f", and at {advice.low:g} a picture takes 1/{advice.speed_up_low:.2g} of the work of "
-            "one from the word alone"
+            f", and at {advice.low:g} a picture is drawn {advice.speed_up_low:.2g} times as fast "
+            "as from the word alone"
         )
     return (
-        f"Pictures come closest to your set when how much may change (t0) stands at {advice.t0:g}; "
-        f"{nearly}{fast}."
+        f"Pictures come closest to your set with {SUBJECTS['t0']} at {advice.t0:g}; {nearly}{fast}."
     )
 
 
@@ -89,20 +87,33 @@ def _of_others(sweep: str, best: Named, swept: Sequence[Named]) -> str:
     curve = sorted((told for _, told in swept), key=lambda told: told.value)
     low, high = nearly_as_good(curve, measured)
     nearly = "" if low == high else f"; anything from {low:g} to {high:g} is nearly as good"
-    return f"Pictures come closest to your set when {subject} stands at {measured.value:g}{nearly}."
+    return f"Pictures come closest to your set with {subject} at {measured.value:g}{nearly}."
 
 
 def _against(best: Measured, baselines: Sequence[Named]) -> str:
     if best.mean <= best.std:
         start = "Together they are so close to your set that the measurement can hardly tell them"
-        return f"{start} from it."
+        return f"{start} from it"
     said = [_times(best, point, told) for point, told in baselines]
     if not said:
         return (
             "A number alone says little: measure again with another setting, or with the "
-            "comparisons, to know whether it is good."
+            "comparisons, to know whether it is good"
         )
-    return f"They are {' and '.join(said)}."
+    return f"They are {' and '.join(said)}"
+
+
+def _passing(point: PointResult) -> str:
+    """How many of the pictures the measurement takes for pictures of the set (precision)."""
+    figure = point.figure("precision")
+    if figure is None:
+        return ""
+    share = round(100 * figure.value)
+    if share < 1:
+        return "; hardly any could pass for a picture of your set"
+    if share > 98:
+        return "; nearly all could pass for pictures of your set"
+    return f"; about {share} in 100 could pass for pictures of your set"
 
 
 def _times(best: Measured, point: PointResult, told: Measured) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from dyod_studio.studio.evaluation.plot import plot_of, svg_of
-from dyod_studio.studio.evaluation.report import figure_table
+from dyod_studio.studio.evaluation.report import figure_table, how_to_read
 from dyod_studio.studio.evaluation.views import METRICS, SWEEPS, EvaluationView
 from dyod_studio.studio.evaluation.words import copies_sentence, distances
 from dyod_studio.ui.job_pieces import progress_bar, time_left
@@ -61,7 +61,7 @@ def evaluation_body(view: EvaluationView, metric: str, original: Originals) -> s
 
 def _figures(view: EvaluationView, metric: str, extractor: str) -> str:
     drawing = svg_of(plot_of(view, metric, extractor))
-    tells = escape(METRICS[metric].tells) if metric in METRICS else ""
+    tells = escape(how_to_read(metric)) if metric in METRICS else ""
     return (
         f'<div class="figure"><h3>Measured with {escape(extractor)}</h3><p>{tells}</p>{drawing}'
         f"{figure_table(view, extractor)}</div>"
