@@ -29,27 +29,25 @@ ABOUT = (
 
 
 def run(bench: Bench, asked: argparse.Namespace) -> None:
-    """Measure every set and write the section."""
-    tables: list[str] = [ABOUT]
-    facts: dict[str, Any] = {}
+    """Measure every set and write a section for each."""
     for name, folder in sets_of(asked):
         view = measure(bench, name, folder, asked)
         write_strips(view.points, asked.out / f"table1-{name}.webp")
-        tables.append(
-            f"### {name}\n\n{view.points[0].num_real} pictures of the set, {view.config.num} made "
-            f"at each point.\n\n![the same seeds at each t0]({asked.out.name}/table1-{name}.webp)"
-        )
-        facts[name] = {"points": [_told(point) for point in view.points]}
+        parts = [
+            f"{view.points[0].num_real} pictures of the set, {view.config.num} made at each point, "
+            f"{view.config.num_inference_steps} denoiser steps of the full schedule.",
+            f"![the same seeds at each t0]({asked.out.name}/table1-{name}.webp)",
+        ]
+        facts: dict[str, Any] = {"points": [_told(point) for point in view.points]}
         for number, extractor in enumerate(view.extractors):
             plot = f"table1-{name}{f'-{number + 1}' if number else ''}.svg"
             write_plot(view, "kid", asked.out / plot, extractor)
-            best = lowest(view, extractor)
-            apart = apart_from(bench, view, best, extractor)
+            apart = apart_from(bench, view, lowest(view, extractor), extractor)
             found = verdict(view, extractor, apart)
-            facts[name][extractor] = found
-            tables.append(_part(view, extractor, found, apart, f"{asked.out.name}/{plot}"))
-    title = "Table 1 of DYOD: how far to noise the start"
-    write_section(asked.out, "table1", title, "\n\n".join(tables), facts)
+            facts[extractor] = found
+            parts.append(_part(view, extractor, found, apart, f"{asked.out.name}/{plot}"))
+        title = f"Table 1 of DYOD, how far to noise the start: {name}"
+        write_section(asked.out, f"table1-{name}", title, "\n\n".join([*parts, ABOUT]), facts)
 
 
 def measure(bench: Bench, name: str, folder: Path, asked: argparse.Namespace) -> EvaluationView:
