@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from dyod_studio.bootstrap import build_studio, run_worker
+from dyod_studio.evaluation.plan import EvaluationConfig
 from dyod_studio.models.references import fingerprint_of
 from dyod_studio.settings import STARTER_DIR, Settings
 from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.studio.evaluation.views import EvaluationSettings, EvaluationView
 from dyod_studio.studio.facade import Studio
 from dyod_studio.studio.views import ProjectView
+
+USABLE = ("succeeded", "queued", "running")
+"""States of an evaluation that is not made twice."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,9 @@ class Bench:
     def evaluate(self, project: int, settings: EvaluationSettings) -> EvaluationView:
         """Measure unless the same was measured before; one that was cut off goes on."""
         queued = self.studio.evaluation.start(project, settings)
-        config = self.studio.evaluation.get(queued.id).config
+        config = _asked_for(self.studio.evaluation.get(queued.id))
         for view in self.studio.evaluation.all(project):
-            is_same = view.config == config and view.job.state in ("succeeded", "queued", "running")
+            is_same = _asked_for(view) == config and view.job.state in USABLE
             if is_same and view.job.id != queued.id:
                 self.studio.training.cancel(queued.id)
                 queued = view.job
@@ -63,6 +67,11 @@ class Bench:
         if view.job.state != "succeeded":
             raise SystemExit(f"Evaluation {queued.id} is {view.job.state}: {view.job.error}")
         return view
+
+
+def _asked_for(view: EvaluationView) -> EvaluationConfig:
+    """What decides the figures: a sweep of t0 has no use for the t0 that an advice would change."""
+    return view.config.model_copy(update={"t0": 0.0}) if view.config.sweep == "t0" else view.config
 
 
 @contextmanager
