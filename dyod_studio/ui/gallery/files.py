@@ -58,8 +58,9 @@ def build_bring(
         "drawn with in this one.</p>", padding=False,
     )  # fmt: skip
     bring = drop.upload(
-        partial(on_bring, studio), [project, drop], [again, tabs, brought], **PRIVATE
-    )
+        partial(on_bring, studio), [project, drop], [again, tabs, brought],
+        show_progress_on=[drop], **PRIVATE,
+    )  # fmt: skip
     for ended in (bring.success, bring.failure):  # Gradio's ``then`` leaves a failure out
         ended(lambda: None, None, drop, **SILENT)
 
