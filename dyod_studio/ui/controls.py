@@ -1,7 +1,8 @@
 """The settings that every way of making pictures shares."""
 
+from abc import ABCMeta
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
@@ -16,6 +17,22 @@ DEFAULT_STEPS = 50
 LEAST_STEPS, MOST_STEPS = 5, 100
 
 
+def _read_slider(self: Any, payload: float | None) -> float:
+    if payload is None:
+        raise gr.Error(f"{self.label} is empty: type a number.", print_exception=False)
+    value: float = gr.Slider.preprocess(self, payload)
+    return value
+
+
+Slider: Any = ABCMeta.__new__(
+    type(gr.Slider), "Slider", (gr.Slider,), {"is_template": True, "preprocess": _read_slider}
+)
+"""A gr.Slider that says in a sentence what is wrong when its number field was emptied.
+
+Made by hand, for a class statement has Gradio write an interface file beside this module.
+"""
+
+
 class FineControls(NamedTuple):
     """What rarely needs a hand."""
 
@@ -24,7 +41,7 @@ class FineControls(NamedTuple):
 
 
 def t0_slider(label: str, info: str, value: float, elem_id: str) -> gr.Slider:
-    return gr.Slider(0, 1, value=value, step=0.05, label=label, info=info, elem_id=elem_id)
+    return Slider(0, 1, value=value, step=0.05, label=label, info=info, elem_id=elem_id)
 
 
 def seed_field(elem_id: str) -> gr.Textbox:
@@ -42,7 +59,7 @@ def build_fine_controls(elem_id: str) -> FineControls:
             elem_id=f"{elem_id}-guidance",
             info="How strictly the learned style is followed (guidance scale); 1 is off.",
         )  # fmt: skip
-        steps = gr.Slider(
+        steps = Slider(
             LEAST_STEPS, MOST_STEPS, value=DEFAULT_STEPS, step=1, label="Steps",
             elem_id=f"{elem_id}-steps",
             info="More is finer and slower (inference steps over the whole way).",

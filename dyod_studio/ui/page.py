@@ -50,7 +50,7 @@ def build_page(studio: "Studio", scratch: Path) -> gr.Blocks:
         with start.panel:
             build_import(studio, brought)
         with gr.Column(elem_id="workspace") as workspace:
-            tabs = _build_screens(studio, scratch, project, timer, again, brought)
+            tabs = _build_screens(studio, scratch, project, timer, again, brought, bar.switcher)
         shell = Shell(project, remembered, bar, start, question, workspace)
         wire_projects(studio, page, shell, tabs)
         opened_next = partial(opened, studio, is_shown=False)
@@ -66,11 +66,11 @@ def build_page(studio: "Studio", scratch: Path) -> gr.Blocks:
 
 def _build_screens(
     studio: "Studio", scratch: Path, project: gr.State, timer: gr.Timer, again: gr.State,
-    brought: gr.State,
+    brought: gr.State, switcher: gr.HTML,
 ) -> gr.Tabs:  # fmt: skip
     with gr.Tabs(elem_id="screens", overflow_behavior="wrap") as tabs:
         with gr.Tab("Pictures", id="pictures") as tab:
-            pictures = build_pictures(studio, project, tabs)
+            pictures = build_pictures(studio, project, tabs, switcher)
             _keep_fresh(show_pictures, studio, project, tab, pictures)
         with gr.Tab("Train", id="train") as tab:
             live = build_train(studio, scratch, project, timer, tab)
@@ -87,7 +87,7 @@ def _build_screens(
             measured = build_evaluate(studio, scratch, project, timer)
             _keep_fresh(show_evaluate, studio, project, tab, measured)
         with gr.Tab("Guide", id="guide", alignment="right") as tab:
-            guided = build_guide(studio, project, timer)
+            guided = build_guide(studio, project, timer, switcher)
             _keep_fresh(show_guide, studio, project, tab, guided)
     return tabs
 

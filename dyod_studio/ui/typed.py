@@ -2,6 +2,9 @@
 
 from dyod_studio.errors import InvalidInputError
 
+MOST_DIGITS = 40
+"""More than any seed has; what is longer was pasted by mistake."""
+
 
 def any_text(text: str | None) -> str | None:
     """A text field's value, or None when it holds nothing but blanks.
@@ -16,6 +19,8 @@ def seed_in(text: str | None) -> int | None:
     typed = any_text(text)
     if typed is not None and not (typed.isascii() and typed.isdecimal()):
         raise InvalidInputError(f"Seed must be a whole number or empty, got {typed!r}.")
+    if typed is not None and len(typed) > MOST_DIGITS:
+        raise InvalidInputError(f"Seed has up to {MOST_DIGITS} digits, got {len(typed)}.")
     return None if typed is None else int(typed)
 
 

@@ -11,8 +11,9 @@ from dyod_studio.settings import Settings
 from tests.browser.driver import Visitor
 from tests.browser.serving import free_port, served
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.long]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SAMPLE_MS = 200_000
+STROKES = 20
 PLACE = """
 selector => {
   const box = document.querySelector(selector + ' canvas').getBoundingClientRect();
@@ -119,8 +120,8 @@ def scribble_live(visitor: Visitor, settings: Settings) -> None:
     visitor.page.get_by_role("tab", name="Draw", exact=True).click()
     visitor.find("#live input").check()
     before = len(requests(settings))
-    for number in range(8):
-        stroke(visitor, "#canvas", dx=8 * number)
+    for number in range(STROKES):
+        stroke(visitor, "#canvas", dx=4 * number)
     settle(visitor, "live, seed ")
     wait_for_rows(
         visitor,
@@ -133,6 +134,7 @@ def scribble_live(visitor: Visitor, settings: Settings) -> None:
 
 def stop_a_long_one(visitor: Visitor, settings: Settings) -> None:
     """Stop is obeyed at once, and the request's row ends cancelled."""
+    visitor.find("#studio-number input[type=number]").fill("8")
     visitor.find("#studio-steps input[type=number]").fill("100")
     visitor.press("#make")
     wait_for_rows(visitor, settings, lambda rows: rows[-1][0] in ("queued", "running"))
@@ -141,7 +143,7 @@ def stop_a_long_one(visitor: Visitor, settings: Settings) -> None:
     wait_for_rows(visitor, settings, lambda rows: rows[-1][0] == "cancelled")
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 def test_the_studio_screen_from_a_stroke_to_a_region_and_a_live_picture(
     url, settings: Settings, visit: Callable[[str], Visitor]
 ):

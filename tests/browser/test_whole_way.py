@@ -10,12 +10,14 @@ import pytest
 from dyod_studio.settings import ASSETS_DIR
 from tests.browser.driver import Visitor
 from tests.browser.serving import free_port, served
+from tests.browser.test_studio_screen import stroke
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 TRAIN_MS = SAMPLE_MS = 240_000
 FEW_STEPS = {"inversion": ("Style word", 6), "vae": ("Shape model", 30)}
 FACES = sorted((ASSETS_DIR / "examples" / "faces").glob("*.png"))[::2]
 THUMB = "#gallery .thumbnail-item"
+FRAMES = "document.querySelectorAll('{} img').length >= 3"
 
 
 @contextmanager
@@ -75,21 +77,61 @@ def train_with_few_steps(visitor: Visitor) -> None:
 
 
 def draw_and_make(visitor: Visitor) -> None:
-    """A stroke becomes a picture; strip and region have a walk of their own beside this one."""
+    """A stroke becomes pictures, five t0s, before and after, and a part of one is drawn again."""
     visitor.open_screen("Studio")
     visitor.draw_stroke()
-    visitor.page.get_by_text("Fine controls").locator("visible=true").first.click()
-    visitor.find("#studio-steps input[type=number]").fill("10")
+    few_steps(visitor, "studio", 10)
     visitor.press("#make")
     visitor.see("#results img", SAMPLE_MS)
     visitor.shoot("real-4-studio")
+    visitor.press("#strip")
+    visitor.find("#results").get_by_text("t0 0.8").first.wait_for(timeout=SAMPLE_MS)
+    visitor.press("#compare")
+    visitor.see("#before-after img")
+    visitor.press("#compare")
+    visitor.press("#use-as-sketch")
+    visitor.page.get_by_role("tab", name="Change a part only").click()
+    stroke(visitor, "#region")
+    visitor.read("Only what you brushed is drawn again")
+    visitor.press("#make")
+    visitor.find("#results").get_by_text("seed ").first.wait_for(timeout=SAMPLE_MS)
+    visitor.shoot("real-5-region")
+
+
+def few_steps(visitor: Visitor, screen: str, number: int) -> None:
+    visitor.page.get_by_text("Fine controls").locator("visible=true").first.click()
+    steps = visitor.find(f"#{screen}-steps input[type=number]")
+    steps.fill(str(number))
+    steps.press("Tab")
 
 
 def explore(visitor: Visitor) -> None:
+    """New pictures; a slider that moves from A to B; another one along a trait."""
     visitor.open_screen("Explore")
+    few_steps(visitor, "explore", 5)
     visitor.press("#new-make")
     visitor.see("#new-results img", SAMPLE_MS)
-    visitor.shoot("real-5-new-pictures")
+    visitor.shoot("real-6-new-pictures")
+    visitor.open_screen("Between two")
+    for place in (0, 3):
+        visitor.see("#pick-thumbs .thumbnail-item")
+        visitor.find("#pick-thumbs .thumbnail-item").nth(place).click()
+    visitor.page.wait_for_function(FRAMES.format("#between-frames"), timeout=SAMPLE_MS)
+    move(visitor, "#between-place", "#between-frame")
+    visitor.shoot("real-7-between")
+    visitor.open_screen("Traits")
+    visitor.page.wait_for_function(FRAMES.format("#trait-film-0"), timeout=SAMPLE_MS)
+    move(visitor, "#trait-0", "#trait-frame")
+    visitor.shoot("real-8-traits")
+
+
+def move(visitor: Visitor, slider: str, stage: str) -> None:
+    """To the end of the way: the picture is another one at once."""
+    before = visitor.source(stage)
+    handle = visitor.find(f"{slider} input[type=range]")
+    handle.focus()
+    handle.press("End")
+    assert visitor.source(stage) != before
 
 
 def keep_and_take_home(visitor: Visitor, out: Path) -> list[str]:
@@ -105,7 +147,7 @@ def keep_and_take_home(visitor: Visitor, out: Path) -> list[str]:
     visitor.page.wait_for_function(f"{shown}{number - 1}")
     visitor.press("#gallery-undo-press")
     visitor.page.wait_for_function(f"{shown}{number}")
-    visitor.shoot("real-6-gallery")
+    visitor.shoot("real-9-gallery")
     visitor.find("#export-what").get_by_text("The whole project").click()
     visitor.press("#export")
     visitor.see("#download", SAMPLE_MS)
@@ -116,7 +158,7 @@ def keep_and_take_home(visitor: Visitor, out: Path) -> list[str]:
         return archive.namelist()
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_from_a_heap_of_pictures_to_a_project_on_another_computer(
     visit: Callable[[str], Visitor], tmp_path: Path
 ):

@@ -15,6 +15,7 @@ from dyod_studio.studio.evaluation.views import (
     EvaluationSettings,
     EvaluationView,
 )
+from dyod_studio.ui.controls import Slider
 from dyod_studio.ui.errors import chosen, quiet_on_timer, shown_to_user
 from dyod_studio.ui.evaluate.pieces import evaluation_body, evaluation_card, evaluation_name
 from dyod_studio.ui.pieces import heading
@@ -81,12 +82,12 @@ def _build_question() -> list[Any]:
         CHOICES, value="t0", label="What to try out", elem_id="evaluate-sweep",
         info="One thing is varied, all else stays as it is.",
     )  # fmt: skip
-    num = gr.Slider(
+    num = Slider(
         8, 500, value=60, step=1, label="Pictures at each setting", elem_id="evaluate-num",
         info="More take longer and tell smaller differences; 50 or more are good.",
     )  # fmt: skip
     with gr.Accordion("Fine controls", open=False):
-        steps = gr.Slider(
+        steps = Slider(
             5, 100, value=25, step=1, label="Steps", elem_id="evaluate-steps",
             info="Of the whole way, for each picture (inference steps).",
         )  # fmt: skip

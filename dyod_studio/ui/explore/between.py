@@ -9,6 +9,7 @@ import gradio as gr
 from dyod_studio.studio.exploring.plans import Walk
 from dyod_studio.studio.exploring.requests import WalkView
 from dyod_studio.studio.sampling.requests import InterpolationSettings
+from dyod_studio.ui.controls import Slider
 from dyod_studio.ui.errors import chosen, quiet_on_timer, shown_to_user
 from dyod_studio.ui.explore.drawn import Drawn, drawn_in
 from dyod_studio.ui.explore.films import TICK_S, build_film, build_stage, film_html, how_far
@@ -51,7 +52,7 @@ def build_between(studio: "Studio", scratch: Path, project: gr.State, drawn: Dra
         with gr.Column(scale=3, min_width=320):
             build_stage("The picture at this place of the way", EMPTY, "between-frame")
             with gr.Column(elem_classes="walk"):
-                place = gr.Slider(
+                place = Slider(
                     0, NUM_FRAMES - 1, value=0, step=1, label="From A to B", interactive=False,
                     info="Moves at once: the frames are here.", buttons=[],
                     elem_id="between-place",
@@ -66,7 +67,7 @@ def build_between(studio: "Studio", scratch: Path, project: gr.State, drawn: Dra
 
 def _build_settings() -> list[Any]:
     with gr.Accordion("How it goes from A to B", open=False):
-        frames = gr.Slider(
+        frames = Slider(
             3, 49, value=NUM_FRAMES, step=2, label="Frames", elem_id="between-number",
             info="How many from A to B.",
         )  # fmt: skip

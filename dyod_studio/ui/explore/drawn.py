@@ -8,7 +8,7 @@ import gradio as gr
 
 from dyod_studio.studio.parts import ADAPTERS, MAIN, PARTS, usual_parts
 from dyod_studio.studio.sampling.requests import Denoising
-from dyod_studio.ui.controls import build_fine_controls, t0_slider
+from dyod_studio.ui.controls import Slider, build_fine_controls, t0_slider
 from dyod_studio.ui.job_pieces import method_name
 from dyod_studio.ui.typed import guidance_in, whole_in
 from dyod_studio.ui.wiring import SILENT
@@ -48,7 +48,7 @@ def build_drawn(studio: "Studio", project: gr.State, tab: gr.Tab) -> Drawn:
                 label="Trained parts to use", elem_id="explore-parts",
                 info="Beside the shape model, which draws what everything here begins with.",
             )  # fmt: skip
-            strength = gr.Slider(
+            strength = Slider(
                 0, 1, value=1, step=0.05, label="Strength", visible=False,
                 elem_id="explore-strength",
                 info="Of what these parts change; 0 is the base model's own way.",

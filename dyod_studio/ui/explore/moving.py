@@ -17,6 +17,7 @@ from dyod_studio.studio.exploring.moving import (
     there_and_back,
 )
 from dyod_studio.studio.exploring.plans import Walk
+from dyod_studio.ui.controls import Slider
 from dyod_studio.ui.errors import chosen, shown_to_user
 from dyod_studio.ui.wiring import PRIVATE, SILENT
 
@@ -39,7 +40,7 @@ def build_moving(
             for form, name in BUTTONS.items()
         }
     with gr.Accordion("How it moves", open=False):
-        fps = gr.Slider(
+        fps = Slider(
             1, MAX_FPS, value=DEFAULT_FPS, step=1, label="Frames a second", elem_id="moving-fps"
         )
         is_loop = gr.Checkbox(

@@ -9,7 +9,7 @@ from dyod_studio.errors import InvalidInputError
 from dyod_studio.studio.exploring.requests import NearSettings
 from dyod_studio.studio.sampling.requests import SampleSettings, Start
 from dyod_studio.studio.views import GenerationView
-from dyod_studio.ui.controls import captioned, seed_field, told
+from dyod_studio.ui.controls import Slider, captioned, seed_field, told
 from dyod_studio.ui.errors import chosen, shown_to_user
 from dyod_studio.ui.explore.between import visitor_of
 from dyod_studio.ui.explore.drawn import Drawn, drawn_in
@@ -80,7 +80,7 @@ def _build_fields() -> tuple[Any, ...]:
         info="Empty: the word by itself.",
     )  # fmt: skip
     with gr.Row():
-        number = gr.Slider(1, 16, value=4, step=1, label="Pictures", elem_id="new-number")
+        number = Slider(1, 16, value=4, step=1, label="Pictures", elem_id="new-number")
         seed = seed_field("new-seed")
     return start, prompt, number, seed
 
@@ -92,7 +92,7 @@ def _build_results() -> tuple[Any, ...]:
         format="png", elem_id="new-results", elem_classes="thumbs",
     )  # fmt: skip
     chosen_one = gr.HTML(f'<p class="quiet">{CHOOSE}</p>', elem_id="new-chosen")
-    spread = gr.Slider(
+    spread = Slider(
         0.05, 1, value=0.35, step=0.05, label="How far from it", elem_id="near-spread",
         info="Left: nearly the same shape. Right: anything goes (spread of the code).",
     )  # fmt: skip

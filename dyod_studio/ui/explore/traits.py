@@ -9,6 +9,7 @@ import gradio as gr
 
 from dyod_studio.studio.exploring.plans import Walk
 from dyod_studio.studio.exploring.requests import NUM_TRAITS, SPAN, PlaceSettings, WalkView
+from dyod_studio.ui.controls import Slider
 from dyod_studio.ui.errors import chosen, quiet_on_timer, shown_to_user
 from dyod_studio.ui.explore.between import visitor_of
 from dyod_studio.ui.explore.drawn import Drawn, drawn_in
@@ -54,7 +55,7 @@ def build_rows() -> tuple[list[Any], list[Any], list[Any], list[Any]]:
 
 def _build_row(rank: int) -> tuple[gr.Column, gr.Slider, gr.Checkbox, gr.HTML]:
     with gr.Column(elem_classes=["walk", "trait"], visible=False, min_width=260) as box:
-        slider = gr.Slider(
+        slider = Slider(
             -SPAN, SPAN, value=0, step=0.25, label=f"Trait {rank + 1}", buttons=[],
             elem_id=f"trait-{rank}",
         )  # fmt: skip

@@ -42,7 +42,9 @@ SKIP = (
 )
 
 
-def build_guide(studio: "Studio", project: gr.State, timer: gr.Timer) -> list[Any]:
+def build_guide(
+    studio: "Studio", project: gr.State, timer: gr.Timer, switcher: gr.HTML
+) -> list[Any]:
     """Lay out the screen and wire it; returns what ``show_guide`` fills."""
     gr.HTML(SKIP, elem_id="guide-skip", padding=False)
     number = gr.State(PICTURES)
@@ -65,7 +67,7 @@ def build_guide(studio: "Studio", project: gr.State, timer: gr.Timer) -> list[An
             first = build_first()
     shown = [*pieces.outputs, rights]
     with first_step:
-        build_drop(studio, project, shown, show_guide, "guide-")
+        build_drop(studio, project, shown, show_guide, switcher, "guide-")
         to_check = _way_on("guide-to-check")
     place, wish = [steps, number], [project, learn.methods, learn.noun]
     quick = {"show_progress": "hidden", **PRIVATE}

@@ -150,6 +150,7 @@ def on_need(
     return at(NEED)
 
 
+@shown_to_user
 def show_need(
     studio: "Studio", project: int | None, methods: Sequence[str] | None, noun: str | None
 ) -> str:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from dyod_studio.ui.bar import show_switcher
 from dyod_studio.ui.errors import chosen, shown_to_user
 from dyod_studio.ui.pieces import import_report
-from dyod_studio.ui.wiring import PRIVATE, PROGRESS
+from dyod_studio.ui.wiring import PRIVATE, PROGRESS, SILENT
 
 if TYPE_CHECKING:
     from dyod_studio.studio.facade import Studio
@@ -19,9 +20,13 @@ Show = Callable[["Studio", int | None], tuple[Any, ...]]
 
 
 def build_drop(
-    studio: "Studio", project: gr.State, shown: Sequence[Any], show: Show, name: str = ""
-) -> None:
-    """Lay out and wire it; ``shown`` is what ``show`` fills, ``name`` begins every id here."""
+    studio: "Studio", project: gr.State, shown: Sequence[Any], show: Show, switcher: gr.HTML,
+    name: str = "",
+) -> None:  # fmt: skip
+    """Lay out and wire it; ``shown`` is what ``show`` fills, ``name`` begins every id here.
+
+    The list of projects shows the first picture of this one at once.
+    """
     drop = gr.File(
         label="Drop pictures or ZIP files here", file_count="multiple", height=170,
         elem_id=f"{name}drop",
@@ -38,7 +43,8 @@ def build_drop(
             partial(on_add, studio, show), [project, source], [source, report, *shown], **told
         )
     examples.click(partial(on_add_examples, studio, show), project, [report, *shown], **told)
-    project.change(lambda: "", None, report, **PRIVATE)
+    project.change(lambda: "", None, report, **SILENT)
+    report.change(partial(show_switcher, studio), project, switcher, **SILENT)
 
 
 @shown_to_user

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.studio.pictures import PictureDetails
+from dyod_studio.ui.controls import Slider
 from dyod_studio.ui.errors import chosen, shown_to_user
 from dyod_studio.ui.thumbs import data_uri
 from dyod_studio.ui.wiring import SILENT
@@ -155,4 +156,4 @@ def crop_html(picture: PictureDetails) -> str:
 
 
 def _share(label: str, info: str, elem_id: str) -> gr.Slider:
-    return gr.Slider(0, 100, value=50, step=1, label=label, info=info, elem_id=elem_id)
+    return Slider(0, 100, value=50, step=1, label=label, info=info, elem_id=elem_id)

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from dyod_studio.studio.facade import Studio
 
 
-def build_pictures(studio: "Studio", project: gr.State, tabs: gr.Tabs) -> list[Any]:
+def build_pictures(
+    studio: "Studio", project: gr.State, tabs: gr.Tabs, switcher: gr.HTML
+) -> list[Any]:
     """Lay out the screen and wire it; returns what ``show_pictures`` fills."""
     with gr.Row():
         with gr.Column(scale=2, min_width=300) as left:
@@ -24,7 +26,7 @@ def build_pictures(studio: "Studio", project: gr.State, tabs: gr.Tabs) -> list[A
             go_on = gr.Button("Go on: train", variant="primary", visible=False, elem_id="to-train")
     shown = [*pieces.outputs, go_on]
     with left:
-        build_drop(studio, project, shown, show_pictures)
+        build_drop(studio, project, shown, show_pictures, switcher)
     go_on.click(partial(gr.Tabs, selected="train"), None, tabs, **SILENT)
     return shown
 

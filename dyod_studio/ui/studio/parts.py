@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.studio.parts import ADAPTERS, MAIN, PARTS, usual_parts
+from dyod_studio.ui.controls import Slider
 from dyod_studio.ui.job_pieces import method_name
 from dyod_studio.ui.typed import any_text
 from dyod_studio.ui.wiring import SILENT
@@ -49,7 +50,7 @@ def build_parts(studio: "Studio", project: gr.State, tab: gr.Tab) -> PartControl
     use, shown = gr.State(None), gr.State({})
     with gr.Accordion("Trained parts to use", open=True, visible=False, elem_id="parts") as panel:
         kinds = gr.CheckboxGroup(show_label=False, container=False, elem_id="parts-use")
-        strength = gr.Slider(
+        strength = Slider(
             0, 1, value=1, step=0.05, label="Strength", visible=False, elem_id="parts-strength",
             info="Of what these parts change; 0 is the base model's own way.",
         )  # fmt: skip
@@ -60,7 +61,7 @@ def build_parts(studio: "Studio", project: gr.State, tab: gr.Tab) -> PartControl
                 columns=3, height=180, object_fit="contain", buttons=[], interactive=True,
                 elem_id="references",
             )  # fmt: skip
-            mask_rate = gr.Slider(
+            mask_rate = Slider(
                 0, MOST_MASKED, value=0, step=0.05, elem_id="mask-rate",
                 label="How freely the reference is read",
                 info="Left: closely. Right: only glimpses of it are seen (mask rate).",
@@ -69,7 +70,7 @@ def build_parts(studio: "Studio", project: gr.State, tab: gr.Tab) -> PartControl
                 label="Or in words", max_lines=1, placeholder="a red one", elem_id="condition-text",
                 info="Read in the same way as a reference picture (condition text).",
             )  # fmt: skip
-            text_weight = gr.Slider(
+            text_weight = Slider(
                 0, 1, value=0.5, step=0.05, label="Words or pictures", elem_id="text-weight",
                 info="Left: the pictures count. Right: the words (text weight).",
             )  # fmt: skip

@@ -10,11 +10,7 @@ import gradio as gr
 from dyod_studio.errors import SampleCancelledError
 from dyod_studio.studio.parts import MAIN
 from dyod_studio.studio.sampling.asking import OnProgress
-from dyod_studio.ui.controls import (
-    build_fine_controls,
-    told,
-    training_note,
-)
+from dyod_studio.ui.controls import Slider, build_fine_controls, told, training_note
 from dyod_studio.ui.errors import shown_to_user
 from dyod_studio.ui.pieces import heading
 from dyod_studio.ui.studio.again import NAMES, again_updates
@@ -93,7 +89,7 @@ def _build_settings(
 ) -> tuple[dict[str, Any], PartControls, GridControls]:
     """The column of settings, by the names they have in ``Wish``."""
     gr.HTML(heading("How", "What counts for the next picture."))
-    number = gr.Slider(
+    number = Slider(
         1, 8, value=2, step=1, label="Pictures", info="How many at once.", elem_id="studio-number"
     )
     seed = gr.Textbox(
