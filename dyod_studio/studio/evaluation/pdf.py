@@ -32,6 +32,8 @@ WIDTHS = {"course": 0.6, "chosen": 2.0}
 THUMBNAIL_MM = 20.0
 THUMBNAIL_PX = 160
 ROW_MM = 6.0
+WITH_PLOT_MM = 105.0
+"""A heading, how to read the curve, and the curve."""
 LONGEST = 9
 
 
@@ -47,8 +49,8 @@ def write_pdf(
     )
     pdf.paragraph(" ".join(view.summary), size=13)
     for extractor in view.extractors:
-        pdf.heading(f"Measured with {extractor}")
         drawing = plot_of(view, view.metrics[0], extractor) if view.metrics else None
+        pdf.heading(f"Measured with {extractor}", room_mm=40 if drawing is None else WITH_PLOT_MM)
         if drawing is not None:
             pdf.paragraph(how_to_read(view.metrics[0]), QUIET, size=9)
             pdf.drawing(drawing)
@@ -96,9 +98,9 @@ class _Page(FPDF):
         self.set_font(FONT, "B", 18)
         self.multi_cell(0, 9, self._written(title), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
-    def heading(self, words: str) -> None:
-        """A heading that never stands alone at the foot of a page."""
-        self._make_room(40)
+    def heading(self, words: str, room_mm: float = 40) -> None:
+        """A heading that never stands alone at the foot of a page: so much must fit with it."""
+        self._make_room(room_mm)
         self.ln(3)
         self.set_text_color(*INK)
         self.set_font(FONT, "B", 12)
@@ -145,7 +147,7 @@ class _Page(FPDF):
         ]
         first = 42.0
         each = (self.epw - first) / (len(names) + 2)
-        self.set_font(FONT, "", 6.5)
+        self.set_font(FONT, "", 5.6)
         self.set_text_color(*QUIET)
         self._row(first, each, ["", *map(_short, names), "calls", "s each"])
         self.set_text_color(*INK)
