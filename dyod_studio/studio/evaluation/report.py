@@ -26,7 +26,8 @@ h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 17px; margin: 32px 0 8p
 .summary { font-size: 18px; line-height: 1.45; }
 .quiet, th, figcaption { color: #78716c; font-weight: 400; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: 13px; }
-th, td { text-align: left; white-space: nowrap; padding: 3px 14px 3px 0; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; white-space: nowrap; padding: 3px 14px 3px 0; }
+td { font-variant-numeric: tabular-nums; }
 .plot { width: 100%; font-size: 12px; } .plot text { fill: #78716c; }
 .plot .grid { stroke: #a8a29e55; } .plot .course { stroke: #0f766e; stroke-width: 2.5; }
 .plot .bar { stroke: #0f766e; } .plot .baseline { stroke: #b45309; stroke-dasharray: 6 5; }
