@@ -35,7 +35,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=Path("test-output/reproduce"))
     parser.add_argument("--out", type=Path, default=Path("docs/reproduction"))
     parser.add_argument(
-        "--icons", type=Path, help="icon packs: for apples and oranges, for categories"
+        "--icons", type=Path, help="icon packs: for apples and oranges, for classes"
     )
     parser.add_argument("--set", type=Path, action="append", default=[], help="folder of a set")
     parser.add_argument("--sources", type=Path, help="figure5: pictures to begin from")

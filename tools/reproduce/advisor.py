@@ -15,7 +15,8 @@ from dyod_studio.studio.evaluation.views import EvaluationView
 from tools.reproduce.bench import Bench
 from tools.reproduce.pages import markdown_table, write_section
 from tools.reproduce.pairs import apart_from
-from tools.reproduce.table1 import VALUES, lowest, measure, sets_of
+from tools.reproduce.sets import sets_of
+from tools.reproduce.table1 import VALUES, lowest, measure
 
 NEAR = 0.1
 """How far from the best t0 an advice may lie."""

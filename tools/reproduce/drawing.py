@@ -82,9 +82,11 @@ def compared(
     return measure(reference, features_of(reference.extractor.embed, made), metrics)
 
 
-def reference_of(bench: Bench, real: Sequence[Image.Image], text: str = "") -> Reference:
-    """A set in the eyes of the base's own CLIP."""
-    extractor = open_extractor("base", own_base(bench), STARTER_DIR)
+def reference_of(
+    bench: Bench, real: Sequence[Image.Image], text: str = "", extractor_ref: str = "base"
+) -> Reference:
+    """A set in the eyes of an extractor, by default the base's own CLIP."""
+    extractor = open_extractor(extractor_ref, own_base(bench), STARTER_DIR)
     return Reference(extractor, features_of(extractor.embed, real), text)
 
 

@@ -14,6 +14,7 @@ from dyod_studio.studio.evaluation.report import figure_text
 from tools.reproduce.bench import Bench
 from tools.reproduce.drawing import draw, features_of, own_base, reference_of, squares
 from tools.reproduce.pages import markdown_table, write_rows, write_section
+from tools.reproduce.sets import sets_of
 
 VALUES = (0.4, 0.6, 0.8)
 WITH, WITHOUT = "with c*", "without"
@@ -26,35 +27,48 @@ TITLES = ("t0", "KID x100 with c*", "KID x100 without", "with c* is lower by")
 
 
 def run(bench: Bench, asked: argparse.Namespace) -> None:
-    """Turn pictures of another kind into pictures of each set, both ways."""
-    parts, facts = [], {}
+    """Turn pictures of another kind into pictures of each set, both ways; a section for each."""
     side = own_base(bench).resolution
-    sources = squares(asked.sources or DEFAULT_SOURCES, side)
-    for folder in asked.set:
-        project = bench.project(folder.name, folder)
+    folder = asked.sources or DEFAULT_SOURCES
+    sources = squares(folder, side)
+    for name, of_set in sets_of(asked):
+        project = bench.project(name, of_set)
         bench.train(project.id, "inversion", {"steps": round(400 * asked.train)})
-        reference = reference_of(bench, squares(folder, side))
-        rows, strips = [], [("begins from", sources[:SHOWN])]
-        found: dict[str, Any] = {}
+        strips = [("begins from", sources[:SHOWN])]
+        made: dict[float, dict[str, list[Image.Image]]] = {}
         for t0 in VALUES:
-            made = {
-                name: _drawn(bench, project.id, asked, t0, prompt, sources)
-                for name, prompt in ((WITH, None), (WITHOUT, PLAIN))
+            made[t0] = {
+                way: _drawn(bench, project.id, asked, t0, prompt, sources)
+                for way, prompt in ((WITH, None), (WITHOUT, PLAIN))
             }
-            kid, apart = compare(reference, made)
-            found[f"{t0:g}"] = told(kid, apart)
-            rows.append(_row(t0, kid, apart))
-            strips += [(f"t0 {t0:g} {name}", images[:SHOWN]) for name, images in made.items()]
-        facts[folder.name] = found
-        write_rows(strips, asked.out / f"figure5-{folder.name}.webp")
-        parts.append(
-            f"### Other pictures to {folder.name}\n\n{asked.num} pictures a row, {asked.steps} "
-            f"steps; the difference over the same seeds and starts, ± its standard error.\n\n"
-            f"{markdown_table(TITLES, rows)}\n\n{says(found)}\n\n"
-            f"![image initialisation]({asked.out.name}/figure5-{folder.name}.webp)"
+            strips += [(f"t0 {t0:g} {way}", images[:SHOWN]) for way, images in made[t0].items()]
+        write_rows(strips, asked.out / f"figure5-{name}.webp")
+        real, tables, facts = squares(of_set, side), [], {}
+        for ref in asked.extractor or ("base",):
+            reference = reference_of(bench, real, extractor_ref=ref)
+            table, facts[reference.extractor.name] = _measured(reference, made)
+            tables.append(table)
+        text = "\n\n".join(tables)
+        body = (
+            f"{asked.num} pictures a row, which begin from the {len(sources)} pictures of "
+            f"{folder.name} in turn, {asked.steps} steps; the difference over the same seeds and "
+            f"starts, ± its standard error.\n\n{text}\n\n"
+            f"![image initialisation]({asked.out.name}/figure5-{name}.webp)"
         )
-    title = "Figure 5 of DYOD: image initialisation with and without c*"
-    write_section(asked.out, "figure5", title, "\n\n".join(parts), facts)
+        title = f"Figure 5 of DYOD, image initialisation with and without c*: {name}"
+        write_section(asked.out, f"figure5-{name}", title, body, facts)
+
+
+def _measured(
+    reference: Reference, made: dict[float, dict[str, list[Image.Image]]]
+) -> tuple[str, dict[str, Any]]:
+    rows, facts = [], {}
+    for t0, ways in made.items():
+        kid, apart = compare(reference, ways)
+        facts[f"{t0:g}"] = told(kid, apart)
+        rows.append(_row(t0, kid, apart))
+    table = markdown_table(TITLES, rows)
+    return f"Measured with {reference.extractor.name}:\n\n{table}\n\n{says(facts)}", facts
 
 
 def compare(

@@ -1,5 +1,6 @@
 """The sets that the papers' tables are reproduced on: made of icons, or a folder of pictures."""
 
+import argparse
 import io
 from pathlib import Path
 
@@ -75,6 +76,15 @@ def category(icons: Path, name: str, folder: Path) -> Path:
                 picture.paste(drawn, mask=drawn)
                 picture.save(path)
     return folder
+
+
+def sets_of(asked: argparse.Namespace) -> list[tuple[str, Path]]:
+    """Apples and oranges where there are icons, then every folder; each with its name."""
+    found = []
+    if asked.icons is not None:
+        folder = asked.work / "sets" / f"apple-orange-{asked.num_real}"
+        found.append(("apple-orange", apple_orange(asked.icons, folder, asked.num_real)))
+    return found + [(folder.name, folder) for folder in asked.set]
 
 
 def _picture(

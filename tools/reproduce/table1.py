@@ -12,7 +12,7 @@ from dyod_studio.studio.evaluation.views import EvaluationSettings, EvaluationVi
 from tools.reproduce.bench import Bench
 from tools.reproduce.pages import markdown_table, write_plot, write_section, write_strips
 from tools.reproduce.pairs import apart_from
-from tools.reproduce.sets import apple_orange
+from tools.reproduce.sets import sets_of
 
 VALUES = (*(number / 20 for number in range(2, 9)), 0.5, 0.6, 0.7, 0.8)
 """The paper's are 0.3 ... 0.8 by tenths; the finer ones are what the advice is judged by."""
@@ -130,15 +130,6 @@ def _says(found: dict[str, Any]) -> str:
     )
     also = " and by more than two deviations of subsets" * found["is_below_both_by_subsets"]
     return f"The best t0 is {found['best_t0']:g}, {below}. {shape}{also}."
-
-
-def sets_of(asked: argparse.Namespace) -> list[tuple[str, Path]]:
-    """Apples and oranges where there are icons, then every folder; each with its name."""
-    found = []
-    if asked.icons is not None:
-        folder = asked.work / "sets" / f"apple-orange-{asked.num_real}"
-        found.append(("apple-orange", apple_orange(asked.icons, folder, asked.num_real)))
-    return found + [(folder.name, folder) for folder in asked.set]
 
 
 def _kid(point: PointResult, extractor: str) -> Figure:
