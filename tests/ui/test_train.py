@@ -59,7 +59,7 @@ def test_each_setting_becomes_a_field_with_its_title_help_and_default(field):
 
 def test_before_any_run_the_screen_says_what_to_press(studio, project):
     updates = parts(show_training(studio, project))
-    assert "Nothing trained yet" in updates["jobs"]
+    assert "Nothing is training" in updates["jobs"]
     assert updates["detail"]["visible"] is False
 
 

@@ -13,7 +13,7 @@ from dyod_studio.ui.controls import Slider, captioned, seed_field, told
 from dyod_studio.ui.errors import chosen, shown_to_user
 from dyod_studio.ui.explore.between import visitor_of
 from dyod_studio.ui.explore.drawn import Drawn, drawn_in
-from dyod_studio.ui.pieces import heading
+from dyod_studio.ui.pieces import empty, heading
 from dyod_studio.ui.typed import any_text, seed_in, whole_in
 from dyod_studio.ui.wiring import PRIVATE, PROGRESS, SILENT
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from dyod_studio.studio.facade import Studio
 
 STARTS = [("From the shapes it learned", "distribution"), ("From the word alone", "prompt")]
+NOTHING_YET = (
+    "Nothing made yet",
+    "Press Make new pictures. Each begins with a shape that your set could have had.",
+)
 CHOOSE = "Click a picture to go on from it."
 NONE_CHOSEN = "Click one of the new pictures first."
 
@@ -44,15 +48,17 @@ def build_new(studio: "Studio", project: gr.State, drawn: Drawn) -> New:
             start, prompt, number, seed = _build_fields()
             make = gr.Button("Make new pictures", variant="primary", elem_id="new-make")
             stop = gr.Button("Stop", variant="stop", size="sm", elem_id="new-stop")
-        with gr.Column(scale=3, min_width=320), gr.Column(visible=False) as panel:
-            results, chosen_one, spread = _build_results()
-            with gr.Row(elem_classes="headed"):
-                near = gr.Button(
-                    "More like this one", size="sm", variant="primary", elem_id="near-make"
-                )
-                as_a = gr.Button("Use as A", size="sm", elem_id="new-as-a")
-                as_b = gr.Button("Use as B", size="sm", elem_id="new-as-b")
-                around = gr.Button("Look around it", size="sm", elem_id="new-around")
+        with gr.Column(scale=3, min_width=320):
+            gr.HTML(empty(*NOTHING_YET), elem_id="new-empty", padding=False)
+            with gr.Column(visible=False) as panel:
+                results, chosen_one, spread = _build_results()
+                with gr.Row(elem_classes="headed"):
+                    near = gr.Button(
+                        "More like this one", size="sm", variant="primary", elem_id="near-make"
+                    )
+                    as_a = gr.Button("Use as A", size="sm", elem_id="new-as-a")
+                    as_b = gr.Button("Use as B", size="sm", elem_id="new-as-b")
+                    around = gr.Button("Look around it", size="sm", elem_id="new-around")
     start.change(on_start, start, prompt, **SILENT)
     outputs = [panel, results, made, picked, chosen_one]
     _wire(studio, project, drawn, outputs, make, (start, prompt, number, seed))

@@ -75,7 +75,7 @@ def build_drawing() -> Drawing:
     t0_curve = build_t0_curve("studio-t0-curve")
     with gr.Row(elem_classes="acts"):
         make = gr.Button("Make pictures", variant="primary", elem_id="make", min_width=130, scale=3)
-        strip = gr.Button("At five t0s", elem_id="strip", min_width=100, scale=2)
+        strip = gr.Button("Five amounts", elem_id="strip", min_width=100, scale=2)
         stop = gr.Button("Stop", elem_id="stop", min_width=70, scale=1)
     with gr.Row(elem_classes="acts"):
         live = gr.Checkbox(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dyod_studio.studio.facade import Studio
 
 EMPTY = """
-<div class="empty"><h3>Nothing trained yet</h3><p>Press Train both. Loss and first pictures
+<div class="empty"><h3>Nothing is training</h3><p>Press Train both. Loss and first pictures
 appear here while it works.</p></div>
 """
 NEEDED = ("inversion", "vae")
