@@ -42,9 +42,7 @@ SKIP = (
 )
 
 
-def build_guide(
-    studio: "Studio", project: gr.State, timer: gr.Timer, switcher: gr.HTML
-) -> list[Any]:
+def build_guide(studio: "Studio", project: gr.State, timer: gr.Timer, switcher: Any) -> list[Any]:
     """Lay out the screen and wire it; returns what ``show_guide`` fills."""
     gr.HTML(SKIP, elem_id="guide-skip", padding=False)
     number = gr.State(PICTURES)
@@ -70,18 +68,17 @@ def build_guide(
         build_drop(studio, project, shown, show_guide, switcher, "guide-")
         to_check = _way_on("guide-to-check")
     place, wish = [steps, number], [project, learn.methods, learn.noun]
-    quick = {"show_progress": "hidden", **PRIVATE}
     project.change(partial(on_project, studio), project, place, **SILENT)
     steps.select(on_step, None, number, **SILENT)
     rights.input(partial(on_rights, studio), [project, rights], None, **SILENT)
-    to_check.click(partial(on_check, studio), project, [*place, *shown], **quick)
-    to_learn.click(partial(on_learn, studio), [project, rights], place, **quick).success(
+    to_check.click(partial(on_check, studio), project, [*place, *shown], **SILENT)
+    to_learn.click(partial(on_learn, studio), [project, rights], place, **SILENT).success(
         partial(show_learn, studio), project, [*learn], show_progress_on=[learn.reasons], **PRIVATE
     )
-    to_need.click(partial(on_need, studio), wish, place, **quick).success(
+    to_need.click(partial(on_need, studio), wish, place, **SILENT).success(
         partial(show_need, studio), wish, plan, show_progress_on=[plan], **PRIVATE
     )
-    start.click(partial(on_start, studio), wish, place, **quick)
+    start.click(partial(on_start, studio), wish, place, **SILENT)
     wire_run(studio, project, timer, (steps, number), run, first)
     return shown
 
