@@ -35,7 +35,6 @@ LABELLED = 4
 """Pictures of each class whose label is known, as in the paper."""
 PER_LABEL = 10
 """New pictures after each of them at most, as in the paper; ``--num`` bounds those of a class."""
-SPLITS = 3
 SEEDS = 5
 MASK_RATE = 0.5
 ANL_STEPS = 1000
@@ -60,7 +59,7 @@ def run(bench: Bench, asked: argparse.Namespace) -> None:
     per_class = min(asked.num, LABELLED * PER_LABEL)
     found: dict[str, list[float]] = {}
     strips: list[tuple[str, Sequence[Path | Image.Image]]] = []
-    for number in range(SPLITS):
+    for number in range(asked.splits):
         split = split_of(classes, number)
         root = asked.work / "augmentation" / f"{project.name}-{number}"
         data = put_in_folders(split.labelled, root / "labelled")
@@ -157,7 +156,7 @@ def _write(
     body = (
         f"{asked.set[0].name}: {named}. An ANL learned all of them without labels ({steps} steps); "
         f"{LABELLED} of each class are labelled, {per_class} new ones a class were drawn after "
-        f"them at mask rate {MASK_RATE:g}, {asked.steps} steps. {SPLITS} draws of the labelled "
+        f"them at mask rate {MASK_RATE:g}, {asked.steps} steps. {asked.splits} draws of the labelled "
         f"ones, {SEEDS} seeds each; accuracy in % on all others, ± deviation; the gain pair by "
         f"pair, ± standard error.\n\n"
         f"{markdown_table(('', 'accuracy', 'gain'), rows)}\n\nWith the new pictures accuracy "
