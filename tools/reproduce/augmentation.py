@@ -156,9 +156,9 @@ def _write(
     body = (
         f"{asked.set[0].name}: {named}. An ANL learned all of them without labels ({steps} steps); "
         f"{LABELLED} of each class are labelled, {per_class} new ones a class were drawn after "
-        f"them at mask rate {MASK_RATE:g}, {asked.steps} steps. {asked.splits} draws of the labelled "
-        f"ones, {SEEDS} seeds each; accuracy in % on all others, ± deviation; the gain pair by "
-        f"pair, ± standard error.\n\n"
+        f"them at mask rate {MASK_RATE:g}, {asked.steps} steps. {asked.splits} draws of the "
+        f"labelled ones, {SEEDS} seeds each; accuracy in % on all others, ± deviation; the gain "
+        f"pair by pair, ± standard error.\n\n"
         f"{markdown_table(('', 'accuracy', 'gain'), rows)}\n\nWith the new pictures accuracy "
         f"changes by {', '.join(f'{gain:+.1f}' for gain in gains)} points: {shape}.\n\n"
         f"![labelled pictures and new ones]({asked.out.name}/augmentation.webp)"
