@@ -103,7 +103,7 @@ def test_every_parameter_and_nothing_else_is_moved_by_the_gradient(base, anl):
         if anl.condition_width:
             adapter.hear(random(2, WIDTH), torch.tensor([True, False]))
         channels, height, width = base.latent_shape
-        # Twice as large: among one cell only, as the deepest level has it, nobody attends to others.
+        # Twice as large: a deepest level of one cell would have nothing to attend to.
         latents = random(2, channels, 2 * height, 2 * width)
         output = extended.denoise(latents, 300, extended.encode_prompts(["", ""]))
         output.square().sum().backward()
