@@ -97,11 +97,8 @@ def says(found: dict[str, Any]) -> str:
     beyond = f"; by more than two standard errors at t0 {', '.join(clear) or '(none)'}."
     if len(lower) == len(found):
         return f"With the learned word KID is lower at every t0, as in the paper{beyond}"
-    at = ", ".join(lower) or "no t0"
-    return (
-        f"With the learned word KID is lower at t0 {at} only; the paper finds it lower "
-        f"always{beyond}"
-    )
+    at = f"at t0 {', '.join(lower)} only" if lower else "at no t0"
+    return f"With the learned word KID is lower {at}; the paper finds it lower always{beyond}"
 
 
 def _drawn(
