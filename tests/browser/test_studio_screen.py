@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageChops
 
 from dyod_studio.bootstrap import command_line_studio
 from dyod_studio.settings import Settings
+from dyod_studio.store.files import FileStore
 from tests.browser.driver import Visitor
 from tests.browser.serving import free_port, served
 
@@ -164,6 +166,66 @@ def stop_a_long_one(visitor: Visitor, settings: Settings) -> None:
     visitor.press("#stop")
     visitor.read("Stopped.")
     wait_for_rows(visitor, settings, lambda rows: rows[-1][0] == "cancelled")
+
+
+def sketch_of_the_last(visitor: Visitor, settings: Settings, count: int) -> Image.Image:
+    """Press the button; the sketch that request number ``count`` began at."""
+    visitor.press("#make")
+    wait_for_rows(visitor, settings, lambda rows: len(rows) == count and rows[-1][0] == "succeeded")
+    query = (
+        "SELECT sha256, suffix FROM request_inputs WHERE name = 'image' ORDER BY request_id DESC"
+    )
+    with sqlite3.connect(settings.storage / "studio.db") as connection:
+        sha256, suffix = connection.execute(query).fetchone()
+    return Image.open(FileStore(settings.storage / "files").path(sha256, suffix)).convert("RGB")
+
+
+def put_on_canvas(visitor: Visitor, file: Path) -> None:
+    visitor.press("#canvas button[aria-label='Clear canvas']")
+    visitor.see("#canvas input[type=file]", state="attached").set_input_files(file)
+    visitor.see("#canvas button[aria-label='Clear canvas']:not([disabled])")
+    visitor.page.wait_for_timeout(3000)  # the canvas does not say when a picture lies on it
+
+
+@pytest.mark.timeout(600)
+def test_whatever_lies_on_the_canvas_becomes_the_sketch_and_no_stroke_is_lost(
+    url, settings: Settings, visit: Callable[[str], Visitor], tmp_path
+):
+    photo = Image.new("RGB", (4000, 3000), (30, 90, 200))
+    photo.save(tmp_path / "photo.jpg")
+    Image.new("RGB", (200, 3000), (200, 30, 30)).save(tmp_path / "tall.png")
+    see_through = Image.new("RGBA", (600, 600), (0, 0, 0, 0))
+    see_through.paste((20, 160, 60, 255), (200, 200, 400, 400))
+    see_through.save(tmp_path / "clear.png")
+
+    visitor = visit(url)
+    visitor.open_screen("Studio")
+    visitor.see("#canvas button[aria-label='Brush'].highlight")
+    visitor.page.get_by_text("Fine controls").locator("visible=true").first.click()
+    visitor.find("#studio-steps input[type=number]").fill("1")
+    stroke(visitor, "#canvas")
+    visitor.open_screen("Gallery")
+    visitor.page.wait_for_timeout(500)
+    visitor.open_screen("Studio")
+    drawn = sketch_of_the_last(visitor, settings, 1)
+    assert ImageChops.invert(drawn).convert("L").point(lambda v: 255 * (v > 100)).getbbox()
+
+    put_on_canvas(visitor, tmp_path / "photo.jpg")
+    laid = sketch_of_the_last(visitor, settings, 2)
+    middle = laid.getpixel((laid.width // 2, laid.height // 2))
+    assert max(laid.size) <= 1024
+    assert all(abs(a - b) < 12 for a, b in zip(middle, (30, 90, 200), strict=True))
+
+    put_on_canvas(visitor, tmp_path / "tall.png")
+    laid = sketch_of_the_last(visitor, settings, 3)
+    assert laid.getpixel((3, laid.height // 2)) == (255, 255, 255)
+    assert laid.getpixel((laid.width // 2, 5))[0] > 150
+
+    put_on_canvas(visitor, tmp_path / "clear.png")
+    laid = sketch_of_the_last(visitor, settings, 4)
+    assert laid.getpixel((3, 3)) == (255, 255, 255)
+    visitor.shoot("studio-6-canvas")
+    assert visitor.errors == []
 
 
 @pytest.mark.timeout(1200)
