@@ -16,6 +16,7 @@ from tests.browser.serving import free_port, served
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SAMPLE_MS = 200_000
 STROKES = 20
+THUMBS = "#gallery .thumbnail-item"
 PLACE = """
 selector => {
   const box = document.querySelector(selector + ' canvas').getBoundingClientRect();
@@ -202,7 +203,7 @@ def test_whatever_lies_on_the_canvas_becomes_the_sketch_and_no_stroke_is_lost(
     visitor.open_screen("Studio")
     visitor.see("#canvas button[aria-label='Brush'].highlight")
     visitor.page.get_by_text("Fine controls").locator("visible=true").first.click()
-    visitor.find("#studio-steps input[type=number]").fill("1")
+    visitor.find("#studio-steps input[type=number]").fill("5")
     stroke(visitor, "#canvas")
     visitor.open_screen("Gallery")
     visitor.page.wait_for_timeout(500)
@@ -242,3 +243,44 @@ def test_the_studio_screen_from_a_stroke_to_a_region_and_a_live_picture(
     stop_a_long_one(visitor, settings)
     assert visitor.errors == []
     assert visitor.hosts == {"127.0.0.1"}
+
+
+@pytest.mark.timeout(600)
+def test_two_browsers_at_two_projects_keep_to_themselves(
+    url, settings: Settings, visit: Callable[[str], Visitor]
+):
+    with command_line_studio(settings) as studio:
+        other_id = studio.projects.create("Smiles").id
+        studio.projects.add_examples(other_id)
+    first, second = (visit(f"{url}?project={number}&screen=studio") for number in (1, other_id))
+    for visitor, steps in ((first, "6"), (second, "7")):
+        visitor.see("#canvas button[aria-label='Brush'].highlight")
+        visitor.page.get_by_text("Fine controls").locator("visible=true").first.click()
+        visitor.find("#studio-steps input[type=number]").fill(steps)
+    stroke(first, "#canvas")
+    second.press("#make")
+    second.read("The canvas is empty")
+    first.press("#make")
+    settle(first, "seed ")
+    assert second.find("#results").get_by_text("seed ").count() == 0
+    stroke(second, "#canvas")
+    second.press("#make")
+    settle(second, "seed ")
+    assert [row[3] for row in requests(settings)] == [6, 7]
+    with sqlite3.connect(settings.storage / "studio.db") as connection:
+        owners = connection.execute("SELECT project_id FROM sample_requests ORDER BY id").fetchall()
+        made = dict(
+            connection.execute("SELECT project_id, count(*) FROM generations GROUP BY project_id")
+        )
+    assert owners == [(1,), (other_id,)]
+    for visitor, name, number, steps in (
+        (first, "Faces", 1, "6"),
+        (second, "Smiles", other_id, "7"),
+    ):
+        visitor.see(f"#switcher summary:has-text('{name}')")
+        assert visitor.find("#studio-steps input[type=number]").input_value() == steps
+        visitor.open_screen("Gallery")
+        visitor.page.wait_for_function(
+            f"document.querySelectorAll({THUMBS!r}).length === {made[number]}"
+        )
+        assert visitor.errors == []
