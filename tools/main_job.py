@@ -98,13 +98,20 @@ def _resident_mb(pid: int) -> float:
         return 0.0
 
 
-def run_main_job(pictures: Path, out: Path, project: str, base: str, seed: int) -> MainJob:
-    """Everything from the folder to the pictures, with the defaults that a user gets."""
+def run_main_job(
+    pictures: Path, out: Path, project: str, base: str, seed: int, initializer: str = ""
+) -> MainJob:
+    """Everything from the folder to the pictures, with the defaults that a user gets.
+
+    Args:
+        initializer: the word that the inversion starts from; empty for the vocabulary's mean.
+    """
     storage = out / "storage"
     job = MainJob(storage, out)
     job.run("project create", "project", "create", project, "--base", base)
     job.run("dataset add", "dataset", "add", project, pictures)
-    job.run("train inversion", "train", project, "inversion", "--wait")
+    word = ("--set", f"initializer={initializer}") if initializer else ()
+    job.run("train inversion", "train", project, "inversion", *word, "--wait")
     job.run("train vae", "train", project, "vae", "--wait")
     sketch = _sketch(out / "sketch.png")
     photo = next(path for path in sorted(pictures.rglob("*.png")))
@@ -172,10 +179,18 @@ def main() -> None:
     parser.add_argument("--project", default="measured set")
     parser.add_argument("--base", default="starter")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--initializer", default="", help="a word that the pictures show")
     parser.add_argument("--judge", type=Path, help="base model whose CLIP measures KID")
     parser.add_argument("--num", type=int, default=64, help="new pictures for KID")
     options = parser.parse_args()
-    job = run_main_job(options.pictures, options.out, options.project, options.base, options.seed)
+    job = run_main_job(
+        options.pictures,
+        options.out,
+        options.project,
+        options.base,
+        options.seed,
+        options.initializer,
+    )
     write_sheet(job.rows, options.out / "sheet.png")
     total = sum(cost.seconds for cost in job.costs)
     peak = max(cost.peak_mb for cost in job.costs)
