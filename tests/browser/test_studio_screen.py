@@ -185,7 +185,7 @@ def put_on_canvas(visitor: Visitor, file: Path) -> None:
     visitor.press("#canvas button[aria-label='Clear canvas']")
     visitor.see("#canvas input[type=file]", state="attached").set_input_files(file)
     visitor.see("#canvas button[aria-label='Clear canvas']:not([disabled])")
-    visitor.page.wait_for_timeout(3000)  # the canvas does not say when a picture lies on it
+    visitor.page.wait_for_timeout(6000)  # the canvas does not say when a picture lies on it
 
 
 @pytest.mark.timeout(600)
