@@ -20,7 +20,7 @@ from dyod_studio.ui.guide.steps import (
     show_learn,
     show_need,
 )
-from dyod_studio.ui.guide.training import describe_run, on_first, on_tick, show_first
+from dyod_studio.ui.guide.training import describe_run, on_end, on_first, on_tick, show_first
 
 BOTH = ["inversion", "vae"]
 
@@ -114,3 +114,7 @@ def test_the_first_pictures_are_made_once_and_shown_only_in_their_project(studio
     assert len(studio.sampling.asked) == 1, "there are first pictures already"
     on_first(studio, True, project)
     assert studio.sampling.asked[-1].start == "distribution"
+
+
+def test_a_page_that_was_just_opened_makes_no_pictures_and_complains_of_nothing(studio):
+    assert on_end(studio, None, 0) == gr.skip()

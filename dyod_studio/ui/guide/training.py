@@ -95,10 +95,11 @@ def wire_run(
         lambda count: count + 1, finished, finished, **SILENT
     )
     make = {"show_progress_on": [first.pictures], **PRIVATE}
-    for trigger, is_more in ((finished.change, False), (first.again.click, True)):
-        trigger(partial(on_first, studio, is_more), project, first.made, **make).success(
-            show_first, [first.made, project], first.pictures, **SILENT
-        )
+    for made in (
+        finished.change(partial(on_end, studio), [project, finished], first.made, **make),
+        first.again.click(partial(on_first, studio, True), project, first.made, **make),
+    ):
+        made.success(show_first, [first.made, project], first.pictures, **SILENT)
     project.change(list, None, first.pictures, **SILENT)
 
 
@@ -151,6 +152,13 @@ def on_tick(studio: "Studio", project: int | None, number: int, finished: int) -
 def jobs_went_well(jobs: list[JobView]) -> bool:
     """Whether the run that ended last has succeeded: after a failure nobody is led away from it."""
     return max(jobs, key=lambda job: job.id).state == "succeeded"
+
+
+def on_end(
+    studio: "Studio", project: int | None, finished: int, progress: gr.Progress = PROGRESS
+) -> Any:
+    """The first pictures once a run has ended; a page that was just opened has seen none end."""
+    return on_first(studio, False, project, progress) if finished else gr.skip()
 
 
 @shown_to_user
