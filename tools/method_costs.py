@@ -86,7 +86,7 @@ class Order:
 
 
 def _inversion(stack: ExitStack, base: BaseModel, config: Any, latents: Any) -> Built:
-    vectors = initial_vectors(base, config)
+    vectors = initial_vectors(base, "", config.num_vectors, config.seed)
     extended = stack.enter_context(with_placeholder(base, config.token, vectors))
     return extended, InversionTask(extended, latents, config)
 

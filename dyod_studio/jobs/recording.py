@@ -20,6 +20,7 @@ from dyod_studio.training.events import (
     ArtifactReady,
     CheckpointSaved,
     Event,
+    Note,
     PicturesPrepared,
     PreviewsFailed,
     PreviewsReady,
@@ -74,6 +75,9 @@ class Recorder:
                 log.warning("The previews of step %d failed: %s", step, reason)
                 patiently(partial(self._note, f"Preview pictures failed: {reason}"))
                 self._fulfil(sample=self._obeyed.sample_now)
+            case Note(text):
+                log.info("%s", text)
+                patiently(partial(self._note, text))
             case CheckpointSaved(step, path):
                 log.info("Saved the state after step %d in %s.", step, path.name)
                 self._fulfil(save=self._obeyed.save_now)

@@ -25,7 +25,7 @@ from dyod_studio.training.events import ArtifactReady, Event
 from dyod_studio.training.loop import accelerator_for, train
 from dyod_studio.training.run import Run
 from dyod_studio.training.subjects import SubjectConfig, TwoTerms
-from dyod_studio.training.textual_inversion import InversionConfig, initial_vectors
+from dyod_studio.training.textual_inversion import initial_vectors
 
 PREVIEW_SEEDS = (1, 2, 3, 4)
 VECTORS = "emb_params"
@@ -112,9 +112,7 @@ def run(
     """
     base = base.at_resolution(run.adjustments.resolution)
     word = config.initializer.strip() or find_rare_tokens(base, config.class_noun, 1)[0].text
-    start = InversionConfig.model_validate(
-        {"initializer": word, "num_vectors": config.num_vectors, "seed": config.seed}
-    )
+    start = initial_vectors(base, word, config.num_vectors, config.seed)
     latents = yield from dataset.prepare_latents(base)
     classes = None
     if config.prior_weight:
@@ -124,7 +122,7 @@ def run(
     change = CrossAttentionChange(base.unet)
     with (
         base.sparing_memory(recompute=run.adjustments.gradient_checkpointing),
-        with_placeholder(base, config.token, initial_vectors(base, start)) as extended,
+        with_placeholder(base, config.token, start) as extended,
         with_custom_diffusion(extended, change),
     ):
         task = CustomDiffusionTask(extended, change, latents, classes, config)

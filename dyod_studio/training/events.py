@@ -45,6 +45,13 @@ class PreviewsFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What the run has decided by itself, in a sentence for whoever started it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointSaved:
     """``path`` is a complete folder with the whole state of the run after ``step`` updates.
 
@@ -65,5 +72,11 @@ class ArtifactReady:
 
 
 Event = (
-    PicturesPrepared | StepDone | PreviewsReady | PreviewsFailed | CheckpointSaved | ArtifactReady
+    PicturesPrepared
+    | StepDone
+    | PreviewsReady
+    | PreviewsFailed
+    | Note
+    | CheckpointSaved
+    | ArtifactReady
 )

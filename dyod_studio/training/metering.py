@@ -9,6 +9,7 @@ from dyod_studio.training.events import (
     ArtifactReady,
     CheckpointSaved,
     Event,
+    Note,
     PicturesPrepared,
     PreviewsFailed,
     PreviewsReady,
@@ -68,7 +69,7 @@ class Meter:
                 self._checkpoints.append(seconds)
             case ArtifactReady():
                 self._setup_s += seconds
-            case PicturesPrepared() | PreviewsFailed():
+            case PicturesPrepared() | PreviewsFailed() | Note():
                 pass  # pictures are prepared once and kept; what failed is no measure
 
 

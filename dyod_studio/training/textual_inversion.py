@@ -27,12 +27,15 @@ from dyod_studio.training.data import (
     shares,
     step_generator,
 )
-from dyod_studio.training.events import ArtifactReady, Event
+from dyod_studio.training.events import ArtifactReady, Event, Note
+from dyod_studio.training.first_words import first_word
 from dyod_studio.training.loop import accelerator_for, train
 from dyod_studio.training.run import Run
 
 TOKEN = "{token}"
 PREVIEW_SEEDS = (1, 2, 3, 4)
+START_NOTE = "No initial word was given: it starts from “{}”, which suits the pictures best."
+MEAN_NOTE = "No initial word was given: it starts from the mean of the vocabulary."
 TEMPLATES = (
     "{token}",
     "a photo of {token}",
@@ -60,7 +63,7 @@ class InversionConfig(MethodConfig):
     num_vectors: int = Field(2, ge=1, le=16, title="Vectors")
     """k: how many words' worth of meaning the token holds. More fits closer, obeys prompts less."""
     initializer: str = Field("", max_length=60, title="Initial word")
-    """A word to start from, such as shoe; empty starts from the mean of the vocabulary."""
+    """A word to start from, such as shoe; empty takes the everyday word that suits the set best."""
     templates: tuple[str, ...] = Field(TEMPLATES, min_length=1, title="Templates")
     """Sentences around {token} that the vectors are learned in."""
     min_snr_gamma: float = Field(0, ge=0, le=100, title="Min-SNR gamma")
@@ -153,14 +156,20 @@ def run(
         raise InvalidInputError(f"Every template must hold {TOKEN}, got {config.templates[0]!r}.")
     base = base.at_resolution(run.adjustments.resolution)
     latents = yield from dataset.prepare_latents(base)
+    word = config.initializer.strip()
+    if not word:
+        word = yield from first_word(base, latents, dataset.cache_dir)
+        yield Note(START_NOTE.format(word) if word else MEAN_NOTE)
+    start = initial_vectors(base, word, config.num_vectors, config.seed)
     with (
         base.sparing_memory(recompute=run.adjustments.gradient_checkpointing),
-        with_placeholder(base, config.token, initial_vectors(base, config)) as extended,
+        with_placeholder(base, config.token, start) as extended,
     ):
         task = InversionTask(extended, latents, config)
         before = task.fixed_loss()
         done = yield from train(task, config, accelerator_for(base), run)
         facts = {
+            "first_word": word,
             "fixed_loss_before": before,
             "fixed_loss_after": task.fixed_loss(),
             "steps_done": done,
@@ -179,18 +188,15 @@ def run(
 
 
 @torch.no_grad()
-def initial_vectors(base: BaseModel, config: InversionConfig) -> Tensor:
-    """(k, D) start: the mean of the initial word's tokens, or of the vocabulary.
+def initial_vectors(base: BaseModel, word: str, num_vectors: int, seed: int) -> Tensor:
+    """(k, D) start: the mean of the word's tokens, or of the vocabulary where it is empty.
 
     Further vectors get a little seeded noise, without which all k would move as one.
     """
     tokens = base.text_encoder.get_input_embeddings()
     table = tokens(torch.arange(tokens.num_embeddings, device=base.device)).float().cpu()
-    if config.initializer.strip():
-        ids = base.tokenizer(config.initializer, add_special_tokens=False).input_ids
-        mean = table[ids].mean(dim=0)
-    else:
-        mean = table.mean(dim=0)
-    spread = torch.randn(config.num_vectors, len(mean), generator=step_generator(config.seed, 0))
+    ids = base.tokenizer(word, add_special_tokens=False).input_ids if word else slice(None)
+    mean = table[ids].mean(dim=0)
+    spread = torch.randn(num_vectors, len(mean), generator=step_generator(seed, 0))
     spread[0] = 0
     return mean + 0.1 * table.std() * spread

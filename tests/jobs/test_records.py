@@ -17,6 +17,7 @@ from dyod_studio.store.tables import JobState
 from dyod_studio.training.events import (
     ArtifactReady,
     CheckpointSaved,
+    Note,
     PicturesPrepared,
     PreviewsFailed,
     PreviewsReady,
@@ -81,6 +82,11 @@ def test_a_preview_that_fails_is_noted_and_the_run_goes_on(recorder, queue):
     job = queue.get(1)
     assert job.notes == ["Preview pictures failed: OutOfMemoryError: too large"]
     assert (job.state, job.step, job.peak_memory_mb) == (JobState.RUNNING, 2, 9.0)
+
+
+def test_what_a_run_decides_by_itself_stands_beside_the_job(recorder, queue):
+    recorder.record(Note("It starts from “shoe”."))
+    assert queue.get(1).notes == ["It starts from “shoe”."]
 
 
 def test_a_pause_is_obeyed_where_nothing_is_lost(recorder, queue, tmp_path):

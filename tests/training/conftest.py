@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from dyod_studio.datasets.preparing import Crop
 from dyod_studio.models.base import BaseModel
-from dyod_studio.training import class_pictures, dreambooth
+from dyod_studio.training import class_pictures, dreambooth, first_words
 from dyod_studio.training.data import TrainingPicture, TrainingSet
 from tests.conftest import open_base
 
@@ -35,7 +35,8 @@ def own_base(base_folders: dict[str, Path]) -> BaseModel:
 
 @pytest.fixture(autouse=True)
 def short_class_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Class pictures of random networks are noise, however many steps they take."""
+    """Class pictures of random networks are noise, however many steps they take; words too."""
     monkeypatch.setattr(class_pictures, "CLASS_STEPS", 2)
+    monkeypatch.setattr(first_words, "NUM_DRAWS", 2)
     monkeypatch.setattr(dreambooth, "NUM_DRAWS", 4)
     monkeypatch.setattr(dreambooth, "NUM_COMPARED", 3)

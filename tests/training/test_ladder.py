@@ -8,12 +8,13 @@ from safetensors.torch import load_file
 
 from dyod_studio.errors import InvalidInputError, OutOfMemoryError
 from dyod_studio.models.placeholder import with_placeholder
-from dyod_studio.training import initial_vae, textual_inversion
+from dyod_studio.training import initial_vae
 from dyod_studio.training.checkpoints import list_checkpoints
 from dyod_studio.training.events import ArtifactReady, CheckpointSaved, PreviewsReady, StepDone
 from dyod_studio.training.ladder import is_out_of_memory, micro_batch, next_rung
 from dyod_studio.training.registry import METHODS, load_method, parse_config
 from dyod_studio.training.run import Adjustments, Run
+from dyod_studio.training.textual_inversion import InversionTask, initial_vectors
 from tests.training.needed import with_needed
 
 INVERSION, VAE = METHODS["inversion"], METHODS["vae"]
@@ -103,7 +104,7 @@ def test_another_error_is_not_taken_for_a_lack_of_memory(error):
 
 def inversion_task(base, dataset, config):
     latents = list_value(dataset.prepare_latents(base))
-    return textual_inversion.InversionTask(base, latents, config)
+    return InversionTask(base, latents, config)
 
 
 def list_value(generator):
@@ -140,9 +141,8 @@ def test_accumulation_gives_an_inversion_the_loss_and_gradient_of_the_whole_batc
     base, dataset, num_parts, gamma
 ):
     config = parse_config("inversion", {"batch_size": 5, "min_snr_gamma": gamma})
-    with with_placeholder(
-        base, config.token, textual_inversion.initial_vectors(base, config)
-    ) as extended:
+    vectors = initial_vectors(base, "", config.num_vectors, config.seed)
+    with with_placeholder(base, config.token, vectors) as extended:
         task = inversion_task(extended, dataset, config)
         assert len(list(task.losses(1, num_parts))) == -(-5 // micro_batch(5, num_parts))
         assert_same(gradients(task, num_parts), gradients(task, 1))
@@ -159,9 +159,8 @@ def test_accumulation_gives_a_vae_the_loss_and_gradient_of_the_whole_batch(
 
 def test_computing_activations_twice_gives_the_same_loss_and_gradient(base, dataset):
     config = parse_config("inversion", {"batch_size": 3})
-    with with_placeholder(
-        base, config.token, textual_inversion.initial_vectors(base, config)
-    ) as extended:
+    vectors = initial_vectors(base, "", config.num_vectors, config.seed)
+    with with_placeholder(base, config.token, vectors) as extended:
         task = inversion_task(extended, dataset, config)
         plain = gradients(task, 1)
         with extended.sparing_memory(recompute=True):

@@ -73,9 +73,8 @@ def test_the_vae_overfits_four_pictures(base, dataset, tmp_path, space):
 
 
 def test_events_come_in_order_and_their_files_are_complete(base, dataset, tmp_path):
-    events = run(
-        "inversion", base, dataset, tmp_path / "run", steps=4, preview_every=2, checkpoint_every=3
-    )
+    values = {"steps": 4, "preview_every": 2, "checkpoint_every": 3, "initializer": "disc"}
+    events = run("inversion", base, dataset, tmp_path / "run", **values)
     kinds = [type(event) for event in events]
     assert kinds == [
         *[PicturesPrepared, StepDone, StepDone, PreviewsReady],

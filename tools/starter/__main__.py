@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from tools.starter.adopt import adopt
-from tools.starter.build import Workshop, build, open_cache, prepare
+from tools.starter.build import Workshop, build, open_cache, prepare, train_decoder_on
 from tools.starter.card import write_card
 from tools.starter.compare import compare
 from tools.starter.corpus import drawable, open_corpus
@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, text in (
         ("build", _build, "the whole chain, from icons to the model and its card"),
         ("adopt", _adopt, "put the finished model in --out back into --work-dir, to train it on"),
+        ("decoder", _decoder, "train the decoder of the adopted model on, all else as it is"),
         ("corpus", _corpus, "fetch and render the icons, and compose the pictures"),
         ("figures", _figures, "measure a finished model and write its sheet and card"),
         ("compare", _compare, "train other denoisers for a few minutes each on a build's cache"),
@@ -119,14 +120,25 @@ def _build(options: argparse.Namespace) -> None:
         for old in (*options.work_dir.glob("*.pt"), *options.work_dir.glob("cache.*")):
             old.unlink()
         shutil.rmtree(options.work_dir / "tokenizer", ignore_errors=True)
-    minutes = {name: float(value) for name, value in (x.split("=") for x in options.stage_minutes)}
-    build(shop, options.budget_minutes, options.out, minutes)
+    build(shop, options.budget_minutes, options.out, _stage_minutes(options))
     _figures(options)
+
+
+def _stage_minutes(options: argparse.Namespace) -> dict[str, float]:
+    return {name: float(value) for name, value in (x.split("=") for x in options.stage_minutes)}
 
 
 def _adopt(options: argparse.Namespace) -> None:
     shop = _shop(options)
     adopt(options.out, shop.recipe.clip, shop.work_dir)
+
+
+def _decoder(options: argparse.Namespace) -> None:
+    shop = _shop(options)
+    plan = shop.recipe.planned(
+        options.budget_minutes, options.device, options.threads, _stage_minutes(options)
+    )
+    train_decoder_on(shop, plan["decoder"], options.out)
 
 
 def _compare(options: argparse.Namespace) -> None:

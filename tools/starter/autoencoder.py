@@ -29,6 +29,8 @@ LATENT_CHANNELS = 4
 KL_WEIGHT = 1e-4
 MOSAIC_EVERY = 3
 """One batch in so many shows four icons at half size in each picture: finer, denser art."""
+DECODER_SQUARE_WEIGHT = 4.0
+"""Large errors, such as an outline that is lost, count for more once the encoder stands."""
 DECODER_FIRST_BATCH = 1_000_000
 """Batch numbers that the earlier stages do not reach."""
 
@@ -84,11 +86,13 @@ def _inwards(key: str) -> str:
     return key
 
 
-def reconstruction_loss(reconstruction: Tensor, image: Tensor) -> Tensor:
-    """L1 + L2 + half the L1 of the picture's slopes."""
+def reconstruction_loss(
+    reconstruction: Tensor, image: Tensor, square_weight: float = 1.0
+) -> Tensor:
+    """L1 + ``square_weight`` x L2 + half the L1 of the picture's slopes."""
     difference = reconstruction - image
     slopes = difference.diff(dim=-1).abs().mean() + difference.diff(dim=-2).abs().mean()
-    return difference.abs().mean() + difference.square().mean() + 0.5 * slopes
+    return difference.abs().mean() + square_weight * difference.square().mean() + 0.5 * slopes
 
 
 def autoencoder_loss(model: AutoencoderKL, image: Tensor) -> Tensor:
@@ -172,7 +176,7 @@ def train_decoder(
             with torch.no_grad():
                 latents = autoencoder.encode(image).latent_dist.mean
             reconstruction = copy(latents)
-        return reconstruction_loss(reconstruction.float(), image)
+        return reconstruction_loss(reconstruction.float(), image, DECODER_SQUARE_WEIGHT)
 
     Stage(half, schedule, work_dir, stands_on).run(loss_of)
     return autoencoder.eval()

@@ -18,7 +18,7 @@ from tools.starter.autoencoder import (
 )
 from tools.starter.clip import SmallClip, train_clip
 from tools.starter.corpus import Sheet, autoencoder_pixels, drawable, open_corpus, render_corpus
-from tools.starter.export import Parts, text_encoder_of, write_pipeline
+from tools.starter.export import Parts, text_encoder_of, write_part, write_pipeline
 from tools.starter.heldout import HeldOut
 from tools.starter.joint import train_jointly
 from tools.starter.latents import (
@@ -89,6 +89,16 @@ def build(
     write_pipeline(Parts(autoencoder, clip, unet, shop.work_dir / "tokenizer"), out)
 
 
+def train_decoder_on(shop: Workshop, schedule: Schedule, model_dir: Path) -> None:
+    """Train a finished model's decoder on; its encoder, and so every latent, stays as it is."""
+    sheets = shop.sheets()
+    torch.set_num_threads(1)
+    finished = AutoencoderKL.from_pretrained(model_dir / "vae", torch_dtype=torch.float32)
+    pixels = autoencoder_pixels(sheets, _hidden(shop, sheets))
+    trained = train_decoder(finished, pixels, schedule, shop.work_dir, shop.device)
+    write_part(trained, model_dir / "vae")
+
+
 def prepare(shop: Workshop) -> None:
     """Fetch, render and compose whatever is missing."""
     fetch(shop.packs, shop.packs_dir)
@@ -100,13 +110,7 @@ def prepare(shop: Workshop) -> None:
 def autoencoder_stage(shop: Workshop, plan: dict[str, Schedule]) -> AutoencoderKL:
     """Train small, grow, train on, then the decoder alone; whitening is folded in by ``cache``."""
     sheets, recipe = shop.sheets(), shop.recipe
-    hidden = frozenset(
-        (sheet.pack.key, name)
-        for sheet in sheets
-        for name in sheet.names
-        if shop.held_out.hides(sheet.pack.key, name)
-    )
-    pixels = autoencoder_pixels(sheets, hidden)
+    pixels = autoencoder_pixels(sheets, _hidden(shop, sheets))
     widths = recipe.autoencoder_widths
     small = make_autoencoder(widths, recipe.size_px // 2)
     if not (shop.work_dir / "autoencoder.pt").exists():
@@ -117,6 +121,16 @@ def autoencoder_stage(shop: Workshop, plan: dict[str, Schedule]) -> AutoencoderK
         grow(small, widths, recipe.size_px), pixels, plan["autoencoder"], shop.work_dir, shop.device
     )
     return train_decoder(grown, pixels, plan["decoder"], shop.work_dir, shop.device)
+
+
+def _hidden(shop: Workshop, sheets: Sequence[Sheet]) -> frozenset[tuple[str, str]]:
+    """(pack, name) of the icons that no stage may see."""
+    return frozenset(
+        (sheet.pack.key, name)
+        for sheet in sheets
+        for name in sheet.names
+        if shop.held_out.hides(sheet.pack.key, name)
+    )
 
 
 def clip_stage(shop: Workshop, schedule: Schedule) -> SmallClip:

@@ -15,7 +15,7 @@ from tools.starter.clip import IMAGE_PX, SmallClip
 from tools.starter.unet import make_scheduler
 
 SHARD_SIZE = "13MB"
-GUIDANCE_SCALE = 3.0
+GUIDANCE_SCALE = 2.0
 """What the studio uses when the user gives none; small bases burn out at Stable Diffusion's 7.5."""
 TEXT_PROJECTION = "text_projection.safetensors"
 
@@ -33,12 +33,8 @@ class Parts:
 def write_pipeline(parts: Parts, out: Path) -> None:
     """Write all that ``StableDiffusionPipeline.from_pretrained`` needs, and the text projection."""
     write_clip(parts.clip, out)
-    for name, model in (("vae", parts.autoencoder), ("unet", parts.unet)):
-        shutil.rmtree(out / name, ignore_errors=True)
-        model.to("cpu", memory_format=torch.contiguous_format)
-        half = type(model).from_config(model.config)
-        half.load_state_dict(model.state_dict())
-        half.half().save_pretrained(out / name, max_shard_size=SHARD_SIZE)
+    write_part(parts.autoencoder, out / "vae")
+    write_part(parts.unet, out / "unet")
     shutil.copytree(parts.tokenizer_dir, out / "tokenizer", dirs_exist_ok=True)
     make_scheduler().save_pretrained(out / "scheduler")
     CLIPImageProcessorPil(
@@ -46,6 +42,15 @@ def write_pipeline(parts: Parts, out: Path) -> None:
         image_mean=[0.5] * 3, image_std=[0.5] * 3,
     ).save_pretrained(out / "feature_extractor")  # fmt: skip
     (out / "model_index.json").write_text(json.dumps(_index(), indent=2) + "\n")
+
+
+def write_part(model: AutoencoderKL | UNet2DConditionModel, folder: Path) -> None:
+    """Write one part in place of what lies in ``folder``; ``model`` keeps its precision."""
+    model.to("cpu", memory_format=torch.contiguous_format)
+    half = type(model).from_config(model.config)
+    half.load_state_dict(model.state_dict())
+    shutil.rmtree(folder, ignore_errors=True)
+    half.half().save_pretrained(folder, max_shard_size=SHARD_SIZE)
 
 
 def write_clip(clip: SmallClip, out: Path) -> None:
