@@ -104,7 +104,7 @@ def run_main_job(
     """Everything from the folder to the pictures, with the defaults that a user gets.
 
     Args:
-        initializer: the word that the inversion starts from; empty for the vocabulary's mean.
+        initializer: the word that the inversion starts from; empty for the one it finds itself.
     """
     storage = out / "storage"
     job = MainJob(storage, out)

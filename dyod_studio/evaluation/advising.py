@@ -1,6 +1,6 @@
 """Which t0 suits a set: read off a measured curve, with what is nearly as good, and how fast."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dyod_studio.evaluation.figures import DISTANCES
@@ -9,15 +9,22 @@ from dyod_studio.evaluation.results import PointResult
 GRID = 0.05
 """The page's slider stands at multiples of it."""
 FEWEST_POINTS = 3
+SURE = 2.0
+"""Standard errors of a difference beyond which it is no chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One point of a curve: at ``value`` the distance is ``mean`` plus or minus ``std``."""
+    """One point of a curve: at ``value`` the distance is ``mean`` plus or minus ``std``.
+
+    Args:
+        error: standard error of its difference from the best point, seed by seed, where known.
+    """
 
     value: float
     mean: float
     std: float
+    error: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +53,26 @@ class Advice:
     is_clear: bool = True
 
 
-def advise(points: Sequence[PointResult]) -> Advice | None:
-    """The advice of a sweep of t0; None before enough of it is measured."""
+def advise(
+    points: Sequence[PointResult], errors: Mapping[str, float] | None = None
+) -> Advice | None:
+    """The advice of a sweep of t0; None before enough of it is measured.
+
+    Args:
+        errors: standard errors of the points' differences in KID from the best, by their names; a
+            point without one is judged by the deviations over subsets, which say too much.
+    """
     swept = [point for point in points if point.role == "sweep" and point.value]
     metric = next((name for name in DISTANCES if swept and swept[0].figure(name)), None)
     if metric is None or len(swept) < FEWEST_POINTS:
         return None
     extractor = next(iter(swept[0].figures))
-    curve = sorted((_measured(point, metric, point.value) for point in swept), key=_value)
+    known = errors if errors is not None and metric == "kid" else {}
+    curve = sorted((_measured(point, metric, known) for point in swept), key=_value)
     best = min(curve, key=lambda point: point.mean)
     low, high = nearly_as_good(curve, best)
     baselines = {
-        point.role: _measured(point, metric, 0.0) for point in points if point.role != "sweep"
+        point.role: _measured(point, metric, known) for point in points if point.role != "sweep"
     }
     start = baselines.get("vae")
     t0 = min(max(round(_bottom(curve, best) / GRID) * GRID, low), high)
@@ -78,7 +93,8 @@ def advise(points: Sequence[PointResult]) -> Advice | None:
 def nearly_as_good(curve: Sequence[Measured], best: Measured) -> tuple[float, float]:
     """The range around the best in which no point is worse than it by more than the noise.
 
-    The noise is that of the difference of two points: both deviations, joined.
+    The noise is that of the difference of two points: two standard errors, or both deviations,
+    joined.
     """
     place = curve.index(best)
     first = last = place
@@ -90,7 +106,9 @@ def nearly_as_good(curve: Sequence[Measured], best: Measured) -> tuple[float, fl
 
 
 def _is_as_good(point: Measured, best: Measured) -> bool:
-    return point.mean - best.mean <= (point.std**2 + best.std**2) ** 0.5
+    joined: float = (point.std**2 + best.std**2) ** 0.5
+    noise = joined if point.error is None else SURE * point.error
+    return point.mean - best.mean <= noise
 
 
 def _bottom(curve: Sequence[Measured], best: Measured) -> float:
@@ -107,11 +125,11 @@ def _bottom(curve: Sequence[Measured], best: Measured) -> float:
     return best.value + (fall * right**2 - rise * left**2) / (2 * bend)
 
 
-def _measured(point: PointResult, metric: str, value: float | None) -> Measured:
+def _measured(point: PointResult, metric: str, errors: Mapping[str, float]) -> Measured:
     figure = point.figure(metric)
     mean = float("nan") if figure is None else figure.value
     std = 0.0 if figure is None or figure.std is None else figure.std
-    return Measured(value or 0.0, mean, std)
+    return Measured(point.value or 0.0, mean, std, errors.get(point.name))
 
 
 def _value(point: Measured) -> float:

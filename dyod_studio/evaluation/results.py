@@ -14,6 +14,8 @@ from typing import Any
 from dyod_studio.evaluation.figures import Figure, Figures
 
 POINT_FILE = "point.json"
+ERRORS_FILE = "errors.json"
+"""How sure the differences between points are."""
 FEATURES_FILE = "features.safetensors"
 """What each extractor made of the pictures, so that two points can be compared seed by seed."""
 
@@ -101,6 +103,21 @@ def finish_point(run_dir: Path, index: int, result: PointResult) -> None:
     target = point_dir(run_dir, index)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(partial, target)
+
+
+def write_errors(run_dir: Path, errors: Mapping[str, float]) -> None:
+    """Keep the standard errors of the points' differences in KID from the best, by their names."""
+    target = points_dir(run_dir) / ERRORS_FILE
+    partial = target.with_suffix(".partial")
+    partial.write_text(json.dumps(errors, indent=1), encoding="utf-8")
+    os.replace(partial, target)
+
+
+def read_errors(run_dir: Path) -> dict[str, float]:
+    """What :func:`write_errors` kept; empty before all points are measured."""
+    path = points_dir(run_dir) / ERRORS_FILE
+    found: dict[str, float] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return found
 
 
 def read_point(folder: Path) -> PointResult | None:

@@ -25,6 +25,7 @@ from dyod_studio.evaluation.features import (
 )
 from dyod_studio.evaluation.figures import Figure
 from dyod_studio.evaluation.measuring import Reference, measure, sample_note
+from dyod_studio.evaluation.pairing import compare_points
 from dyod_studio.evaluation.plan import EvaluationConfig, Point, points_of, read_evaluation
 from dyod_studio.evaluation.results import (
     PointResult,
@@ -86,6 +87,7 @@ def run_sweep(settings: Settings, storage: Storage, job: Job) -> None:
             continue
         log.info("Point %d: %s.", index + 1, point.name)
         _measure_point(sweeping, index, point, key)
+    compare_points(storage.run_dir(job.id))
     sweeping.progress.succeed()
 
 

@@ -10,8 +10,9 @@ from dyod_studio.evaluation.results import PointResult
 
 
 def point(value: float | None, mean: float, std: float = 0.1, role: str = "sweep") -> PointResult:
+    name = role if value is None else f"t0 {value:g}"
     return PointResult(
-        key="", name=role, role=role, value=value, settings={}, num=10, num_real=10, calls=1,
+        key="", name=name, role=role, value=value, settings={}, num=10, num_real=10, calls=1,
         seconds=1.0, figures={"CLIP": {"kid": Figure(mean, std)}},
     )  # fmt: skip
 
@@ -62,3 +63,17 @@ def test_a_curve_that_falls_to_its_end_advises_its_end_and_few_points_nothing():
     assert flat is not None
     assert (flat.low, flat.high) == (0.2, 0.6)
     assert not math.isnan(flat.t0)
+
+
+def test_differences_seed_by_seed_decide_what_is_nearly_as_good_where_they_are_known():
+    points = [
+        *sweep({0.3: 2.5, 0.4: 2.0, 0.5: 2.1, 0.6: 2.5}, std=1.0),
+        point(None, 2.6, role="vae"),
+    ]
+    blurred = advise(points)
+    assert blurred is not None
+    assert (blurred.low, blurred.high, blurred.is_clear) == (0.3, 0.6, False)
+    errors = {"t0 0.3": 0.2, "t0 0.5": 0.06, "t0 0.6": 0.3, "vae": 0.2}
+    sharp = advise(points, errors)
+    assert sharp is not None
+    assert (sharp.low, sharp.high, sharp.is_clear) == (0.4, 0.6, True)

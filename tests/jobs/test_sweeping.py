@@ -5,8 +5,16 @@ import shutil
 import pytest
 
 from dyod_studio.evaluation.features import kept_features
+from dyod_studio.evaluation.figures import Figures
 from dyod_studio.evaluation.plan import EVALUATION, EvaluationConfig, points_of
-from dyod_studio.evaluation.results import begin_point, point_dir, points_dir, read_points
+from dyod_studio.evaluation.results import (
+    PointResult,
+    begin_point,
+    point_dir,
+    points_dir,
+    read_errors,
+    read_points,
+)
 from dyod_studio.jobs.sweep_progress import SweepProgress
 from dyod_studio.jobs.worker import run_worker
 from dyod_studio.settings import Settings
@@ -91,6 +99,16 @@ def test_a_sweep_killed_in_the_middle_goes_on_without_repeating_finished_points(
         kept = kept_features(point.folder)
         assert list(kept) == [name] == list(point.figures)
         assert kept[name].shape == (NUM, of_set.shape[1])
+    best = min(points[:2], key=lambda point: figures_of(point)["kid"].value)
+    errors = read_errors(run_dir)
+    assert set(errors) == {point.name for point in points} - {best.name}
+    assert all(error > 0 for error in errors.values())
+
+
+def figures_of(point: PointResult) -> Figures:
+    """What the only extractor measured."""
+    (figures,) = point.figures.values()
+    return figures
 
 
 def test_a_failed_sweep_that_is_asked_for_again_measures_only_what_lacks(sweeping, monkeypatch):

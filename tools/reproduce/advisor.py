@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from dyod_studio.evaluation.advising import GRID, Advice, advise
+from dyod_studio.evaluation.pairing import apart_from
 from dyod_studio.evaluation.results import PointResult
 from dyod_studio.studio.evaluation.report import figure_text
 from dyod_studio.studio.evaluation.views import EvaluationView
 from tools.reproduce.bench import Bench
 from tools.reproduce.pages import markdown_table, write_section
-from tools.reproduce.pairs import apart_from
 from tools.reproduce.sets import sets_of
 from tools.reproduce.table1 import VALUES, lowest, measure
 
@@ -31,7 +31,7 @@ def run(bench: Bench, asked: argparse.Namespace) -> None:
     rows, facts = [], {}
     for name, folder in sets_of(asked):
         view = _swept(bench, name, folder, asked)
-        advice = advise(tenths(view))
+        advice = advise(tenths(view), _errors(bench, view))
         assert advice is not None  # a sweep of this length always advises
         best = lowest(view, view.extractors[0])
         facts[name] = judged(advice, best)
@@ -55,6 +55,15 @@ def _swept(bench: Bench, name: str, folder: Path, asked: argparse.Namespace) -> 
     return measure(bench, name, folder, asked)
 
 
+def _errors(bench: Bench, view: EvaluationView) -> dict[str, float]:
+    """Of the differences from the best tenth, as a sweep of tenths alone keeps them."""
+    points, extractor = tenths(view), view.extractors[0]
+    swept = [point for point in points if point.role == "sweep"]
+    best = min(swept, key=lambda point: point.figures[extractor]["kid"].value)
+    found = apart_from(best, points, bench.storage.run_dir(view.job.id), extractor)
+    return {name: apart.error for name, apart in found.items()}
+
+
 def tenths(view: EvaluationView) -> list[PointResult]:
     """The points of a coarse sweep, and the baselines."""
     return [point for point in view.points if point.value is None or _is_whole(10 * point.value)]
@@ -76,7 +85,8 @@ def judged(advice: Advice, best: PointResult) -> dict[str, Any]:
 def _row(bench: Bench, view: EvaluationView, advice: Advice, best: PointResult) -> tuple[str, ...]:
     extractor = view.extractors[0]
     at_advice = min(view.swept, key=lambda point: abs((point.value or 0.0) - advice.t0))
-    apart = apart_from(bench, view, best, extractor).get(at_advice.name)
+    run_dir = bench.storage.run_dir(view.job.id)
+    apart = apart_from(best, view.points, run_dir, extractor).get(at_advice.name)
     higher = "0" if apart is None else f"{apart.difference:.3g} ± {apart.error:.2g}"
     clear = "" if advice.is_clear else " (not clear)"
     return (

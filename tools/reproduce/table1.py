@@ -6,12 +6,12 @@ from typing import Any
 
 from dyod_studio.evaluation.comparing import Apart
 from dyod_studio.evaluation.figures import Figure
+from dyod_studio.evaluation.pairing import apart_from
 from dyod_studio.evaluation.results import PointResult
 from dyod_studio.studio.evaluation.report import figure_text
 from dyod_studio.studio.evaluation.views import EvaluationSettings, EvaluationView
 from tools.reproduce.bench import Bench
 from tools.reproduce.pages import markdown_table, write_plot, write_section, write_strips
-from tools.reproduce.pairs import apart_from
 from tools.reproduce.sets import sets_of
 
 VALUES = (*(number / 20 for number in range(2, 9)), 0.5, 0.6, 0.7, 0.8)
@@ -42,7 +42,8 @@ def run(bench: Bench, asked: argparse.Namespace) -> None:
         for number, extractor in enumerate(view.extractors):
             plot = f"table1-{name}{f'-{number + 1}' if number else ''}.svg"
             write_plot(view, "kid", asked.out / plot, extractor)
-            apart = apart_from(bench, view, lowest(view, extractor), extractor)
+            run_dir = bench.storage.run_dir(view.job.id)
+            apart = apart_from(lowest(view, extractor), view.points, run_dir, extractor)
             found = verdict(view, extractor, apart)
             facts[extractor] = found
             parts.append(_part(view, extractor, found, apart, f"{asked.out.name}/{plot}"))

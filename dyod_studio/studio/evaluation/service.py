@@ -17,7 +17,7 @@ from dyod_studio.evaluation.plan import (
     points_of,
     read_evaluation,
 )
-from dyod_studio.evaluation.results import read_points
+from dyod_studio.evaluation.results import read_errors, read_points
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import WEBP
 from dyod_studio.store.jobs import JobRepository
@@ -102,7 +102,8 @@ class Evaluation:
                 newest = {kind: repository.latest(project.id, kind) for kind in config.artifacts}
                 now = {kind: part.sha256 for kind, part in newest.items() if part is not None}
                 if config.sweep == "t0" and now == config.artifacts:
-                    found = advise(read_points(self._storage.run_dir(row.id)))
+                    run_dir = self._storage.run_dir(row.id)
+                    found = advise(read_points(run_dir), read_errors(run_dir))
                     if found is not None and found.is_clear:
                         return found
         return None
@@ -146,8 +147,9 @@ class Evaluation:
 
     def _view(self, session: Session, row: Job) -> EvaluationView:
         config = read_evaluation(row.config)
-        points = tuple(read_points(self._storage.run_dir(row.id)))
-        advice = advise(points) if config.sweep == "t0" else None
+        run_dir = self._storage.run_dir(row.id)
+        points = tuple(read_points(run_dir))
+        advice = advise(points, read_errors(run_dir)) if config.sweep == "t0" else None
         return EvaluationView(
             job=job_view(self._storage, session, row),
             config=config,
