@@ -34,8 +34,10 @@ from dyod_studio.training.run import Run
 
 TOKEN = "{token}"
 PREVIEW_SEEDS = (1, 2, 3, 4)
-START_NOTE = "No initial word was given: it starts from “{}”, which suits the pictures best."
-MEAN_NOTE = "No initial word was given: it starts from the mean of the vocabulary."
+START_NOTE = "It begins from “{}”, the everyday word under which the base model draws the set best."
+MEAN_NOTE = (
+    "It begins from the mean of the vocabulary: no everyday word is known to the base model."
+)
 TEMPLATES = (
     "{token}",
     "a photo of {token}",

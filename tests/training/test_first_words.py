@@ -13,7 +13,7 @@ from dyod_studio.training.events import Note, PicturesPrepared
 from dyod_studio.training.first_words import first_word, known_words
 from dyod_studio.training.registry import load_method, parse_config
 from dyod_studio.training.run import Run
-from dyod_studio.training.textual_inversion import initial_vectors
+from dyod_studio.training.textual_inversion import START_NOTE, initial_vectors
 
 
 @pytest.fixture
@@ -87,9 +87,11 @@ def test_a_base_that_knows_none_of_the_words_starts_from_its_mean_word(
 
 @pytest.mark.parametrize(
     ("initializer", "told"),
-    [("", ["No initial word was given: it starts from “{word}”, which suits the pictures best."]),
-     ("disc", [])],
-)  # fmt: skip
+    [
+        ("", [START_NOTE.format("{word}")]),
+        ("disc", []),
+    ],
+)
 def test_an_inversion_says_what_it_starts_from(base, dataset, tmp_path, initializer, told):
     config = parse_config("inversion", {"steps": 1, "initializer": initializer})
     events = list(load_method("inversion").run(config, base, dataset, Run(tmp_path / "run")))

@@ -54,7 +54,7 @@ def test_the_proposal_comes_with_its_reasons_and_is_planned(studio, project):
     reasons, methods, noun = show_learn(studio, project)
     assert "The word, then the shapes." in reasons
     assert methods["value"] == BOTH
-    assert noun["visible"] is False
+    assert noun["visible"] is True
     assert on_need(studio, project, BOTH, None)[1] == NEED
     assert 'data-plan="vae"' in show_need(studio, project, BOTH, "")
     with pytest.raises(gr.Error, match="at least one thing"):
@@ -63,8 +63,15 @@ def test_the_proposal_comes_with_its_reasons_and_is_planned(studio, project):
 
 def test_one_thing_is_learned_under_its_name(studio, project):
     assert on_methods(["dreambooth"])["visible"] is True
+    assert on_methods(["vae", "anl"])["visible"] is False
     on_start(studio, project, ["dreambooth"], " shoe ")
     assert studio.training.started == [(project, "dreambooth", {"class_noun": "shoe"})]
+
+
+def test_the_style_word_begins_from_what_the_pictures_show(studio, project):
+    on_start(studio, project, BOTH, " toy head ")
+    told = {"initializer": "toy head"}
+    assert studio.training.started == [(project, "inversion", told), (project, "vae", {})]
 
 
 def test_pressing_start_twice_queues_nothing_twice(studio, project):

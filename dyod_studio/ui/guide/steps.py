@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 PICTURES, CHECK, LEARN, NEED, TRAIN, FIRST = range(1, 7)
 OFFERED = ("inversion", "vae", "dreambooth", "custom-diffusion", "anl")
 """The methods to draw with; the others are there to be compared with."""
-NAMED = ("dreambooth", "custom-diffusion")
-"""They want to know what the one thing is."""
+NAMED = {"inversion": "initializer", "dreambooth": "class_noun", "custom-diffusion": "class_noun"}
+"""The setting of a method that says what the pictures show."""
 Wishes = list[tuple[str, dict[str, object]]]
 
 
 class Learn(NamedTuple):
-    """What shall be learned: the reasons, the methods, and what the one thing is."""
+    """What shall be learned: the reasons, the methods, and what the pictures show."""
 
     reasons: gr.HTML
     methods: gr.CheckboxGroup
@@ -42,8 +42,9 @@ def build_learn() -> Learn:
     choices = [(f"{method_name(name)}: {METHOD_SUMMARIES[name]}", name) for name in OFFERED]
     methods = gr.CheckboxGroup(choices, label="Learn", elem_id="guide-methods")
     noun = gr.Textbox(
-        label="What is it?", placeholder="shoe", max_lines=1, visible=False, elem_id="guide-noun",
-        info="One word for the one thing that they all show (class noun).",
+        label="What do the pictures show?", placeholder="shoe", max_lines=1, visible=False,
+        elem_id="guide-noun", info="One word for what they have in common. Left empty, the style "
+        "word finds one by itself; one subject and one concept need to be told.",
     )  # fmt: skip
     methods.change(on_methods, methods, noun, **PRIVATE, show_progress="hidden")
     return Learn(reasons, methods, noun)
@@ -124,7 +125,7 @@ def show_learn(studio: "Studio", project: int | None) -> tuple[str, Any, Any]:
 
 
 def on_methods(methods: Sequence[str] | None) -> Any:
-    """What the one thing is counts only where one thing is learned."""
+    """What the pictures show is asked only where a method makes use of it."""
     return gr.update(visible=any(name in NAMED for name in methods or ()))
 
 
@@ -136,8 +137,10 @@ def wishes(methods: Sequence[str] | None, noun: str | None) -> Wishes:
     """
     if not methods:
         raise InvalidInputError("Choose at least one thing to learn.")
-    named: dict[str, object] = {"class_noun": any_text(noun) or ""}
-    return [(name, named if name in NAMED else {}) for name in OFFERED if name in methods]
+    shown = any_text(noun) or ""
+    return [
+        (name, {NAMED[name]: shown} if name in NAMED else {}) for name in OFFERED if name in methods
+    ]
 
 
 @shown_to_user
