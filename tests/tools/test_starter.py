@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from diffusers import StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline
 
 from tools.starter.__main__ import main
 from tools.starter.autoencoder import grow, make_autoencoder
@@ -133,6 +133,24 @@ def test_a_finished_model_is_trained_on_in_a_new_work_folder(toy, work_dir, tmp_
     )
     assert samples["joint"] > earlier["joint"]
     assert {**samples, "joint": 0} == {**earlier, "joint": 0}
+
+
+def test_the_decoder_alone_is_trained_on_and_latents_stay_what_they_were(toy, work_dir, tmp_path):
+    model = shutil.copytree(toy, tmp_path / "model")
+    for folder in ("packs", "corpus"):
+        shutil.copytree(work_dir / folder, tmp_path / folder)
+    main(["adopt", "--toy", "--work-dir", str(tmp_path), "--out", str(model)])
+    options = ["--packs", "noto", "twemoji", "fluent-emoji", "openmoji", "--toy", "--device", "cpu"]
+    options += ["--work-dir", str(tmp_path), "--out", str(model), "--threads", "1"]
+    options += ["--held-out", str(work_dir / "heldout.json"), "--stage-minutes", "decoder=0.05"]
+    main(["decoder", *options])
+    before, after = (
+        AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32).state_dict()
+        for folder in (toy, model)
+    )
+    changed = {name.split(".")[0] for name in before if not before[name].equal(after[name])}
+    assert "decoder" in changed
+    assert changed <= {"decoder", "post_quant_conv"}
 
 
 def test_candidates_are_compared_on_pictures_that_none_has_seen(toy, work_dir):
