@@ -151,6 +151,8 @@ def test_the_decoder_alone_is_trained_on_and_latents_stay_what_they_were(toy, wo
     changed = {name.split(".")[0] for name in before if not before[name].equal(after[name])}
     assert "decoder" in changed
     assert changed <= {"decoder", "post_quant_conv"}
+    of_model, of_toy = (folder / "vae" / "config.json" for folder in (model, toy))
+    assert of_model.read_text() == of_toy.read_text()
 
 
 def test_candidates_are_compared_on_pictures_that_none_has_seen(toy, work_dir):

@@ -47,7 +47,8 @@ def write_pipeline(parts: Parts, out: Path) -> None:
 def write_part(model: AutoencoderKL | UNet2DConditionModel, folder: Path) -> None:
     """Write one part in place of what lies in ``folder``; ``model`` keeps its precision."""
     model.to("cpu", memory_format=torch.contiguous_format)
-    half = type(model).from_config(model.config)
+    config = {name: value for name, value in model.config.items() if name != "_name_or_path"}
+    half = type(model).from_config(config)
     half.load_state_dict(model.state_dict())
     shutil.rmtree(folder, ignore_errors=True)
     half.half().save_pretrained(folder, max_shard_size=SHARD_SIZE)
