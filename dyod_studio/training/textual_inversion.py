@@ -161,7 +161,8 @@ def run(
     word = config.initializer.strip()
     if not word:
         word = yield from first_word(base, latents, dataset.cache_dir)
-        yield Note(START_NOTE.format(word) if word else MEAN_NOTE)
+        if run.resume_from is None:
+            yield Note(START_NOTE.format(word) if word else MEAN_NOTE)
     start = initial_vectors(base, word, config.num_vectors, config.seed)
     with (
         base.sparing_memory(recompute=run.adjustments.gradient_checkpointing),
