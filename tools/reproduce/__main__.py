@@ -41,6 +41,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--sources", type=Path, help="figure5: pictures to begin from")
     parser.add_argument("--subject", type=Path, help="dreambooth: 3 to 6 pictures of one thing")
     parser.add_argument("--splits", type=int, default=3, help="augmentation: draws of labels")
+    parser.add_argument("--mask-rate", type=float, default=0.5, help="augmentation: how freely")
     parser.add_argument("--noun", default="thing", help="dreambooth: what the subject is")
     parser.add_argument("--num", type=int, default=100, help="pictures made at each point")
     parser.add_argument("--num-real", type=int, default=300, help="apples and oranges")

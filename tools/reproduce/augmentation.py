@@ -36,7 +36,6 @@ LABELLED = 4
 PER_LABEL = 10
 """New pictures after each of them at most, as in the paper; ``--num`` bounds those of a class."""
 SEEDS = 5
-MASK_RATE = 0.5
 ANL_STEPS = 1000
 SHOWN = 5
 Classes = Mapping[str, Sequence[Path]]
@@ -64,9 +63,13 @@ def run(bench: Bench, asked: argparse.Namespace) -> None:
         root = asked.work / "augmentation" / f"{project.name}-{number}"
         data = put_in_folders(split.labelled, root / "labelled")
         settings = AugmentSettings(
-            per_class=per_class, out=root / f"new-{per_class}-{asked.steps}", data=data,
-            mask_rate=MASK_RATE, num_inference_steps=asked.steps, guidance_scale=asked.guidance,
-        )  # fmt: skip
+            per_class=per_class,
+            data=data,
+            out=root / f"new-{per_class}-{asked.steps}-{asked.mask_rate:g}",
+            mask_rate=asked.mask_rate,
+            num_inference_steps=asked.steps,
+            guidance_scale=asked.guidance,
+        )
         bench.studio.augmenting.augment(project.id, settings)
         new = {name: sorted((settings.out / name).glob("*.png"))[:per_class] for name in classes}
         if not strips:
@@ -156,7 +159,7 @@ def _write(
     body = (
         f"{asked.set[0].name}: {named}. An ANL learned all of them without labels ({steps} steps); "
         f"{LABELLED} of each class are labelled, {per_class} new ones a class were drawn after "
-        f"them at mask rate {MASK_RATE:g}, {asked.steps} steps. {asked.splits} draws of the "
+        f"them at mask rate {asked.mask_rate:g}, {asked.steps} steps. {asked.splits} draws of the "
         f"labelled ones, {SEEDS} seeds each; accuracy in % on all others, ± deviation; the gain "
         f"pair by pair, ± standard error.\n\n"
         f"{markdown_table(('', 'accuracy', 'gain'), rows)}\n\nWith the new pictures accuracy "

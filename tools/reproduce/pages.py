@@ -49,10 +49,16 @@ def write_section(out: Path, name: str, title: str, body: str, facts: dict[str, 
 
 
 def origin() -> dict[str, str]:
-    """Who made it: command, device, date, versions; of folders elsewhere the names alone."""
+    """Who made it: command, device, date, versions; not where it was written, names of folders."""
     cards = [torch.cuda.get_device_name(0)] if torch.cuda.is_available() else []
     device = cards[0] if cards else f"{psutil.cpu_count()} CPU cores ({platform.machine()})"
-    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    pairs = zip(["", *sys.argv[1:]], sys.argv[1:], strict=False)
+    elsewhere = ("--work", "--out")
+    words = [
+        Path(word).name if Path(word).is_absolute() else word
+        for before, word in pairs
+        if word not in elsewhere and before not in elsewhere
+    ]
     return {
         "command": f"python -m tools.reproduce {' '.join(words)}",
         "device": device,
