@@ -5,16 +5,29 @@ from pathlib import Path
 from typing import Literal
 
 from dyod_studio.errors import InvalidInputError
+from dyod_studio.models.references import STARTER
 from dyod_studio.studio.parts import check_known
 
 Start = Literal["prompt", "distribution", "image"]
 STARTS: tuple[Start, ...] = ("prompt", "distribution", "image")
 DEFAULT_T0: dict[str, float] = {"prompt": 1.0, "distribution": 0.5, "image": 0.5}
+CLOSEST_T0, CLOSEST_T0_OF_STARTER = 0.6, 0.3
+"""Where pictures from the learned distribution are closest to a set: on Stable Diffusion by Table 1
+of DYOD, on the starter as measured in docs/reproduction.md."""
 MAX_IMAGES = 64
 MAX_FRAMES = 240
 MAX_SEED = 2**63 - 1
 MAX_TEXT = 1000
 """Characters of a prompt."""
+
+
+def closest_t0(base: str) -> float:
+    """The t0 for first pictures of a set that nobody has measured yet.
+
+    Args:
+        base: how the user named the base model.
+    """
+    return CLOSEST_T0_OF_STARTER if base == STARTER else CLOSEST_T0
 
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:

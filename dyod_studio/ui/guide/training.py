@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.studio.sampling.requests import SampleSettings
-from dyod_studio.studio.views import JobView
+from dyod_studio.studio.sampling.requests import SampleSettings, closest_t0
+from dyod_studio.studio.views import JobView, ProjectView
 from dyod_studio.ui.controls import captioned, told
 from dyod_studio.ui.errors import chosen, quiet_on_timer, shown_to_user
 from dyod_studio.ui.guide.steps import FIRST, TRAIN, at
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from dyod_studio.studio.facade import Studio
 
 NUM_FIRST = 4
-FIRST_T0 = 0.6
 NOTHING_YET = '<div class="run"><p class="quiet">Nothing trains at the moment.</p></div>'
 WAYS = """<div class="presses"><button type="button" class="press press-on" data-go="studio">Draw
 with it</button> <button type="button" class="press" data-go="explore">More new pictures</button>
@@ -170,16 +169,17 @@ def on_first(
     if not is_more and studio.gallery.count(opened):
         return opened, captioned(studio.gallery.page(opened, limit=NUM_FIRST))
     progress(0, desc="Waking the model")
-    settings = first_settings(studio.projects.get(opened).artifacts)
+    settings = first_settings(studio.projects.get(opened))
     return opened, captioned(studio.sampling.sample(opened, settings, told(progress)))
 
 
-def first_settings(learned: tuple[str, ...]) -> SampleSettings:
+def first_settings(project: ProjectView) -> SampleSettings:
     """From the shapes where they are learned, else from the word alone."""
-    if not learned:
+    if not project.artifacts:
         raise InvalidInputError("Nothing is learned yet: train something first.")
-    if "vae" in learned:
-        return SampleSettings(start="distribution", t0=FIRST_T0, num_images=NUM_FIRST)
+    if "vae" in project.artifacts:
+        t0 = closest_t0(project.base)
+        return SampleSettings(start="distribution", t0=t0, num_images=NUM_FIRST)
     return SampleSettings(start="prompt", t0=None, num_images=NUM_FIRST)
 
 
