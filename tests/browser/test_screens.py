@@ -119,6 +119,7 @@ def test_nothing_keeps_people_out_of_any_screen_in_light_and_dark_at_any_width(u
     assert visitor.errors == []
 
 
+@pytest.mark.slow
 def test_a_reload_and_a_second_browser_see_the_same_job_with_the_same_progress(url, visit: Visit):
     visitor = visit(url)
     begin_with_examples(visitor)
@@ -143,6 +144,7 @@ def test_a_reload_and_a_second_browser_see_the_same_job_with_the_same_progress(u
     assert visitor.errors == first.errors == other.errors == []
 
 
+@pytest.mark.slow
 def test_a_run_is_paused_used_and_gone_on_with_by_its_buttons(url, visit: Visit):
     visitor = visit(url)
     begin_with_examples(visitor)
@@ -167,6 +169,7 @@ def test_a_run_is_paused_used_and_gone_on_with_by_its_buttons(url, visit: Visit)
     assert visitor.errors == []
 
 
+@pytest.mark.slow
 def test_a_failure_is_read_copied_and_its_settings_come_back_into_the_form(url, visit: Visit):
     visitor = visit(url)
     begin_with_examples(visitor)

@@ -20,6 +20,7 @@ def look(settings, storage, base_dir, values, adjustments=None):
         )
 
 
+@pytest.mark.slow
 def test_a_few_real_steps_are_measured_in_a_process_of_their_own_and_kept(
     settings, storage, base_dir
 ):
@@ -37,6 +38,7 @@ def test_a_few_real_steps_are_measured_in_a_process_of_their_own_and_kept(
     assert list(storage.temporary_dir.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_measuring_what_cannot_run_says_why(settings, storage, base_dir):
     with storage.database.session() as session:
         empty = ProjectRepository(session).add("lamps", base=str(base_dir), token="<lamps>").id

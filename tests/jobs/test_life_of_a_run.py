@@ -91,6 +91,7 @@ def test_cancelling_during_a_step_a_preview_or_a_checkpoint_leaves_nothing_half_
         assert ArtifactRepository(session).of_job(job_id) == []
 
 
+@pytest.mark.slow
 def test_a_run_that_is_paused_and_resumed_learns_the_same_bit_for_bit(
     queue, storage, start_serving, train_now, tmp_path
 ):
@@ -115,6 +116,7 @@ def test_a_run_that_is_paused_and_resumed_learns_the_same_bit_for_bit(
     assert read_losses(storage.metrics_path(paused)) == read_losses(storage.metrics_path(whole))
 
 
+@pytest.mark.slow
 def test_saving_and_sampling_now_are_obeyed_within_a_step_and_the_checkpoint_is_kept(
     queue, storage, start_serving, tmp_path
 ):
@@ -164,6 +166,7 @@ def test_a_full_disk_fails_a_run_in_a_sentence_and_a_retry_goes_on_from_the_last
     assert artifact_of(queue, again.id) == artifact_of(queue, whole)
 
 
+@pytest.mark.slow
 def test_on_a_real_disk_that_is_full_the_database_is_sound_and_a_retry_goes_on(tmp_path):
     """Database, log and checkpoints share a disk of 16 MB; a checkpoint takes 9."""
     if shutil.which("unshare") is None or not works(["unshare", "-rm", "true"]):

@@ -53,6 +53,7 @@ def drain_with_two_workers(queue, devices: tuple[str, str]) -> tuple[list[int], 
     return counts, sorted(said, key=lambda row: row.began)
 
 
+@pytest.mark.slow
 def test_two_workers_on_one_database_run_each_of_two_hundred_jobs_exactly_once_in_order(queue):
     ids = [queue.add("tiny") for _ in range(200)]
     counts, said = drain_with_two_workers(queue, ("0", "1"))
@@ -118,6 +119,7 @@ def test_a_job_of_a_machine_that_lives_is_left_to_it_even_if_its_clock_is_wrong(
     assert queue.get(job_id).state is JobState.RUNNING
 
 
+@pytest.mark.slow
 def test_a_process_whose_heart_stands_still_is_ended_and_its_job_put_back(queue, start_serving):
     job_id = queue.add("silent")
     start_serving("drain")

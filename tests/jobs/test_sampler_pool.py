@@ -76,6 +76,7 @@ def samplers() -> list[psutil.Process]:
     return [process for process in below if "spawn_main" in " ".join(process.cmdline())]
 
 
+@pytest.mark.slow
 def test_the_process_stays_warm_and_a_killed_one_is_replaced_at_the_next_request(
     pool, ask, request_row, storage
 ):
@@ -96,6 +97,7 @@ def test_the_process_stays_warm_and_a_killed_one_is_replaced_at_the_next_request
     assert len({row.sha256 for rows in made for row in rows}) == 1
 
 
+@pytest.mark.slow
 def test_a_request_whose_process_is_killed_fails_in_one_sentence(pool, ask, request_row):
     doomed = ask(num_inference_steps=900)
     with ThreadPoolExecutor(1) as thread:
@@ -151,6 +153,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_the_sampler_ends_when_the_page_is_killed_and_the_page_never_loads_torch(
     ask, settings, tmp_path
 ):

@@ -1,5 +1,7 @@
 """A real method on a tiny base, run as the studio runs it."""
 
+import pytest
+
 from dyod_studio.jobs.metrics import read_losses
 from dyod_studio.jobs.worker import run_worker
 from dyod_studio.models.artifacts import load_artifact
@@ -10,6 +12,7 @@ from dyod_studio.store.tables import JobState
 from tests.jobs.conftest import TINY_RUNS, add_project_with_pictures, train_here
 
 
+@pytest.mark.slow
 def test_the_worker_trains_a_real_method_in_a_process_of_its_own(settings, storage, base_dir):
     project_id = add_project_with_pictures(storage, str(base_dir))
     config = TINY_RUNS["inversion"] | {"preview_every": 2}

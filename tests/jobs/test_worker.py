@@ -301,6 +301,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.slow
 def test_the_page_starts_a_worker_that_goes_on_when_the_page_is_killed(queue, settings):
     """The jobs are of a method that does not exist: the real child refuses them at once."""
     jobs = [queue.add("sorcery") for _ in range(2)]

@@ -127,6 +127,7 @@ def test_nothing_is_measured_while_a_run_trains_here(studio, settings, storage, 
         studio.training.plan(shoes.id, "vae", FEW, measure=True)
 
 
+@pytest.mark.slow
 def test_a_measurement_that_fails_is_said_and_leaves_no_figures(studio, settings, shoes):
     values = {**FEW, "space": "pixels"}
     for path in settings.storage.joinpath("files").rglob("*.png"):

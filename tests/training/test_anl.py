@@ -35,6 +35,7 @@ def weights_of(base):
     }
 
 
+@pytest.mark.slow
 def test_four_pictures_are_fitted_and_the_base_stays_bit_identical(base, dataset, tmp_path):
     before = weights_of(base)
     artifact = load_artifact(train(base, dataset, tmp_path / "run", steps=60)[-1].path, "anl")

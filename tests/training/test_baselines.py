@@ -30,6 +30,7 @@ def train(method, base, dataset, run_dir, adjustments=None, **values):
     return list(load_method(method).run(config, base, dataset, run))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "values"), WHOLE, ids=[name for name, _ in WHOLE])
 def test_four_pictures_are_fitted_and_the_base_stays_bit_for_bit(
     base, dataset, tmp_path, method, values

@@ -216,6 +216,7 @@ list(events_of(Toy(config_of()), Run(run_dir)))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL")
 @pytest.mark.parametrize(
     ("module", "name", "number"),

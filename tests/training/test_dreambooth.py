@@ -47,6 +47,7 @@ def task_on(base, config, *, num_pictures=4):
     return DreamboothTask(base, subject, instances, classes, config)
 
 
+@pytest.mark.slow
 def test_four_pictures_are_learned_and_the_base_stays_bit_for_bit(base, dataset, tmp_path):
     before = weights_of(base)
     artifact = run(

@@ -299,6 +299,7 @@ def test_a_failed_step_holds_no_activations(own_base, dataset, tmp_path):
     assert [tuple(tensor.shape) for tensor in tensors if tensor.requires_grad] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", list(METHODS))
 def test_after_a_rung_of_the_ladder_a_run_still_goes_on_bit_identical(
     own_base, dataset, tmp_path, method
@@ -318,6 +319,7 @@ def test_after_a_rung_of_the_ladder_a_run_still_goes_on_bit_identical(
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", list(METHODS))
 def test_any_checkpoint_can_be_finished_into_an_artifact_without_a_step(
     own_base, dataset, tmp_path, method

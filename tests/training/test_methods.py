@@ -43,6 +43,7 @@ def weights_of(base):
     }
 
 
+@pytest.mark.slow
 def test_inversion_lowers_the_loss_on_fixed_noise_and_changes_only_its_vectors(
     base, dataset, tmp_path
 ):
@@ -95,6 +96,7 @@ VARIANTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "variant"), VARIANTS)
 def test_a_run_that_goes_on_from_a_checkpoint_ends_bit_identical(
     base, dataset, tmp_path, method, variant

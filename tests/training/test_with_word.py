@@ -57,6 +57,7 @@ def test_every_method_with_a_prompt_may_be_told_of_a_word():
     assert prompted == set(SAYING)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", list(SAYING))
 def test_a_run_hears_the_word_leaves_it_as_it_was_and_draws_beside_it(
     tiny, dataset, tmp_path, method

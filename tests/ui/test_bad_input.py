@@ -68,6 +68,7 @@ def project_state(page: gr.Blocks) -> set[int]:
     return {max(states, key=read.count)}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_no_field_of_any_screen_can_be_filled_so_that_the_page_breaks(studio, learned, tmp_path):
     num_asked, found = asyncio.run(faults(studio, learned, tmp_path))
