@@ -26,13 +26,21 @@ const show = (walk, value) => {
   place(walk.closest('.walk-panel'), nearest.src);
 };
 
-// After the server has sent frames: the stage shows the picture of the place, or of the slider.
+// Whether the picture of a place was drawn where the traits' sliders stand now.
+const isWhereTheyStand = (panel, film) => {
+  const moved = JSON.parse(film.dataset.moved);
+  return [...panel.querySelectorAll('.walk.trait')].every(
+    (walk, rank) => Math.abs(Number(rangeOf(walk)?.value ?? 0) - (moved[rank] ?? 0)) < 1e-6);
+};
+
+// After the server has sent frames: the stage shows the picture of the slider, or of the place. One
+// of a place that the sliders have left is still on its way when a hand has just let go of them.
 walks.settle = film => {
   const panel = film.closest('.walk-panel');
   if (!panel || (walks.dragged && panel.contains(walks.dragged))) return;
   for (const walk of panel.querySelectorAll('.walk:not(.trait)')) show(walk, Number(rangeOf(walk)?.value));
   const here = panel.querySelector('.here img');
-  if (here) place(panel, here.src);
+  if (here && isWhereTheyStand(panel, here.closest('.film'))) place(panel, here.src);
   if (!panel.querySelector('.film img')) place(panel, null);
 };
 

@@ -10,6 +10,16 @@ from tests.browser.serving import free_port, served
 from tools.slider_latency import by_hand, measure
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+LET_GO = """
+() => {
+  const range = document.querySelector('#trait-0 input[type=range]');
+  range.value = range.max;
+  for (const name of ['input', 'change']) range.dispatchEvent(new Event(name, {bubbles: true}));
+  window.dyodWalks.settle(document.querySelector('#trait-film-1'));
+  return document.querySelector('#trait-frame img').src;
+}
+"""
+"""A slider is moved and let go of just before frames of the place it left come in."""
 STAGE, PLACE = "#between-frame", "#between-place"
 
 
@@ -66,6 +76,12 @@ def test_a_trait_is_moved_named_and_its_place_saved_and_opened_again(
     visitor.page.wait_for_function("document.querySelectorAll('#trait-film-0 img').length === 7")
     visitor.see("#trait-frame img")
     middle = visitor.source("#trait-frame")
+    last = visitor.find("#trait-film-0 img[data-at='3']").get_attribute("src") or "none"
+    assert visitor.page.evaluate(LET_GO).endswith(last)
+    visitor.press("#trait-reset")
+    visitor.page.wait_for_function(
+        "was => document.querySelector('#trait-frame img').src.endsWith(was)", arg=middle
+    )
     slider = visitor.find("#trait-0 input[type=range]")
     slider.focus()
     for _ in range(4):

@@ -37,6 +37,12 @@ class Walk:
     steps: tuple[Step, ...]
     strips: tuple[tuple[tuple[float, str], ...], ...]
 
+    @property
+    def place(self) -> dict[int, float]:
+        """The place that a walk is around: its moved traits, rank to deviations."""
+        what = self.steps[0].what
+        return {} if isinstance(what, int) else dict(what)
+
 
 def way(asked: Asked) -> Walk:
     """The walk from A to B of a request of kind ``interpolation``: one strip."""

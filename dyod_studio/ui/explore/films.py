@@ -3,7 +3,8 @@
 What runs in the browser stands in ``assets/walks.js``.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -41,12 +42,16 @@ def build_film(elem_id: str, elem_classes: Sequence[str] = ()) -> gr.HTML:
     )
 
 
-def film_html(frames: Sequence[FrameView]) -> str:
-    """A row of frames; those that are still being drawn leave their place empty."""
+def film_html(frames: Sequence[FrameView], moved: Mapping[int, float] | None = None) -> str:
+    """A row of frames; those that are still being drawn leave their place empty.
+
+    ``moved``: the traits (rank to deviations) that make up the place which the row shows, if one.
+    """
     if not frames:
         return ""
     cells = "".join(_cell(frame, number, len(frames)) for number, frame in enumerate(frames, 1))
-    return f'<div class="film">{cells}</div>'
+    where = "" if moved is None else f' data-moved="{escape(json.dumps(dict(moved)))}"'
+    return f'<div class="film"{where}>{cells}</div>'
 
 
 def _cell(frame: FrameView, number: int, count: int) -> str:

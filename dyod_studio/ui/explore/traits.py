@@ -143,7 +143,7 @@ def on_place(
         return cleared()
     walk = studio.exploring.around(chosen(project), place_in(origin, values_and_drawn))
     studio.exploring.walks.begin(visitor, walk)
-    return walk, *_shown(studio.exploring.walks.look(visitor, walk))
+    return walk, *_shown(walk, studio.exploring.walks.look(visitor, walk))
 
 
 @quiet_on_timer
@@ -153,11 +153,12 @@ def on_look(
     """What is there by now."""
     if walk is None or project != walk.asked.project_id:
         return cleared()[1:]
-    return _shown(studio.exploring.walks.look(visitor, walk))
+    return _shown(walk, studio.exploring.walks.look(visitor, walk))
 
 
-def _shown(view: WalkView) -> tuple[Any, ...]:
-    films = [film_html(strip) for strip in view.strips]
+def _shown(walk: Walk, view: WalkView) -> tuple[Any, ...]:
+    here, *strips = view.strips
+    films = [film_html(here, walk.place), *map(film_html, strips)]
     films += [""] * (NUM_TRAITS + 1 - len(films))
     return gr.Timer(active=not view.is_over), *films, how_far(view)
 
