@@ -18,6 +18,16 @@ from tests import bases
 SHAPES = {"starter": bases.starter_shaped, "sd15": bases.sd15_shaped}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One process for all of the browser's tests, since two browsers on two cores are too many.
+
+    The tests of any other file stay together, too, so that each of its fixtures is built once.
+    """
+    for item in items:
+        is_browser = item.get_closest_marker("browser") is not None
+        item.add_marker(pytest.mark.xdist_group("browser" if is_browser else str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def base_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A folder for each shape of base, in diffusers layout."""

@@ -1,5 +1,6 @@
 """Training losses on tensors. Shapes: B images, C channels, h x w cells, d coordinates."""
 
+import torch
 from torch import Tensor
 
 from dyod_studio.diffusion.codes import kl_per_coordinate
@@ -15,6 +16,16 @@ def min_snr_weights(schedule: NoiseSchedule, timesteps: Tensor, gamma: float) ->
     snr = alpha / (1 - alpha)
     divisor = snr if schedule.prediction_type == "epsilon" else snr + 1
     return snr.clamp(max=gamma) / divisor
+
+
+def noise_error_weights(schedule: NoiseSchedule, timesteps: Tensor) -> Tensor:
+    """Weight (B,) that makes each image's squared error that of the noise: eq. (7) of DYOD.
+
+    1 where the denoiser predicts the noise. Where it predicts v, the noise is
+    sqrt(a) v + sqrt(1 - a) x_t, so its error is sqrt(a) times that of v, and the weight is a.
+    """
+    alpha = schedule.alphas_cumprod.to(timesteps.device)[timesteps].float()
+    return torch.ones_like(alpha) if schedule.prediction_type == "epsilon" else alpha
 
 
 def denoising_loss(

@@ -11,7 +11,11 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from dyod_studio.diffusion.losses import denoising_loss, min_snr_weights
+from dyod_studio.diffusion.losses import (
+    denoising_loss,
+    min_snr_weights,
+    noise_error_weights,
+)
 from dyod_studio.diffusion.sampling import generators_of, randn_per_image
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import Artifact, save_artifact
@@ -69,7 +73,8 @@ class InversionConfig(MethodConfig):
     templates: tuple[str, ...] = Field(TEMPLATES, min_length=1, title="Templates")
     """Sentences around {token} that the vectors are learned in."""
     min_snr_gamma: float = Field(0, ge=0, le=100, title="Min-SNR gamma")
-    """Above 0, noise levels are weighted as in arXiv:2303.09556 (5 is usual); 0 is the paper's."""
+    """Above 0, noise levels are weighted as in arXiv:2303.09556 (5 is usual); at 0 the error of
+    the noise counts, as in the paper, also on bases that predict v."""
     max_norm: float = Field(2.0, gt=0, le=100, title="Longest vector")
     """Bound on a vector's length, as a multiple of the longest in the vocabulary: beyond it
     prompts around the token lose their say."""
@@ -110,12 +115,19 @@ class InversionTask:
     def _loss_at(
         self, clean: Tensor, noise: Tensor, timesteps: Tensor, prompts: list[str]
     ) -> Tensor:
-        base, gamma = self._base, self._config.min_snr_gamma
+        base = self._base
         clean, noise, timesteps = (x.to(base.device) for x in (clean, noise, timesteps))
         noisy = base.schedule.add_noise(clean, noise, timesteps)
         output = base.denoise(noisy, timesteps, base.encode_prompts(prompts))
-        weights = min_snr_weights(base.schedule, timesteps, gamma) if gamma else None
-        return denoising_loss(output, base.schedule.target(clean, noise, timesteps), weights)
+        target = base.schedule.target(clean, noise, timesteps)
+        return denoising_loss(output, target, self._weights(timesteps))
+
+    def _weights(self, timesteps: Tensor) -> Tensor:
+        """How much each noise level counts: as in the paper on every base, or as was asked for."""
+        schedule, gamma = self._base.schedule, self._config.min_snr_gamma
+        if gamma:
+            return min_snr_weights(schedule, timesteps, gamma)
+        return noise_error_weights(schedule, timesteps)
 
     @torch.no_grad()
     def fixed_loss(self, num_draws: int = 32) -> float:

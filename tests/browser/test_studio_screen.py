@@ -16,6 +16,7 @@ from tests.browser.serving import free_port, served
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SAMPLE_MS = 200_000
 STROKES = 20
+ENDED = {"succeeded", "cancelled"}
 THUMBS = "#gallery .thumbnail-item"
 PLACE = """
 selector => {
@@ -143,17 +144,17 @@ def compare_and_go_on(visitor: Visitor) -> None:
 
 
 def scribble_live(visitor: Visitor, settings: Settings) -> None:
-    """Of a fast scribble one picture is shown and kept, and nothing runs on."""
+    """A fast scribble asks for a picture now and then, not at every stroke, and for its end."""
     visitor.page.get_by_role("tab", name="Draw", exact=True).click()
     visitor.find("#live input").check()
     before = len(requests(settings))
     visitor.page.evaluate(SCRIBBLE, STROKES)
     settle(visitor, "live, seed ")
-    wait_for_rows(
-        visitor,
-        settings,
-        lambda rows: len(rows) == before + 1 and {row[0] for row in rows} == {"succeeded"},
-    )
+    wait_for_rows(visitor, settings, lambda rows: {row[0] for row in rows} <= ENDED)
+    visitor.page.wait_for_timeout(2000)  # nothing more is asked for
+    states = [row[0] for row in requests(settings)[before:]]
+    assert states[-1] == "succeeded"
+    assert len(states) <= STROKES // 4
     visitor.shoot("studio-5-live")
     visitor.find("#live input").uncheck()
 

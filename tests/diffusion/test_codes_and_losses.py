@@ -8,7 +8,12 @@ from dyod_studio.diffusion.codes import (
     rank_coordinates,
     traverse,
 )
-from dyod_studio.diffusion.losses import denoising_loss, min_snr_weights, negative_elbo
+from dyod_studio.diffusion.losses import (
+    denoising_loss,
+    min_snr_weights,
+    negative_elbo,
+    noise_error_weights,
+)
 from dyod_studio.diffusion.schedule import NoiseSchedule
 from dyod_studio.errors import InvalidInputError
 
@@ -75,6 +80,19 @@ def test_min_snr_weights_level_off_where_the_picture_is_nearly_clean():
     velocity = min_snr_weights(NoiseSchedule(alphas, "v_prediction"), t, 5)
     torch.testing.assert_close(epsilon, torch.tensor([5 / snr[0], 5 / snr[1], 1, 1]))
     torch.testing.assert_close(velocity, torch.minimum(snr, torch.tensor(5.0)) / (snr + 1))
+
+
+@pytest.mark.parametrize("predicts", ["epsilon", "v_prediction"])
+def test_the_error_of_any_output_can_be_told_as_the_error_of_the_noise(predicts):
+    schedule = NoiseSchedule(torch.tensor([0.999, 0.9, 0.5, 0.1]), predicts)
+    generator = torch.Generator().manual_seed(0)
+    clean, noise, output = torch.randn(3, 4, 2, 3, 3, generator=generator)
+    t = torch.arange(4)
+    noisy = schedule.add_noise(clean, noise, t)
+    of_noise = denoising_loss(schedule.to_noise(output, noisy, t), noise)
+    weights = noise_error_weights(schedule, t)
+    told = denoising_loss(output, schedule.target(clean, noise, t), weights)
+    torch.testing.assert_close(told, of_noise)
 
 
 def test_the_denoising_loss_weighs_each_image():

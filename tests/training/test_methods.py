@@ -51,7 +51,7 @@ def test_inversion_lowers_the_loss_on_fixed_noise_and_changes_only_its_vectors(
     events = run("inversion", base, dataset, tmp_path / "run", steps=60, learning_rate=0.02)
     artifact = load_artifact(events[-1].path, "inversion")
     facts = artifact.facts
-    assert facts["fixed_loss_after"] < 0.995 * facts["fixed_loss_before"]
+    assert facts["fixed_loss_after"] < 0.999 * facts["fixed_loss_before"]
     assert list(artifact.tensors) == ["emb_params"]
     width = base.text_encoder.get_input_embeddings().embedding_dim
     assert artifact.tensors["emb_params"].shape == (2, width)
