@@ -20,11 +20,11 @@ from dyod_studio.models.placeholder import trained_vectors, with_placeholder
 from dyod_studio.models.rare_tokens import find_rare_tokens
 from dyod_studio.training.class_pictures import class_latents
 from dyod_studio.training.data import Cached, TrainingSet
-from dyod_studio.training.denoising import fixed_loss, steady_end
+from dyod_studio.training.denoising import fixed_loss
 from dyod_studio.training.events import ArtifactReady, Event
 from dyod_studio.training.loop import accelerator_for, train
 from dyod_studio.training.run import Run
-from dyod_studio.training.subjects import SubjectConfig, TwoTerms
+from dyod_studio.training.subjects import SubjectConfig, TwoTerms, learning_rate_of
 from dyod_studio.training.textual_inversion import initial_vectors
 
 PREVIEW_SEEDS = (1, 2, 3, 4)
@@ -39,7 +39,8 @@ class CustomDiffusionConfig(SubjectConfig):
     batch_size: int = Field(2, ge=1, le=64, title="Batch size")
     """Pictures of the concept that an update looks at; as many of the class come on top."""
     learning_rate: float = Field(8e-5, gt=0, le=1, title="Learning rate")
-    """Size of one update; 8e-5 is the paper's. Halve it when previews lose their shapes."""
+    """Size of one update at the width of Stable Diffusion; narrower models take more, in
+    proportion. 8e-5 is the paper's. Halve it when previews lose their shapes."""
     token: str = Field("<concept>", pattern=r"^<[a-z0-9-]{1,40}>$", title="Token")
     """The word that will name the concept, written before the class noun: another than the set's
     own, so that both may stand in one prompt."""
@@ -74,7 +75,7 @@ class CustomDiffusionTask:
         return [self._vectors, *self._change.parameters()]
 
     def learning_rate(self, step: int) -> float:
-        return steady_end(self._config, step)
+        return learning_rate_of(self._config, self._base, step)
 
     def losses(self, step: int, num_parts: int) -> Iterator[Tensor]:
         return self._terms.losses(step, num_parts)

@@ -32,11 +32,11 @@ from dyod_studio.models.whole_unet import (
 from dyod_studio.training.class_pictures import class_latents, draw_class
 from dyod_studio.training.dangers import diversity, hold_back
 from dyod_studio.training.data import Cached, TrainingSet, rows_at
-from dyod_studio.training.denoising import fixed_loss, steady_end
+from dyod_studio.training.denoising import fixed_loss
 from dyod_studio.training.events import ArtifactReady, Event
 from dyod_studio.training.loop import accelerator_for, train
 from dyod_studio.training.run import Run
-from dyod_studio.training.subjects import SubjectConfig, TwoTerms
+from dyod_studio.training.subjects import SubjectConfig, TwoTerms, learning_rate_of
 
 PREVIEW_SEEDS = (1, 2, 3, 4)
 NUM_COMPARED = 12
@@ -54,7 +54,8 @@ class DreamboothConfig(SubjectConfig):
     batch_size: int = Field(1, ge=1, le=64, title="Batch size")
     """Pictures of the subject that an update looks at; as many of the class come on top."""
     learning_rate: float = Field(2e-4, gt=0, le=1, title="Learning rate")
-    """Size of one update. Halve it when previews turn to noise; all layers bear a fiftieth."""
+    """Size of one update at the width of Stable Diffusion; narrower models take more, in
+    proportion. Halve it when previews turn to noise; all layers bear a fiftieth."""
     rare_token: str = Field("", pattern=r"^\S*$", max_length=40, title="Rare token")
     """The name that the subject gets; empty takes the best that the vocabulary offers."""
     layers: Literal["attention", "all"] = Field("attention", title="Layers")
@@ -111,7 +112,7 @@ class DreamboothTask:
         return own + lora_parameters(self._base)
 
     def learning_rate(self, step: int) -> float:
-        return steady_end(self._config, step)
+        return learning_rate_of(self._config, self._base, step)
 
     def losses(self, step: int, num_parts: int) -> Iterator[Tensor]:
         return self.terms.losses(step, num_parts)

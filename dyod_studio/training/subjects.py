@@ -16,8 +16,10 @@ from torch import Tensor
 from dyod_studio.models.base import BaseModel
 from dyod_studio.training.config import PromptedConfig
 from dyod_studio.training.data import Cached, batch_indices, rows_at, shares, step_generator
-from dyod_studio.training.denoising import Draw, draw, joined, loss_of
+from dyod_studio.training.denoising import Draw, draw, joined, loss_of, steady_end
 
+SD_WIDTH = 320
+"""Channels of Stable Diffusion's U-Net at full resolution; learning rates are given for it."""
 PRIOR_SALT = 0x9107
 """Keeps the order of the class pictures apart from that of the set's."""
 
@@ -38,6 +40,15 @@ class SubjectConfig(PromptedConfig):
         if not value.strip():
             raise PydanticCustomError("empty", "Say what the pictures show, such as dog")
         return " ".join(value.split())
+
+
+def learning_rate_of(config: SubjectConfig, base: BaseModel, step: int) -> float:
+    """The rate of a step: as asked for on a U-Net as wide as Stable Diffusion's.
+
+    A narrower one sums over fewer inputs, so that an update of the same size moves it less: the
+    rate grows in inverse proportion to the width, as arXiv:2203.03466 finds for Adam.
+    """
+    return steady_end(config, step) * SD_WIDTH / base.unet.config.block_out_channels[0]
 
 
 class TwoTerms:

@@ -1,7 +1,8 @@
 """A real Chromium, where there is one; where there is none, the tests say so loudly."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -14,6 +15,8 @@ ARGUMENTS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 MISSING = "NO CHROMIUM ON THIS MACHINE: THE PAGE WAS NOT TESTED. Install chromium or google-chrome."
+
+FAILED = pytest.StashKey[bool]()
 
 
 @pytest.fixture(scope="package")
@@ -28,9 +31,20 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Let the fixtures know whether their test failed."""
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
 @pytest.fixture
-def visit(chromium: Browser) -> Iterator[Callable[[str], Visitor]]:
-    """Open an address in a window of its own; every window is closed at the end."""
+def visit(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[[str], Visitor]]:
+    """Open an address in a window of its own; every window is closed at the end.
+
+    What the windows showed when a test failed lies in test-output.
+    """
     visitors: list[Visitor] = []
 
     def open_window(url: str) -> Visitor:
@@ -38,7 +52,9 @@ def visit(chromium: Browser) -> Iterator[Callable[[str], Visitor]]:
         return visitors[-1]
 
     yield open_window
-    for visitor in visitors:
+    for number, visitor in enumerate(visitors):
+        if request.node.stash[FAILED]:
+            visitor.shoot(f"failed-{request.node.originalname[:60]}-{number}")
         visitor.close()
 
 

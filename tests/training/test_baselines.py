@@ -19,7 +19,7 @@ from tests.training.test_methods import weights_of
 WHOLE = [
     ("full-finetune", {"learning_rate": 1e-3}),
     ("scratch", {"learning_rate": 3e-3}),
-    ("dreambooth", {"layers": "all", "learning_rate": 1e-3, "prior_weight": 0.1}),
+    ("dreambooth", {"layers": "all", "learning_rate": 5e-5, "prior_weight": 0.1}),
 ]
 
 

@@ -18,7 +18,7 @@ QUICK = {
     "checkpoint_every": 10_000,
     "class_noun": "shoe",
     "num_class_pictures": 2,
-    "learning_rate": 3e-3,
+    "learning_rate": 1.5e-4,
 }
 
 

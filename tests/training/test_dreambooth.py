@@ -17,6 +17,7 @@ from dyod_studio.training.denoising import draw, loss_of
 from dyod_studio.training.dreambooth import DreamboothTask, name_subject
 from dyod_studio.training.registry import load_method, parse_config
 from dyod_studio.training.run import Run
+from dyod_studio.training.subjects import SD_WIDTH
 from tests.training.test_methods import weights_of
 
 QUICK = {"preview_every": 10_000, "checkpoint_every": 10_000, "num_class_pictures": 3}
@@ -47,11 +48,19 @@ def task_on(base, config, *, num_pictures=4):
     return DreamboothTask(base, subject, instances, classes, config)
 
 
+def test_a_narrow_unet_takes_larger_updates(base):
+    config = config_of(learning_rate=1e-4)
+    width = base.unet.config.block_out_channels[0]
+    assert width < SD_WIDTH
+    rate = task_on(base, config).learning_rate(1)
+    assert rate == pytest.approx(1e-4 * SD_WIDTH / width)
+
+
 @pytest.mark.slow
 def test_four_pictures_are_learned_and_the_base_stays_bit_for_bit(base, dataset, tmp_path):
     before = weights_of(base)
     artifact = run(
-        base, dataset, tmp_path, steps=40, batch_size=4, learning_rate=0.01, prior_weight=0.1
+        base, dataset, tmp_path, steps=40, batch_size=4, learning_rate=5e-4, prior_weight=0.1
     )
     facts = artifact.facts
     assert facts["instance_loss_after"] < 0.9 * facts["instance_loss_before"]
@@ -67,7 +76,7 @@ def test_four_pictures_are_learned_and_the_base_stays_bit_for_bit(base, dataset,
 
 def test_the_artifact_draws_the_subject_and_at_strength_zero_the_base(one_base, dataset, tmp_path):
     base = one_base
-    artifact = run(base, dataset, tmp_path, steps=20, batch_size=4, learning_rate=0.02)
+    artifact = run(base, dataset, tmp_path, steps=20, batch_size=4, learning_rate=1e-3)
     prompt = artifact.facts["prompt"]
 
     def drawn():
@@ -207,7 +216,7 @@ def test_with_the_prior_term_the_class_is_remembered_better(one_base, dataset, t
             return float(loss_of(base, drawn, texts))
 
     def after(prior_weight):
-        values = {"steps": 40, "batch_size": 2, "learning_rate": 0.01}
+        values = {"steps": 40, "batch_size": 2, "learning_rate": 5e-4}
         artifact = run(
             base, dataset, tmp_path / str(prior_weight), prior_weight=prior_weight, **values
         )
