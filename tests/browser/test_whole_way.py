@@ -139,10 +139,11 @@ def keep_and_take_home(visitor: Visitor, out: Path) -> list[str]:
     visitor.open_screen("Gallery")
     visitor.find(THUMB).first.click()
     visitor.see("#gallery-picture img")
-    visitor.press("#favorite")
-    visitor.see("#favorite:has-text('♥')")
     number = visitor.find(THUMB).count()
     shown = f"document.querySelectorAll('{THUMB}').length === "
+    visitor.press("#favorite")
+    visitor.see("#favorite:has-text('♥')")
+    visitor.page.wait_for_function(f"{shown}{number}")
     visitor.press("#gallery-delete")
     visitor.page.wait_for_function(f"{shown}{number - 1}")
     visitor.press("#gallery-undo-press")
