@@ -83,8 +83,8 @@ class Recorder:
                 self._fulfil(save=self._obeyed.save_now)
             case ArtifactReady():
                 self._artifacts.append(event)
-            case PicturesPrepared(done, total):
-                log.info("Prepared %d of %d pictures.", done, total)
+            case PicturesPrepared(done, total, what):
+                log.info("Prepared %d of %d %s.", done, total, what)
         self._obey(patiently(self._look), event)
 
     def succeed(self, base_fingerprint: str) -> None:

@@ -217,7 +217,7 @@ def prepare_embeddings(
     path = dataset.cache_dir / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
     number = len(dataset.pictures)
     empty = partial(open_memmap, dtype=np.float32, shape=(number, clip.width))
-    return cached_rows(path, number, empty, _embedded(dataset, clip))
+    return cached_rows(path, number, empty, _embedded(dataset, clip), "conditions")
 
 
 def _embedded(dataset: TrainingSet, clip: Clip) -> Iterator[tuple[int, Cached]]:

@@ -47,7 +47,7 @@ def class_latents(
     name = hashlib.sha256(json.dumps(["class", *key]).encode()).hexdigest()
     empty = partial(open_memmap, dtype=np.float32, shape=(number, *base.latent_shape))
     chunks = _chunks(base, prompt, number, seed)
-    return cached_rows(cache_dir / f"{name[:32]}.npy", number, empty, chunks)
+    return cached_rows(cache_dir / f"{name[:32]}.npy", number, empty, chunks, "class pictures")
 
 
 def _chunks(base: BaseModel, prompt: str, number: int, seed: int) -> Iterator[tuple[int, Cached]]:

@@ -102,13 +102,18 @@ class TrainingSet:
 
 
 def cached_rows(
-    path: Path, total: int, open_empty: Callable[..., Cached], chunks: Iterator[tuple[int, Cached]]
+    path: Path,
+    total: int,
+    open_empty: Callable[..., Cached],
+    chunks: Iterator[tuple[int, Cached]],
+    what: str = "pictures",
 ) -> Generator[PicturesPrepared, None, Cached]:
     """Rows that are computed once and kept on disk, complete or not there at all.
 
     Args:
         open_empty: opens a memory map for all ``total`` rows at the path it is given.
         chunks: (first row, rows); drawn from only when the file is not there yet.
+        what: the rows, in a word for the log.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +125,7 @@ def cached_rows(
                 _allocate(unfinished)
             for first, values in chunks:
                 rows[first : first + len(values)] = values
-                yield PicturesPrepared(first + len(values), total)
+                yield PicturesPrepared(first + len(values), total, what)
             del rows
             os.replace(unfinished, path)
         finally:

@@ -6,10 +6,14 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class PicturesPrepared:
-    """Before the first step: ``done`` of ``total`` pictures are cropped, resized and encoded."""
+    """Before the first step: ``done`` of ``total`` are ready, of the set unless ``what`` says else.
+
+    Pictures of the set are cropped, resized and encoded.
+    """
 
     done: int
     total: int
+    what: str = "pictures"
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,8 @@ def first_word(
     name = hashlib.sha256(key.encode()).hexdigest()[:32]
     empty = partial(open_memmap, dtype=np.float32, shape=(NUM_DRAWS, len(words)))
     rows = _losses(base, latents, words)
-    losses = yield from cached_rows(cache_dir / f"{name}.npy", NUM_DRAWS, empty, rows)
+    path = cache_dir / f"{name}.npy"
+    losses = yield from cached_rows(path, NUM_DRAWS, empty, rows, "trials of first words")
     return words[int(losses.mean(axis=0).argmin())]
 
 

@@ -99,6 +99,16 @@ def test_a_pause_is_obeyed_where_nothing_is_lost(recorder, queue, tmp_path):
         recorder.record(PicturesPrepared(1, 2))
 
 
+def test_the_log_says_what_is_being_prepared(recorder, caplog):
+    caplog.set_level("INFO", logger="dyod_studio")
+    recorder.record(PicturesPrepared(4, 83))
+    recorder.record(PicturesPrepared(2, 24, "trials of first words"))
+    assert caplog.messages == [
+        "Prepared 4 of 83 pictures.",
+        "Prepared 2 of 24 trials of first words.",
+    ]
+
+
 def test_a_request_that_comes_while_another_is_obeyed_is_not_forgotten(recorder, queue, tmp_path):
     recorder.record(StepDone(1, 3, 0.5, 0.1, 1.0))
     assert recorder.asked() == Asked()
