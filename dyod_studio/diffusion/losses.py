@@ -18,14 +18,20 @@ def min_snr_weights(schedule: NoiseSchedule, timesteps: Tensor, gamma: float) ->
     return snr.clamp(max=gamma) / divisor
 
 
-def noise_error_weights(schedule: NoiseSchedule, timesteps: Tensor) -> Tensor:
+def noise_error_weights(schedule: NoiseSchedule, timesteps: Tensor, clean: float = 0) -> Tensor:
     """Weight (B,) that makes each image's squared error that of the noise: eq. (7) of DYOD.
 
-    1 where the denoiser predicts the noise. Where it predicts v, the noise is
-    sqrt(a) v + sqrt(1 - a) x_t, so its error is sqrt(a) times that of v, and the weight is a.
+    1 where the denoiser predicts the noise. Where it predicts v, the noise is sqrt(a) v +
+    sqrt(1 - a) x_t and the clean image sqrt(a) x_t - sqrt(1 - a) v (arXiv:2202.00512, appendix D):
+    the squared error of v is a sum, a of it that of the noise and 1 - a that of the clean image.
+
+    Args:
+        clean: share of the clean image's error that counts, too, where v is predicted.
     """
     alpha = schedule.alphas_cumprod.to(timesteps.device)[timesteps].float()
-    return torch.ones_like(alpha) if schedule.prediction_type == "epsilon" else alpha
+    if schedule.prediction_type == "epsilon":
+        return torch.ones_like(alpha)
+    return alpha + clean * (1 - alpha)
 
 
 def denoising_loss(

@@ -42,6 +42,10 @@ START_NOTE = "It begins from “{}”, the everyday word under which the base mo
 MEAN_NOTE = (
     "It begins from the mean of the vocabulary: no everyday word is known to the base model."
 )
+CLEAN_SHARE = 0.2
+"""Of the clean picture's error on a base that predicts v: with all of it, which is greatest where
+next to nothing of the picture is left, the word learns no detail; with none, the word alone cannot
+begin a picture (docs/methods.md)."""
 TEMPLATES = (
     "{token}",
     "a photo of {token}",
@@ -74,7 +78,7 @@ class InversionConfig(MethodConfig):
     """Sentences around {token} that the vectors are learned in."""
     min_snr_gamma: float = Field(0, ge=0, le=100, title="Min-SNR gamma")
     """Above 0, noise levels are weighted as in arXiv:2303.09556 (5 is usual); at 0 the error of
-    the noise counts, as in the paper, also on bases that predict v."""
+    the noise counts, as in the paper, and on bases that predict v a fifth of the picture's."""
     max_norm: float = Field(2.0, gt=0, le=100, title="Longest vector")
     """Bound on a vector's length, as a multiple of the longest in the vocabulary: beyond it
     prompts around the token lose their say."""
@@ -127,7 +131,7 @@ class InversionTask:
         schedule, gamma = self._base.schedule, self._config.min_snr_gamma
         if gamma:
             return min_snr_weights(schedule, timesteps, gamma)
-        return noise_error_weights(schedule, timesteps)
+        return noise_error_weights(schedule, timesteps, CLEAN_SHARE)
 
     @torch.no_grad()
     def fixed_loss(self, num_draws: int = 32) -> float:

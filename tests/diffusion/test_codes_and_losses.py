@@ -90,9 +90,11 @@ def test_the_error_of_any_output_can_be_told_as_the_error_of_the_noise(predicts)
     t = torch.arange(4)
     noisy = schedule.add_noise(clean, noise, t)
     of_noise = denoising_loss(schedule.to_noise(output, noisy, t), noise)
-    weights = noise_error_weights(schedule, t)
-    told = denoising_loss(output, schedule.target(clean, noise, t), weights)
+    target = schedule.target(clean, noise, t)
+    told = denoising_loss(output, target, noise_error_weights(schedule, t))
     torch.testing.assert_close(told, of_noise)
+    whole = denoising_loss(output, target, noise_error_weights(schedule, t, clean=1))
+    torch.testing.assert_close(whole, denoising_loss(output, target))
 
 
 def test_the_denoising_loss_weighs_each_image():
