@@ -1,4 +1,4 @@
-"""Bases that many tests share: tiny, random, of real structure."""
+"""Bases that many tests share, tiny and random but of real structure; and who runs which file."""
 
 import os
 
@@ -9,23 +9,32 @@ from pathlib import Path
 
 import pytest
 import torch
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.devices import DtypePolicy
 from dyod_studio.models.loading import load_base
 from tests import bases
 
+BROWSER = "tests/browser/"
 SHAPES = {"starter": bases.starter_shaped, "sd15": bases.sd15_shaped}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process for all of the browser's tests, since two browsers on two cores are too many.
+class OneBrowserScheduling(LoadFileScheduling):
+    """A file is run by one process; all of the browser's files by the same.
 
-    The tests of any other file stay together, too, so that each of its fixtures is built once.
+    Two browsers on two cores wait for each other too long.
     """
-    for item in items:
-        is_browser = item.get_closest_marker("browser") is not None
-        item.add_marker(pytest.mark.xdist_group("browser" if is_browser else str(item.path)))
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = super()._split_scope(nodeid)
+        return BROWSER if path.startswith(BROWSER) else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    return OneBrowserScheduling(config, log)
 
 
 @pytest.fixture(scope="session")
