@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SAMPLE_MS = 200_000
 STROKES = 20
 ENDED = {"succeeded", "cancelled"}
+REST_MS = 4000
 THUMBS = "#gallery .thumbnail-item"
 PLACE = """
 selector => {
@@ -110,6 +111,18 @@ def wait_for_rows(
     raise AssertionError(f"waited in vain: {requests(settings)}")
 
 
+def rows_at_rest(visitor: Visitor, settings: Settings) -> list[Row]:
+    """The requests, once all have ended and no other has come for a while."""
+    before: list[Row] = []
+    for _ in range(SAMPLE_MS // REST_MS):
+        visitor.page.wait_for_timeout(REST_MS)
+        rows = requests(settings)
+        if rows == before and {row[0] for row in rows} <= ENDED:
+            return rows
+        before = rows
+    raise AssertionError(f"It does not come to rest: {before}")
+
+
 def draw_with_few_steps(visitor: Visitor) -> None:
     """An empty canvas gets a sentence; a stroke becomes pictures whose seed is shown."""
     visitor.open_screen("Studio")
@@ -150,9 +163,7 @@ def scribble_live(visitor: Visitor, settings: Settings) -> None:
     before = len(requests(settings))
     visitor.page.evaluate(SCRIBBLE, STROKES)
     settle(visitor, "live, seed ")
-    wait_for_rows(visitor, settings, lambda rows: {row[0] for row in rows} <= ENDED)
-    visitor.page.wait_for_timeout(2000)  # nothing more is asked for
-    states = [row[0] for row in requests(settings)[before:]]
+    states = [row[0] for row in rows_at_rest(visitor, settings)[before:]]
     assert states[-1] == "succeeded"
     assert len(states) <= STROKES // 4
     visitor.shoot("studio-5-live")

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from contextlib import closing
+from itertools import cycle
 
 import pytest
 import torch
@@ -94,10 +95,14 @@ VARIANTS = [
     ("dreambooth", {"layers": "all", "train_text_encoder": True}),
     ("anl", {"variant": "unconditional"}),
 ]
+ON_EITHER_SHAPE = [
+    (*which, shape) for which, shape in zip(VARIANTS, cycle(("starter", "sd15")), strict=False)
+]
+"""Each of them on one shape of base in turn: what is resumed does not depend on the shape."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "variant"), VARIANTS)
+@pytest.mark.parametrize(("method", "variant", "shape"), ON_EITHER_SHAPE)
 def test_a_run_that_goes_on_from_a_checkpoint_ends_bit_identical(
     base, dataset, tmp_path, method, variant
 ):
