@@ -1,4 +1,4 @@
-"""Bases that many tests share, tiny and random but of real structure; and who runs which file."""
+"""Bases that many tests share: tiny, random, of real structure."""
 
 import os
 
@@ -9,32 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from xdist.remote import Producer
-from xdist.scheduler import LoadFileScheduling
 
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.devices import DtypePolicy
 from dyod_studio.models.loading import load_base
 from tests import bases
 
-BROWSER = "tests/browser/"
 SHAPES = {"starter": bases.starter_shaped, "sd15": bases.sd15_shaped}
-
-
-class OneBrowserScheduling(LoadFileScheduling):
-    """A file is run by one process; all of the browser's files by the same.
-
-    Two browsers on two cores wait for each other too long.
-    """
-
-    def _split_scope(self, nodeid: str) -> str:
-        path = super()._split_scope(nodeid)
-        return BROWSER if path.startswith(BROWSER) else path
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
-    return OneBrowserScheduling(config, log)
 
 
 @pytest.fixture(scope="session")
