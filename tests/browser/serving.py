@@ -33,7 +33,7 @@ def served(
         process = subprocess.Popen(
             [sys.executable, *command],
             cwd=ROOT,
-            env={**os.environ, **environment},
+            env={**os.environ, "PYTHONFAULTHANDLER": "1", **environment},
             stdout=log,
             stderr=subprocess.STDOUT,
         )
