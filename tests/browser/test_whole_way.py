@@ -14,6 +14,7 @@ from tests.browser.test_studio_screen import stroke
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 TRAIN_MS = SAMPLE_MS = 240_000
+REST_MS = 3000
 FEW_STEPS = {"inversion": ("Style word", 6), "vae": ("Shape model", 30)}
 FACES = sorted((ASSETS_DIR / "examples" / "faces").glob("*.png"))[::2]
 THUMB = "#gallery .thumbnail-item"
@@ -123,6 +124,9 @@ def explore(visitor: Visitor) -> None:
     visitor.page.wait_for_function(FRAMES.format("#trait-film-0"), timeout=SAMPLE_MS)
     move(visitor, "#trait-0", "#trait-frame")
     visitor.shoot("real-8-traits")
+    visitor.page.wait_for_timeout(REST_MS)  # the new place is asked for
+    told = visitor.find("#trait-status").get_by_text("frames are there")
+    told.wait_for(timeout=SAMPLE_MS)  # until then frames show in the gallery
 
 
 def move(visitor: Visitor, slider: str, stage: str) -> None:
