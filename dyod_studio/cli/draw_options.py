@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from dyod_studio.cli import progress
+from dyod_studio.cli.progress import sampling_progress
 from dyod_studio.cli.pictures import copy_out, describe
 from dyod_studio.cli.reply import Reply
 from dyod_studio.cli.session import check_writable
@@ -54,7 +54,7 @@ def named(use: list[str] | None) -> tuple[str, ...] | None:
 
 def draw_pictures(draw: Draw[Asked], project: str, settings: Asked, out: Path | None) -> Reply:
     """Draw with a progress bar, and say where the pictures are."""
-    with progress.sampling("Drawing") as on_progress:
+    with sampling_progress("Drawing") as on_progress:
         views = draw(project, settings, on_progress)
     files = [view.file for view in views] if out is None else copy_out(views, out)
     images = [describe(view, file) for view, file in zip(views, files, strict=True)]

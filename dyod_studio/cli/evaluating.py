@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dyod_studio.bootstrap import start_worker
-from dyod_studio.cli import progress
+from dyod_studio.cli.progress import training_progress
 from dyod_studio.cli.projects import ProjectRef
 from dyod_studio.cli.reply import Reply, table
 from dyod_studio.cli.session import check_writable, settings_of, studio_of
@@ -98,7 +98,7 @@ def evaluate(
     )  # fmt: skip
     queued = studio.evaluation.start(project, settings)
     _worker = start_worker(settings_of(ctx))
-    with progress.training("Measuring") as on_progress:
+    with training_progress("Measuring") as on_progress:
         view = studio.evaluation.wait(queued.id, on_progress)
     return _answer(view, studio.evaluation.report(queued.id, out) if view.points else [])
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from dyod_studio.cli import progress
+from dyod_studio.cli.progress import sampling_progress
 from dyod_studio.cli.draw_options import (
     T0,
     Guidance,
@@ -73,7 +73,7 @@ def place(
         origin=origin, values=moves_in(move or []), t0=t0, seed=seed, num_inference_steps=steps,
         guidance_scale=guidance, prompt=prompt, use=named(use), strength=strength,
     )  # fmt: skip
-    with progress.sampling("Drawing") as on_progress:
+    with sampling_progress("Drawing") as on_progress:
         view = studio_of(ctx).places.save(project, name, settings, on_progress)
     return Reply(view, f"Saved {view.name!r}; its picture is a favourite of the gallery.")
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dyod_studio.cli import progress
+from dyod_studio.cli.progress import counted, sampling_progress
 from dyod_studio.cli.pictures import copy_out, describe
 from dyod_studio.cli.projects import ProjectRef
 from dyod_studio.cli.reply import Reply, plural, table
@@ -120,7 +120,7 @@ def import_project(
     ] = None,
 ) -> Reply:
     """Bring in a whole project from the file that ``export --what project`` wrote."""
-    with progress.counted("Bringing in", unit="file") as on_progress:
+    with counted("Bringing in", unit="file") as on_progress:
         made = studio_of(ctx).imports.import_project(
             file, name=name, base=base, on_progress=on_progress
         )
@@ -156,7 +156,7 @@ def recall(
         }  # fmt: skip
         rows = [(name, value) for name, value in again.parameters.items() if value is not None]
         return Reply(document, "\n".join([table(("what", "value"), rows), *again.notes]))
-    with progress.sampling("Drawing") as on_progress:
+    with sampling_progress("Drawing") as on_progress:
         made = recalling.recall(file, project, on_progress)
     (path,) = [made.picture.file] if out is None else copy_out([made.picture], out)
     words = {True: "The same pixels.", False: "NOT the same pixels.", None: "As far as it maps."}

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dyod_studio.bootstrap import start_worker
-from dyod_studio.cli import progress
+from dyod_studio.cli.progress import training_progress
 from dyod_studio.cli.assignments import Assignments, parse_assignments
 from dyod_studio.cli.reply import Reply, table
 from dyod_studio.cli.session import check_writable, settings_of, studio_of
@@ -154,7 +154,7 @@ def started(ctx: typer.Context, studio: Studio, job: JobView, *, wait: bool) -> 
             f"Job {job.id} is {job.state}. `worker --drain` or a running studio trains it.",
         )
     _worker = start_worker(settings_of(ctx))
-    with progress.training(f"Training {job.kind}") as on_progress:
+    with training_progress(f"Training {job.kind}") as on_progress:
         job = studio.training.wait(job.id, on_progress)
     document = {"job": job.id, "state": job.state, "error": job.error, "remedy": job.remedy}
     return Reply(document, describe_job(job), exit_code=0 if job.state == "succeeded" else 1)

@@ -27,14 +27,14 @@ def counted(title: str, *, unit: str) -> Iterator[Callable[[int, int | None], No
 
 
 @contextmanager
-def sampling(title: str) -> Iterator[Callable[[SamplingProgress], None]]:
+def sampling_progress(title: str) -> Iterator[Callable[[SamplingProgress], None]]:
     """A bar over the denoiser calls of a request."""
     with counted(title, unit="step") as on_progress:
         yield lambda progress: on_progress(progress.step, progress.num_steps)
 
 
 @contextmanager
-def training(title: str) -> Iterator[Callable[[JobView], None]]:
+def training_progress(title: str) -> Iterator[Callable[[JobView], None]]:
     """A bar over the updates of a job, with its loss."""
     with tqdm(desc=title, unit="step", file=sys.stderr, mininterval=0.5, delay=AFTER_S) as bar:
 

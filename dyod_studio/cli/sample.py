@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dyod_studio.cli import progress
+from dyod_studio.cli.progress import sampling_progress
 from dyod_studio.cli.draw_options import (
     T0,
     Guidance,
@@ -108,7 +108,7 @@ def _grid(settings: SampleSettings, first: str | None, others: Sequence[str]) ->
 
 def _draw_grid(ctx: typer.Context, project: str, grid: Grid, out: Path) -> Reply:
     """Draw every cell, copy the pictures out and lay the contact sheet beside them."""
-    with progress.sampling("Drawing") as on_progress:
+    with sampling_progress("Drawing") as on_progress:
         made = studio_of(ctx).sampling.grid(project, grid, on_progress)
     files = copy_out(made.views, out)
     sheet = write_sheet(made, out / f"{files[0].name.partition('_')[0]}_grid.png")

@@ -28,7 +28,7 @@ from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.store.tables import Job, JobState
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 RunJob = Callable[[Settings, Storage, Job], None]
 """Does a job's work and ends its row as succeeded."""
@@ -47,7 +47,7 @@ def run_child(settings: Settings, job_id: int, run_job: RunJob, *, beat_s: float
     try:
         job = patiently(partial(_take_over, storage, job_id))
         if job is None:
-            log.info("Job %d is not to be run any more.", job_id)
+            logger.info("Job %d is not to be run any more.", job_id)
             return
         with beating(storage, settings.resolved_database_url, job_id, owner, beat_s):
             _run_to_its_end(settings, storage, job, run_job)
@@ -87,10 +87,10 @@ def _run_to_its_end(settings: Settings, storage: Storage, job: Job, run_job: Run
     except TrainingCancelledError:
         _end(storage, job, JobState.CANCELLED)
     except TrainingPausedError:
-        log.info("Resting; the job goes on from here when it is resumed.")
+        logger.info("Resting; the job goes on from here when it is resumed.")
         _end(storage, job, JobState.PAUSED)
     except Exception as exc:  # of a user, the machine or a bug: the row must say so in the end
-        log.exception("Job %d failed.", job.id)
+        logger.exception("Job %d failed.", job.id)
         _fail(storage, job, exc)
 
 
@@ -121,7 +121,7 @@ def _end(
     try:
         stubbornly(write)
     except (JobStateError, NotFoundError) as exc:
-        log.warning("Job %d did not become %s: %s", job.id, state, exc)
+        logger.warning("Job %d did not become %s: %s", job.id, state, exc)
 
 
 if __name__ == "__main__":

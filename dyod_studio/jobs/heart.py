@@ -16,7 +16,7 @@ from dyod_studio.store.storage import Storage
 
 BEAT_S = 5.0
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -50,7 +50,7 @@ class Heart:
                 try:
                     self._beat(database)
                 except (StudioError, SQLAlchemyError, OSError) as exc:
-                    log.warning("A heartbeat was missed: %s", exc)
+                    logger.warning("A heartbeat was missed: %s", exc)
                 if rest.wait(every_s):
                     return
         finally:

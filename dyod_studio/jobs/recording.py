@@ -32,7 +32,7 @@ WRITE_EVERY_S = 0.5
 """How often the row shows a new step; the metrics file has them all."""
 LOG_EVERY_S = 5.0
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -72,19 +72,19 @@ class Recorder:
                 patiently(partial(self._store_previews, step, paths))
                 self._fulfil(sample=self._obeyed.sample_now)
             case PreviewsFailed(step, reason):
-                log.warning("The previews of step %d failed: %s", step, reason)
+                logger.warning("The previews of step %d failed: %s", step, reason)
                 patiently(partial(self._note, f"Preview pictures failed: {reason}"))
                 self._fulfil(sample=self._obeyed.sample_now)
             case Note(text):
-                log.info("%s", text)
+                logger.info("%s", text)
                 patiently(partial(self._note, text))
             case CheckpointSaved(step, path):
-                log.info("Saved the state after step %d in %s.", step, path.name)
+                logger.info("Saved the state after step %d in %s.", step, path.name)
                 self._fulfil(save=self._obeyed.save_now)
             case ArtifactReady():
                 self._artifacts.append(event)
             case PicturesPrepared(done, total, what):
-                log.info("Prepared %d of %d %s.", done, total, what)
+                logger.info("Prepared %d of %d %s.", done, total, what)
         self._obey(patiently(self._look), event)
 
     def succeed(self, base_fingerprint: str) -> None:
@@ -130,7 +130,7 @@ class Recorder:
             patiently(partial(self._show, event, seconds_left))
         if is_last or now - self._last_log >= LOG_EVERY_S:
             self._last_log = now
-            log.info("Step %d of %d, loss %.4f.", event.step, event.num_steps, event.loss)
+            logger.info("Step %d of %d, loss %.4f.", event.step, event.num_steps, event.loss)
 
     def _show(self, event: StepDone, seconds_left: float | None) -> None:
         with self._storage.database.session() as session:

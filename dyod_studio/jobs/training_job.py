@@ -31,7 +31,7 @@ from dyod_studio.training.metering import Meter
 from dyod_studio.training.registry import Method, load_method, parse_config
 from dyod_studio.training.run import Adjustments, Run
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def train_job(settings: Settings, storage: Storage, job: Job) -> None:
     method = load_method(job.kind)
     config = parse_config(job.kind, job.config)
     base, pictures = load_inputs(settings, storage, job.project_id)
-    log.info("Training %s on %d pictures with %s.", job.kind, len(pictures.pictures), base.ref)
+    logger.info("Training %s on %d pictures with %s.", job.kind, len(pictures.pictures), base.ref)
     owner = Owner(job.host, job.pid)
     with (
         open_metrics(storage.metrics_path(job.id)) as metrics,
@@ -78,7 +78,7 @@ def attempt(work: Work, adjustments: Adjustments) -> Adjustments | None:
     job = work.job
     start = find_start(work.storage, job)
     if start is not None:
-        log.info("Going on from the checkpoint of step %d.", start.step)
+        logger.info("Going on from the checkpoint of step %d.", start.step)
         work.recorder.begin_at(start.step)
     run = Run(
         run_dir=work.storage.run_dir(job.id),
@@ -97,7 +97,7 @@ def attempt(work: Work, adjustments: Adjustments) -> Adjustments | None:
         changed = _changed(work, adjustments) if is_out_of_memory(exc) else None
         if changed is None:
             raise
-        log.warning("%s", exc)
+        logger.warning("%s", exc)
         traceback.clear_frames(exc.__traceback__)
     else:
         return None
@@ -146,5 +146,5 @@ def _changed(work: Work, adjustments: Adjustments) -> Adjustments | None:
             JobRepository(session).adjust(work.job.id, changed.as_dict(), note)
 
     patiently(write)
-    log.warning("%s", note)
+    logger.warning("%s", note)
     return changed

@@ -12,7 +12,7 @@ from dyod_studio.studio.exploring.requests import NUM_TRAITS, FrameView, PlaceSe
 from dyod_studio.studio.gallery.views import AgainView
 from dyod_studio.ui.explore.again import again_updates
 from dyod_studio.ui.explore.between import FREE, ROUND, on_between, on_make, on_tick
-from dyod_studio.ui.explore.drawn import drawn_in, drawn_updates, on_choose, show_choice
+from dyod_studio.ui.explore.drawn import drawn_in, drawn_updates, on_choose_kinds, show_choice
 from dyod_studio.ui.explore.films import film_html, how_far
 from dyod_studio.ui.explore.moving import on_keep, on_take
 from dyod_studio.ui.explore.new import on_near, on_new_pictures, on_pick, on_start
@@ -251,7 +251,7 @@ def test_parts_are_offered_once_there_is_a_choice_and_kept_as_settings(studio, p
     assert (panel["visible"], kinds["value"], use) == (True, ["inversion"], None)
     assert strength["visible"] is False
     assert show_choice(studio, project, now) == gr.skip()
-    use, strength = on_choose(["dreambooth"])
+    use, strength = on_choose_kinds(["dreambooth"])
     assert (use, strength["visible"]) == (["dreambooth"], True)
     settings = drawn_in(0.5, "", 50, use, 0.7)
     assert (settings["use"], settings["strength"]) == (("dreambooth",), 0.7)

@@ -27,7 +27,7 @@ from dyod_studio.studio.projects import Projects
 from dyod_studio.studio.views import ExportReport, GenerationView, ProjectView
 
 WHATS = ("gallery", "artifacts", "project")
-PAGE = 200
+PICTURES_AT_ONCE = 200
 
 Entry = tuple[str, Path | bytes]
 """Name inside the ZIP, and a file or its content."""
@@ -74,8 +74,8 @@ class Exports:
         """Every picture; then metadata.jsonl, contact sheets, and one page to look at them all."""
         chosen = self._gallery.ids(project.id) if ids is None else ids
         rows: list[tuple[str, GenerationView]] = []
-        for first in range(0, len(chosen), PAGE):
-            for made in self._gallery.of_ids(project.id, chosen[first : first + PAGE]):
+        for first in range(0, len(chosen), PICTURES_AT_ONCE):
+            for made in self._gallery.of_ids(project.id, chosen[first : first + PICTURES_AT_ONCE]):
                 name = f"{made.id:06d}_{made.kind}_seed{made.seed}.png"
                 rows.append((name, made))
                 yield name, carrying(made)

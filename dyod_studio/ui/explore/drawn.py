@@ -59,7 +59,7 @@ def build_drawn(studio: "Studio", project: gr.State, tab: gr.Tab) -> Drawn:
         [project.change, tab.select], partial(show_choice, studio), [project, shown],
         [panel, kinds, strength, use, shown], **SILENT,
     )  # fmt: skip
-    kinds.input(on_choose, kinds, [use, strength], **SILENT)
+    kinds.input(on_choose_kinds, kinds, [use, strength], **SILENT)
     return Drawn(t0, fine.guidance, fine.steps, use, strength, kinds)
 
 
@@ -80,7 +80,7 @@ def show_choice(studio: "Studio", project: int | None, shown: dict[str, Any]) ->
     )
 
 
-def on_choose(kinds: Sequence[str] | None) -> tuple[list[str], Any]:
+def on_choose_kinds(kinds: Sequence[str] | None) -> tuple[list[str], Any]:
     """The choice made by hand; strength counts with what changes the U-Net."""
     chosen = list(kinds or ())
     return chosen, _strength(chosen)
