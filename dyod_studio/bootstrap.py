@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from subprocess import Popen
 
-from dyod_studio.jobs.apart import Run, run_apart, run_here
+from dyod_studio.jobs.one_shot import Run, run_apart, run_here
 from dyod_studio.settings import Settings
 from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.studio.artifacts import Artifacts
@@ -68,8 +68,8 @@ def command_line_studio(settings: Settings) -> Iterator[Studio]:
 @contextmanager
 def page_studio(settings: Settings) -> Iterator[Studio]:
     """A studio with a warm sampler process and a worker for the training queue beside it."""
-    from dyod_studio.jobs.keeping import worker_kept
     from dyod_studio.jobs.sampler_pool import SamplerPool
+    from dyod_studio.jobs.worker import worker_kept
 
     with _opened(settings) as storage, worker_kept(settings):
         sampler = SamplerPool(settings)

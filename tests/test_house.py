@@ -164,4 +164,4 @@ def test_only_the_settings_read_the_environment_and_one_module_hands_it_on():
         for path in MODULES
         if re.search(r"os\.(environ\b(?!\.update)|getenv)", path.read_text(encoding="utf-8"))
     }
-    assert readers <= {"settings.py", "jobs/launching.py"}
+    assert readers <= {"settings.py", "jobs/processes.py"}

@@ -25,8 +25,8 @@ import psutil
 from PIL import Image, ImageDraw
 
 from dyod_studio.bootstrap import command_line_studio
-from dyod_studio.jobs.launching import environment
 from dyod_studio.jobs.metrics import read_rows
+from dyod_studio.jobs.processes import environment
 from dyod_studio.jobs.worker import run_worker
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository

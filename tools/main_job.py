@@ -21,8 +21,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from dyod_studio.evaluation.distances import kid
+from dyod_studio.models.base import to_tensor
 from dyod_studio.models.clip import load_clip
-from dyod_studio.models.pixels import to_tensor
 
 SKETCH_SIDE = 256
 CELL = 128

@@ -25,13 +25,20 @@ import torch
 from torch import Tensor
 
 from dyod_studio.errors import OutOfMemoryError
-from dyod_studio.models.anl import AnlAdapter, with_anl
-from dyod_studio.models.anl_block import AnlShape
+from dyod_studio.models.anl import AnlAdapter, AnlShape, with_anl
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.base_size import STABLE_DIFFUSION
 from dyod_studio.models.custom_diffusion import CrossAttentionChange, with_custom_diffusion
-from dyod_studio.models.devices import Card, DtypePolicy, choose_device, dtype_policy, find_card
-from dyod_studio.models.memory import free_memory_mb, limit_memory, peak_memory_mb
+from dyod_studio.models.devices import (
+    Card,
+    DtypePolicy,
+    choose_device,
+    dtype_policy,
+    find_card,
+    free_memory_mb,
+    limit_memory,
+    peak_memory_mb,
+)
 from dyod_studio.models.memory_plan import MemoryPlan
 from dyod_studio.models.placeholder import with_placeholder
 from dyod_studio.models.rare_tokens import Subject

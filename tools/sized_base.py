@@ -9,8 +9,8 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from dyod_studio.models.base import BaseModel, freeze, schedule_from_config
 from dyod_studio.models.devices import DtypePolicy
+from dyod_studio.models.loading import store_weights_in
 from dyod_studio.models.single_file import clip_tokenizer
-from dyod_studio.models.storage_dtype import store_weights_in
 
 CONFIGS = Path(__file__).parents[1] / "assets" / "single_file" / "sd1"
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from dyod_studio.cli.output import Reply, table
 from dyod_studio.cli.projects import ProjectRef
-from dyod_studio.cli.reply import Reply, table
 from dyod_studio.cli.session import check_writable, studio_of
 from dyod_studio.studio.artifacts import TrainedPart
 

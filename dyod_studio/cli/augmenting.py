@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 
-from dyod_studio.cli.draw_options import Guidance, Prompt, Steps, Strength
-from dyod_studio.cli.progress import counted
+from dyod_studio.cli.output import Reply, counted, plural
 from dyod_studio.cli.projects import ProjectRef
-from dyod_studio.cli.reply import Reply, plural
+from dyod_studio.cli.sampling import Guidance, Prompt, Steps, Strength
 from dyod_studio.cli.session import check_writable, studio_of
 from dyod_studio.studio.augmentation.plan import AugmentSettings
 

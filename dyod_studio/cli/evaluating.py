@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from dyod_studio.bootstrap import start_worker
-from dyod_studio.cli.progress import training_progress
+from dyod_studio.cli.output import Reply, table, training_progress
 from dyod_studio.cli.projects import ProjectRef
-from dyod_studio.cli.reply import Reply, table
 from dyod_studio.cli.session import check_writable, settings_of, studio_of
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.studio.evaluation.report import figure_text

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from dyod_studio.cli.progress import sampling_progress
-from dyod_studio.cli.draw_options import (
+from dyod_studio.cli.output import Reply, sampling_progress, table
+from dyod_studio.cli.projects import ProjectRef
+from dyod_studio.cli.sampling import (
     T0,
     Guidance,
     Out,
@@ -18,8 +19,6 @@ from dyod_studio.cli.draw_options import (
     draw_pictures,
     named,
 )
-from dyod_studio.cli.projects import ProjectRef
-from dyod_studio.cli.reply import Reply, table
 from dyod_studio.cli.session import studio_of
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.studio.exploring.requests import NearSettings, PlaceSettings

@@ -6,10 +6,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from dyod_studio.cli.progress import counted, sampling_progress
-from dyod_studio.cli.pictures import copy_out, describe
+from dyod_studio.cli.output import (
+    Reply,
+    copy_out,
+    counted,
+    describe,
+    plural,
+    sampling_progress,
+    table,
+)
 from dyod_studio.cli.projects import ProjectRef
-from dyod_studio.cli.reply import Reply, plural, table
 from dyod_studio.cli.session import check_writable, studio_of
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.studio.gallery.views import GalleryFilter

@@ -6,10 +6,14 @@ from typing import Annotated
 import typer
 
 from dyod_studio.bootstrap import start_worker
-from dyod_studio.cli.progress import training_progress
-from dyod_studio.cli.assignments import Assignments, parse_assignments
-from dyod_studio.cli.reply import Reply, table
-from dyod_studio.cli.session import check_writable, settings_of, studio_of
+from dyod_studio.cli.output import Reply, table, training_progress
+from dyod_studio.cli.session import (
+    Assignments,
+    check_writable,
+    parse_assignments,
+    settings_of,
+    studio_of,
+)
 from dyod_studio.studio.facade import Studio
 from dyod_studio.studio.views import CheckpointView, JobView
 

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
+from dyod_studio.bootstrap import serve as serve_page
 from dyod_studio.cli import (
     artifacts,
     augmenting,
@@ -24,8 +25,8 @@ from dyod_studio.cli import (
     sampling,
     training,
 )
-from dyod_studio.cli.reply import Reply
-from dyod_studio.cli.session import Options
+from dyod_studio.cli.output import Reply
+from dyod_studio.cli.session import Options, settings_of, studio_of
 from dyod_studio.errors import InvalidInputError, JobStateError, NotFoundError, StudioError
 
 PROGRAM = "python -m dyod_studio"
@@ -106,3 +107,28 @@ def _fail(message: str, *, exit_code: int, as_json: bool) -> int:
     else:
         sys.stderr.write(f"{sentence}\n")
     return exit_code
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``doctor`` and ``serve``."""
+    app.command("doctor")(doctor)
+    app.command("serve")(serve)
+
+
+def doctor(ctx: typer.Context) -> Reply:
+    """Say whether this machine can run the studio, and what to do where it cannot."""
+    findings = studio_of(ctx).doctor.report()
+    lines = []
+    for finding in findings:
+        lines.append(f"{'ok' if finding.is_ok else 'BAD':<4} {finding.name}: {finding.detail}")
+        if finding.remedy:
+            lines.append(f"     {finding.remedy}")
+    return Reply({"findings": findings}, "\n".join(lines))
+
+
+def serve(ctx: typer.Context) -> Reply:
+    """Serve the page until it is stopped."""
+    settings = settings_of(ctx)
+    typer.echo(f"Serving http://{settings.host}:{settings.port}; Ctrl+C stops it.", err=True)
+    serve_page(settings)
+    return Reply({"served": True}, "The studio has stopped.")

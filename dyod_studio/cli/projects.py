@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dyod_studio.cli.progress import counted
-from dyod_studio.cli.reply import Reply, plural, table
+from dyod_studio.cli.output import Reply, counted, plural, table
 from dyod_studio.cli.session import studio_of
 from dyod_studio.studio.views import ImportReport, ProjectView
 

@@ -1,37 +1,176 @@
 """Commands that make pictures."""
 
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
 
 import typer
 
-from dyod_studio.cli.draw_options import (
-    T0,
-    Guidance,
-    Out,
-    Prompt,
-    Seed,
-    Steps,
-    Strength,
-    Use,
-    check_folder,
-    draw_pictures,
-    named,
-)
-from dyod_studio.cli.moving import (
+from dyod_studio.cli.output import (
     FPS,
     Back,
     Fps,
     Gif,
     Mp4,
+    Reply,
     Sprite,
     check_moving,
+    copy_out,
+    describe,
+    sampling_progress,
+    table,
     write_moving,
 )
 from dyod_studio.cli.projects import ProjectRef
-from dyod_studio.cli.reply import Reply, table
-from dyod_studio.cli.sample import sample
-from dyod_studio.cli.session import studio_of
-from dyod_studio.studio.sampling.requests import InterpolationSettings, TraversalSettings
+from dyod_studio.cli.session import check_writable, studio_of
+from dyod_studio.errors import InvalidInputError
+from dyod_studio.studio.sampling.grids import Grid, read_axis
+from dyod_studio.studio.sampling.requests import (
+    Denoising,
+    InterpolationSettings,
+    SampleSettings,
+    SamplingProgress,
+    TraversalSettings,
+)
+from dyod_studio.studio.sampling.sheets import write_sheet
+from dyod_studio.studio.views import GenerationView
+
+Asked = TypeVar("Asked", bound=Denoising)
+Draw = Callable[[str, Asked, Callable[[SamplingProgress], None]], list[GenerationView]]
+
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder that gets a copy of the pictures; without it they are listed only."),
+]
+T0 = Annotated[
+    float | None, typer.Option(help="How much may change, in [0, 1]: share of the timesteps.")
+]
+Seed = Annotated[int | None, typer.Option(help="The same seed makes the same picture.")]
+Steps = Annotated[int, typer.Option(help="Denoiser steps of the full schedule.")]
+Guidance = Annotated[float | None, typer.Option(help="How strictly the prompt is followed.")]
+Prompt = Annotated[str | None, typer.Option(help="Text instead of the project's own prompt.")]
+Use = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KIND",
+        help="A trained part to draw with, and no others; repeat for more. "
+        "Without it: the inversion and the vae, or what was trained in place of the inversion.",
+    ),
+]
+Strength = Annotated[
+    float,
+    typer.Option(help="Share of what dreambooth, lora, custom-diffusion and anl change: 0 to 1."),
+]
+
+
+def check_folder(out: Path | None) -> None:
+    """Refuse a folder that cannot be written before anything is drawn."""
+    if out is not None:
+        check_writable(out, option="--out")
+
+
+def named(use: list[str] | None) -> tuple[str, ...] | None:
+    """The parts that were named; None when none was."""
+    return tuple(use) if use else None
+
+
+def draw_pictures(draw: Draw[Asked], project: str, settings: Asked, out: Path | None) -> Reply:
+    """Draw with a progress bar, and say where the pictures are."""
+    with sampling_progress("Drawing") as on_progress:
+        views = draw(project, settings, on_progress)
+    files = [view.file for view in views] if out is None else copy_out(views, out)
+    images = [describe(view, file) for view, file in zip(views, files, strict=True)]
+    return Reply({"images": images}, "\n".join(str(file) for file in files))
+
+
+Start = Annotated[
+    Literal["prompt", "distribution", "image"],
+    typer.Option("--from", help="What the reverse process starts from."),
+]
+Conditions = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        help="A picture that an anl draws after; repeat for more, which take turns.",
+    ),
+]
+ConditionText = Annotated[str | None, typer.Option(help="Words that an anl draws after.")]
+MaskRate = Annotated[
+    float,
+    typer.Option(help="How freely condition pictures are read, in [0, 1): 0 sees all of them."),
+]
+TextWeight = Annotated[
+    float, typer.Option(help="Share of the words where there are condition pictures too.")
+]
+Region = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="MASK.png",
+        help="Draw only this part of --image again: a picture of the same shape, bright there.",
+    ),
+]
+GridAxis = Annotated[
+    str | None,
+    typer.Option(
+        metavar="AXIS=V,V [AXIS=V,V]",
+        help="One picture for each value of one or two of t0, mask-rate, guidance, seed, parts, "
+        "and a contact sheet of them; needs --out.",
+    ),
+]
+SecondAxis = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[AXIS=V,V]", help="The second axis of --grid.", show_default=False),
+]
+
+
+def sample(
+    ctx: typer.Context, project: ProjectRef, start: Start, axes: SecondAxis = None,
+    image: Annotated[Path | None, typer.Option(help="Sketch or picture to start from.")] = None,
+    region: Region = None, t0: T0 = None,
+    num: Annotated[int, typer.Option(help="How many pictures.")] = 4,
+    seed: Seed = None, steps: Steps = 50, guidance: Guidance = None, prompt: Prompt = None,
+    use: Use = None, strength: Strength = 1.0, condition: Conditions = None,
+    condition_text: ConditionText = None, mask_rate: MaskRate = 0.0, text_weight: TextWeight = 0.5,
+    grid: GridAxis = None, out: Out = None,
+) -> Reply:  # fmt: skip
+    """Make new pictures from the prompt, from the learned distribution, or from a picture."""
+    check_folder(out)
+    settings = SampleSettings(
+        start=start, image=image, region=region, num_images=num, t0=t0, seed=seed,
+        num_inference_steps=steps, guidance_scale=guidance, prompt=prompt, use=named(use),
+        strength=strength, conditions=tuple(condition or ()), condition_text=condition_text,
+        mask_rate=mask_rate, text_weight=text_weight,
+    )  # fmt: skip
+    wanted = _grid(settings, grid, axes or ())
+    if wanted is None:
+        return draw_pictures(studio_of(ctx).sampling.sample, project, settings, out)
+    if out is None:
+        raise InvalidInputError("--grid writes a contact sheet: say where with --out FOLDER.")
+    return _draw_grid(ctx, project, wanted, out)
+
+
+def _grid(settings: SampleSettings, first: str | None, others: Sequence[str]) -> Grid | None:
+    """The grid that was asked for, if one was."""
+    if first is None:
+        if others:
+            raise InvalidInputError(f"Nothing is known of {others[0]!r}: axes follow --grid.")
+        return None
+    if len(others) > 1:
+        raise InvalidInputError(f"A grid has one axis or two, got {1 + len(others)}.")
+    return Grid(settings, read_axis(first), *(read_axis(text) for text in others))
+
+
+def _draw_grid(ctx: typer.Context, project: str, grid: Grid, out: Path) -> Reply:
+    """Draw every cell, copy the pictures out and lay the contact sheet beside them."""
+    with sampling_progress("Drawing") as on_progress:
+        made = studio_of(ctx).sampling.grid(project, grid, on_progress)
+    files = copy_out(made.views, out)
+    sheet = write_sheet(made, out / f"{files[0].name.partition('_')[0]}_grid.png")
+    images = [
+        {"cell": caption, **describe(view, file)}
+        for caption, view, file in zip(made.captions, made.views, files, strict=True)
+    ]
+    return Reply({"images": images, "sheet": sheet}, "\n".join(map(str, [*files, sheet])))
 
 
 def register(app: typer.Typer) -> None:

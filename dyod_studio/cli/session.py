@@ -2,9 +2,11 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
@@ -59,3 +61,26 @@ def check_writable(path: Path, *, option: str) -> None:
         raise InvalidInputError(f"{option} needs a folder, but {existing} is a file.")
     if not os.access(existing, os.W_OK):
         raise InvalidInputError(f"{option} cannot be written: no permission for {existing}.")
+
+
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; repeatable."),
+]
+
+
+def parse_assignments(assignments: Sequence[str]) -> dict[str, object]:
+    """``["steps=200"]`` as ``{"steps": "200"}``; the method's config reads the values.
+
+    Raises:
+        InvalidInputError: an entry has no ``=`` or names nothing, or a key comes twice.
+    """
+    values: dict[str, object] = {}
+    for entry in assignments:
+        key, equals, value = entry.partition("=")
+        if not equals or not key.strip():
+            raise InvalidInputError(f"--set takes key=value, got {entry!r}.")
+        if key.strip() in values:
+            raise InvalidInputError(f"--set gives {key.strip()!r} twice.")
+        values[key.strip()] = value.strip()
+    return values

@@ -5,11 +5,10 @@ from typing import Annotated
 import typer
 
 from dyod_studio.bootstrap import run_worker
-from dyod_studio.cli.assignments import Assignments, parse_assignments
 from dyod_studio.cli.jobs import Wait, started
+from dyod_studio.cli.output import Reply, plural, table
 from dyod_studio.cli.projects import ProjectRef
-from dyod_studio.cli.reply import Reply, plural, table
-from dyod_studio.cli.session import settings_of, studio_of
+from dyod_studio.cli.session import Assignments, parse_assignments, settings_of, studio_of
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.studio.training.methods import METHOD_SUMMARIES
 from dyod_studio.studio.views import MethodView, PlanView, RecommendationView

@@ -19,7 +19,7 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from dyod_studio.datasets.found import FoundFile, Gathered, RejectedFile
+from dyod_studio.datasets.outcomes import FoundFile, Gathered, RejectedFile
 from dyod_studio.datasets.reading import NOT_AN_IMAGE, image_suffix
 from dyod_studio.errors import RejectedImageError
 

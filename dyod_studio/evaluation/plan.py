@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.evaluation.figures import METRICS, check_metrics
+from dyod_studio.evaluation.results import METRICS, check_metrics
 
 EVALUATION = "evaluation"
 """The kind of the jobs that measure."""

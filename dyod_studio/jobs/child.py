@@ -7,28 +7,96 @@ worker can find it, and beats its own heart. What is printed here is the job's l
 import logging
 import os
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from dyod_studio.errors import (
     JobStateError,
     NotFoundError,
+    StudioError,
     TrainingCancelledError,
     TrainingPausedError,
 )
 from dyod_studio.evaluation.plan import EVALUATION
 from dyod_studio.jobs.devices import host_name
-from dyod_studio.jobs.heart import BEAT_S, beating
-from dyod_studio.jobs.logs import read_tail
 from dyod_studio.jobs.processes import identify
 from dyod_studio.jobs.retrying import patiently, stubbornly
 from dyod_studio.settings import Settings
+from dyod_studio.store.database import Database
 from dyod_studio.store.job_rows import Owner
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.store.tables import Job, JobState
 
+NUM_LINES = 40
+MAX_BYTES = 32_768
+MAX_LINE_CHARACTERS = 400
+
+
+def read_tail(path: Path) -> str:
+    """The last 40 lines; a bar that was redrawn in place counts as its newest state."""
+    if not path.exists():
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(0, os.path.getsize(path) - MAX_BYTES))
+        text = file.read().decode("utf-8", errors="replace")
+    lines = [line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n")]
+    shown = [line[:MAX_LINE_CHARACTERS] for line in lines if line.strip()]
+    return "\n".join(shown[-NUM_LINES:])
+
+
+BEAT_S = 5.0
+
 logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def beating(
+    storage: Storage, database_url: str, job_id: int, owner: Owner, every_s: float = BEAT_S
+) -> Iterator[None]:
+    """Beat, on a connection of its own, as long as the block lasts."""
+    rest = threading.Event()
+    heart = Heart(storage, database_url, job_id, owner)
+    thread = threading.Thread(target=heart.beat_until, args=(rest, every_s), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        rest.set()
+        thread.join()
+
+
+class Heart:
+    """Says in the row that the owner's process lives, and shows the end of its log."""
+
+    def __init__(self, storage: Storage, database_url: str, job_id: int, owner: Owner) -> None:
+        self._log_path = storage.log_path(job_id)
+        self._url, self._job_id, self._owner = database_url, job_id, owner
+
+    def beat_until(self, rest: threading.Event, every_s: float) -> None:
+        """Beat at once and then at this pace; a beat that fails is missed, the next may succeed."""
+        database = Database(self._url)
+        try:
+            while True:
+                try:
+                    self._beat(database)
+                except (StudioError, SQLAlchemyError, OSError) as exc:
+                    logger.warning("A heartbeat was missed: %s", exc)
+                if rest.wait(every_s):
+                    return
+        finally:
+            database.dispose()
+
+    def _beat(self, database: Database) -> None:
+        tail = read_tail(self._log_path)
+        with database.session() as session:
+            JobRepository(session).beat(self._job_id, tail, self._owner)
+
 
 RunJob = Callable[[Settings, Storage, Job], None]
 """Does a job's work and ends its row as succeeded."""
@@ -58,11 +126,11 @@ def run_child(settings: Settings, job_id: int, run_job: RunJob, *, beat_s: float
 def train_job(settings: Settings, storage: Storage, job: Job) -> None:
     """The work of a real job; PyTorch is loaded only now."""
     if job.kind == EVALUATION:
-        from dyod_studio.jobs.sweeping import run_sweep
+        from dyod_studio.jobs.evaluation import run_sweep
 
         run_sweep(settings, storage, job)
         return
-    from dyod_studio.jobs.training_job import train_job as train
+    from dyod_studio.jobs.training import train_job as train
 
     train(settings, storage, job)
 

@@ -9,21 +9,74 @@ attend to h itself and need no CLIP (sec. 3.3).
 Shapes: B pictures, C x h x w latents, N tokens of P numbers.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from diffusers.models.resnet import ResnetBlock2D
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
 from dyod_studio.diffusion.sampling import ConditionedPredictor
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.models.anl_block import AnlBlock, AnlShape
 from dyod_studio.models.artifacts import Artifact
 from dyod_studio.models.base import BaseModel
+from dyod_studio.models.clip import Clip, condition_embeddings
 from dyod_studio.models.hooks import Hook, changed_outputs
+
+HEADS = (8, 4, 2, 1)
+"""As many heads as divide the width; Stable Diffusion has 8."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnlShape:
+    """How large the modules are.
+
+    Args:
+        condition_width: P of the CLIP that conditions them; 0 for self-attention.
+        rank: inner width of f; 0 for the channels of the block, as in the paper.
+        width: d_k of the attention; 0 for the channels of the block.
+    """
+
+    condition_width: int = 0
+    rank: int = 0
+    width: int = 0
+
+
+class AnlBlock(nn.Module):
+    """The module behind one residual block."""
+
+    def __init__(self, channels: int, shape: AnlShape) -> None:
+        super().__init__()
+        width, inner = shape.width or channels, shape.rank or channels
+        heard = shape.condition_width or channels
+        self.num_heads = next(count for count in HEADS if width % count == 0)
+        self.to_q = nn.Linear(channels, width, bias=False)
+        self.to_k = nn.Linear(heard, width, bias=False)
+        self.to_v = nn.Linear(heard, width, bias=False)
+        last = nn.Linear(inner, channels)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.mapping = nn.Sequential(nn.Linear(width, inner), nn.SiLU(), last)
+
+    def forward(self, hidden: Tensor, tokens: Tensor | None) -> Tensor:
+        """What is added to ``hidden``, (B, C, H, W), having heard ``tokens``, (B, N, P).
+
+        The cells are normalised first, as they are for the base's own attention.
+        """
+        cells = hidden.float().flatten(2).transpose(1, 2)
+        cells = functional.layer_norm(cells, cells.shape[-1:])
+        heard = cells if tokens is None else tokens
+        query, key, value = (
+            layer(source).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for layer, source in ((self.to_q, cells), (self.to_k, heard), (self.to_v, heard))
+        )
+        attended = functional.scaled_dot_product_attention(query, key, value)
+        change = self.mapping(attended.transpose(1, 2).flatten(2))
+        return change.transpose(1, 2).reshape(hidden.shape).to(hidden.dtype)
 
 
 class AnlAdapter(nn.Module):
@@ -185,3 +238,55 @@ def residual_blocks(unet: Any) -> Mapping[str, ResnetBlock2D]:
 
 def _key(name: str) -> str:
     return name.replace(".", "_")
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What is drawn after; seed number i takes picture i and text i, beginning anew.
+
+    Args:
+        mask_rate: how freely a picture is read: side ratio of what is blanked in it, in [0, 1).
+        text_weight: share of the text where there are pictures as well, in [0, 1].
+    """
+
+    images: Sequence[Image.Image] = ()
+    texts: Sequence[str] = ()
+    mask_rate: float = 0.0
+    text_weight: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """Modules that are attached to a base.
+
+    Args:
+        open_clip: loads the CLIP that they were trained with; only conditions need it.
+    """
+
+    adapter: AnlAdapter
+    open_clip: Callable[[], Clip]
+
+    def predictors(
+        self, predict: ConditionedPredictor, seeds: Sequence[int], condition: Condition | None
+    ) -> Callable[[slice], ConditionedPredictor]:
+        """``predict`` for any chunk of the seeds, each hearing its own condition.
+
+        Raises:
+            InvalidInputError: the condition is empty or out of range, or none is heard here.
+        """
+        if condition is None:
+            self.adapter.hear(None)
+            return lambda chunk: predict
+        if self.adapter.nothing is None:
+            raise InvalidInputError(
+                "This ANL was trained without a condition: leave pictures and texts out."
+            )
+        embeddings = condition_embeddings(
+            self.open_clip(),
+            seeds,
+            images=condition.images,
+            texts=condition.texts,
+            mask_rate=condition.mask_rate,
+            text_weight=condition.text_weight,
+        )
+        return lambda chunk: conditioned(predict, self.adapter, embeddings[chunk])

@@ -19,9 +19,8 @@ from torch.nn.functional import normalize
 from transformers import AutoModel
 
 from dyod_studio.errors import BaseModelError
-from dyod_studio.models.base import BaseModel
+from dyod_studio.models.base import BaseModel, fit, to_tensor
 from dyod_studio.models.clip import PROCESSOR, Clip, load_clip
-from dyod_studio.models.pixels import fit, to_tensor
 from dyod_studio.models.references import HUB_ID, fingerprint_of, read_json, weight_files
 
 OWN = "base"

@@ -11,6 +11,8 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
+from torch import Tensor, nn
+from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 from transformers.utils import logging as transformers_logging
 
@@ -35,7 +37,39 @@ from dyod_studio.models.references import (
     weight_files,
 )
 from dyod_studio.models.single_file import load_single_file
-from dyod_studio.models.storage_dtype import store_weights_in
+
+
+class CastLinear(nn.Linear):
+    """A linear layer that casts its weights to its input's dtype."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.linear(input, self.weight.to(input.dtype), _cast(self.bias, input))
+
+
+class CastConv2d(nn.Conv2d):
+    """A convolution that casts its weights to its input's dtype."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self._conv_forward(input, self.weight.to(input.dtype), _cast(self.bias, input))
+
+
+CASTING = {nn.Linear: CastLinear, nn.Conv2d: CastConv2d}
+
+
+def store_weights_in(module: nn.Module, storage: torch.dtype, compute: torch.dtype) -> None:
+    """Keep the linear and convolution weights in ``storage``, everything else in ``compute``."""
+    nn.Module.to(module, dtype=compute)  # diffusers' own would warn of nothing
+    if storage == compute:
+        return
+    for layer in module.modules():
+        if type(layer) in CASTING:
+            layer.to(dtype=storage)
+            layer.__class__ = CASTING[type(layer)]
+
+
+def _cast(bias: Tensor | None, like: Tensor) -> Tensor | None:
+    return None if bias is None else bias.to(like.dtype)
+
 
 GUIDANCE_KEY = "_guidance_scale"
 """In a folder's model_index.json: the guidance scale that suits this base."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.hooks import check_strength
-from dyod_studio.models.kohya import LoraWeights, layer_name, read_layers, write_layers
+from dyod_studio.models.lora_files import LoraWeights, layer_name, read_layers, write_layers
 
 ADAPTER = "dyod"
 UNET_LAYERS = ("to_q", "to_k", "to_v", "to_out.0")

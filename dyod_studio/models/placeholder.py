@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.kohya import GENERATIONS
+from dyod_studio.models.lora_files import GENERATIONS
 
 
 class ExtendedEmbedding(torch.nn.Module):

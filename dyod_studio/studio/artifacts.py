@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from dyod_studio.errors import InvalidInputError, NotFoundError
-from dyod_studio.jobs.apart import Run, convert_part
-from dyod_studio.models.foreign import Header, read_header, recognise
+from dyod_studio.jobs.one_shot import Run, convert_part
+from dyod_studio.models.foreign_files import Header, read_header, recognise
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import SAFETENSORS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from dyod_studio.datasets.advising import PictureFacts, advise, small_ones, soft_ones
+from dyod_studio.datasets.advice import PictureFacts, advise, small_ones, soft_ones
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.store.columns import utc_now
 from dyod_studio.store.files import WEBP

@@ -7,8 +7,8 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dyod_studio.datasets.found import DuplicateFile, RejectedFile
 from dyod_studio.datasets.importing import PreparedPicture, import_pictures
+from dyod_studio.datasets.outcomes import DuplicateFile, RejectedFile
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.references import STARTER, check_base_ref
 from dyod_studio.settings import ASSETS_DIR, STARTER_DIR

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.jobs.apart import Run, rare_tokens
+from dyod_studio.jobs.one_shot import Run, rare_tokens
 from dyod_studio.models.references import check_base_ref
 from dyod_studio.settings import STARTER_DIR, Settings
 

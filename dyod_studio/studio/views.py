@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from dyod_studio.datasets.found import DuplicateFile, RejectedFile
+from dyod_studio.datasets.outcomes import DuplicateFile, RejectedFile
 
 
 @dataclass(frozen=True, slots=True)

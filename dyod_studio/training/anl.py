@@ -28,13 +28,10 @@ from dyod_studio.diffusion.sampling import (
     randn_per_image,
     reverse_from_start,
 )
-from dyod_studio.models.anl import AnlAdapter, conditioned, start_from_base, with_anl
-from dyod_studio.models.anl_block import AnlShape
+from dyod_studio.models.anl import AnlAdapter, AnlShape, conditioned, start_from_base, with_anl
 from dyod_studio.models.artifacts import Artifact, save_artifact
-from dyod_studio.models.base import BaseModel
-from dyod_studio.models.clip import Clip
-from dyod_studio.models.conditions import open_clip
-from dyod_studio.models.pixels import to_pictures, to_tensor
+from dyod_studio.models.base import BaseModel, to_pictures, to_tensor
+from dyod_studio.models.clip import Clip, open_clip
 from dyod_studio.training.config import PromptedConfig
 from dyod_studio.training.data import (
     Cached,

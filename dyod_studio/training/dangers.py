@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dyod_studio.errors import BaseModelError
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.conditions import open_clip
+from dyod_studio.models.clip import open_clip
 from dyod_studio.training.data import step_generator
 
 FEWEST_TO_SPARE = 5

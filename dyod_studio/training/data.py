@@ -24,8 +24,7 @@ from torch import Tensor
 from dyod_studio.datasets.preparing import Crop, prepare
 from dyod_studio.datasets.reading import read_image
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.models.base import BaseModel
-from dyod_studio.models.pixels import from_pixels, to_tensor
+from dyod_studio.models.base import BaseModel, from_pixels, to_tensor
 from dyod_studio.training.checkpoints import told_when_full
 from dyod_studio.training.events import PicturesPrepared
 

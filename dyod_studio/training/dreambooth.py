@@ -19,8 +19,8 @@ from torch import Tensor
 from dyod_studio.models.artifacts import Artifact, save_artifact
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.customised import CustomisedModel, Reverse
-from dyod_studio.models.kohya import lora_header
 from dyod_studio.models.lora import load_lora, lora_parameters, lora_tensors, with_new_lora
+from dyod_studio.models.lora_files import lora_header
 from dyod_studio.models.rare_tokens import Subject, name_subject
 from dyod_studio.models.whole_unet import (
     beside_unet,

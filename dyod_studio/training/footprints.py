@@ -6,10 +6,9 @@ C channels of a place in the U-Net, n cells, D the prompt's width, H the text en
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dyod_studio.models.base_size import FLOAT_BYTES, BaseSize
-from dyod_studio.models.memory import MEGABYTE
+from dyod_studio.models.base_size import FLOAT_BYTES, BaseSize, Place
+from dyod_studio.models.devices import MEGABYTE
 from dyod_studio.models.memory_plan import NO_FOOTPRINT, Footprint
-from dyod_studio.models.unet_shape import Place
 
 Settings = Mapping[str, Any]
 Formula = Callable[[Settings, BaseSize], Footprint]

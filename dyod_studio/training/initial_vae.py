@@ -19,8 +19,7 @@ from dyod_studio.diffusion.losses import negative_elbo
 from dyod_studio.models.artifacts import Artifact, save_artifact
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.customised import CustomisedModel, Reverse
-from dyod_studio.models.initial_vae import InitialVae, VaeShape
-from dyod_studio.models.trained_vae import TrainedVae
+from dyod_studio.models.initial_vae import InitialVae, TrainedVae, VaeShape
 from dyod_studio.training.config import MethodConfig
 from dyod_studio.training.data import (
     Cached,

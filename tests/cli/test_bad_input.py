@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dyod_studio.cli.assignments import parse_assignments
+from dyod_studio.cli.session import parse_assignments
 from dyod_studio.errors import InvalidInputError
 from tests.cli.conftest import CommandLine
 

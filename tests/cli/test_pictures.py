@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dyod_studio.cli.pictures import copy_out, describe
+from dyod_studio.cli.output import copy_out, describe
 from dyod_studio.cli.session import check_writable
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.studio.views import GenerationView

@@ -4,7 +4,7 @@ import io
 import json
 from pathlib import Path
 
-from dyod_studio.cli.reply import Reply, plural, table
+from dyod_studio.cli.output import Reply, plural, table
 from dyod_studio.studio.views import ExportReport
 
 

@@ -3,8 +3,8 @@
 import pytest
 from PIL import Image, ImageFilter
 
-from dyod_studio.datasets.advising import PictureFacts, advise, small_ones, soft_ones
-from dyod_studio.datasets.judging import plain_ground, sharpness
+from dyod_studio.datasets.advice import PictureFacts, advise, small_ones, soft_ones
+from dyod_studio.datasets.importing import plain_ground, sharpness
 from dyod_studio.settings import ASSETS_DIR
 from tests.datasets.pictures import photo
 

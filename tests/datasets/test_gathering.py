@@ -11,7 +11,7 @@ import pytest
 
 from dyod_studio.datasets import archives
 from dyod_studio.datasets.archives import ArchiveLimits, Unpacker
-from dyod_studio.datasets.gathering import FoundFile, RejectedFile, gather
+from dyod_studio.datasets.sources import FoundFile, RejectedFile, gather
 from tests.datasets.pictures import photo, save
 
 

@@ -8,16 +8,16 @@ import pytest
 from PIL import Image
 
 from dyod_studio.datasets.fingerprints import Earlier
-from dyod_studio.datasets.found import DuplicateFile
-from dyod_studio.datasets.gathering import RejectedFile
 from dyod_studio.datasets.importing import (
     NUM_KEPT,
     Imported,
     PreparedPicture,
     import_pictures,
 )
+from dyod_studio.datasets.outcomes import DuplicateFile
 from dyod_studio.datasets.preparing import Crop
 from dyod_studio.datasets.reading import read_image
+from dyod_studio.datasets.sources import RejectedFile
 from tests.datasets.pictures import many, photo, save
 
 

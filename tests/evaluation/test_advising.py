@@ -4,9 +4,8 @@ import math
 
 import pytest
 
-from dyod_studio.evaluation.advising import advise
-from dyod_studio.evaluation.figures import Figure
-from dyod_studio.evaluation.results import PointResult
+from dyod_studio.evaluation.advice import advise
+from dyod_studio.evaluation.results import Figure, PointResult
 
 
 def point(value: float | None, mean: float, std: float = 0.1, role: str = "sweep") -> PointResult:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.evaluation.comparing import Apart, kid_difference
+from dyod_studio.evaluation.compare import Apart, kid_difference
 from dyod_studio.evaluation.distances import polynomial_mmd2
 from tests.evaluation.test_distances import features
 

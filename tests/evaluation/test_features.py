@@ -12,7 +12,7 @@ from transformers import Dinov2Config, Dinov2Model
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.evaluation.distances import kid
 from dyod_studio.evaluation.features import AT_ONCE, FeatureCache, Source, features_of
-from dyod_studio.evaluation.measuring import Reference, measure, sample_note, subset_size
+from dyod_studio.evaluation.measure import Reference, measure, sample_note, subset_size
 from dyod_studio.models.devices import DtypePolicy
 from dyod_studio.models.feature_extractors import FeatureExtractor, open_extractor
 from dyod_studio.models.loading import load_base

@@ -9,9 +9,8 @@ from torchmetrics.image.inception import InceptionScore
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.evaluation.distances import kid
-from dyod_studio.evaluation.frechet import Moments, frechet_distance, moments_of
-from dyod_studio.evaluation.measuring import subset_size
+from dyod_studio.evaluation.distances import Moments, frechet_distance, kid, moments_of
+from dyod_studio.evaluation.measure import subset_size
 from dyod_studio.evaluation.scores import (
     cmmd,
     diversity,

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter
 
+from dyod_studio.evaluation.examples import Showcase, likeness
 from dyod_studio.evaluation.features import Source
-from dyod_studio.evaluation.showing import Showcase, likeness
 
 
 def picture(seed: int) -> Image.Image:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from dyod_studio.jobs.devices import device_key, host_name
-from dyod_studio.jobs.launching import environment
+from dyod_studio.jobs.processes import environment
 from dyod_studio.jobs.worker import run_worker
 from dyod_studio.settings import Settings
 from dyod_studio.store.jobs import JobRepository

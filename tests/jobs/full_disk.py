@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from dyod_studio.jobs import training_job
+from dyod_studio.jobs import training as training_job
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.projects import ProjectRepository

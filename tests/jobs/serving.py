@@ -6,7 +6,7 @@ Arguments: ``once``, ``drain``, or the pid of the parent on whose behalf it serv
 import sys
 from pathlib import Path
 
-from dyod_studio.jobs.watching import Timing
+from dyod_studio.jobs.supervisor import Timing
 from dyod_studio.jobs.worker import run_worker
 from dyod_studio.settings import Settings
 

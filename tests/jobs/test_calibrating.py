@@ -3,7 +3,7 @@
 import pytest
 
 from dyod_studio.errors import TrainingError
-from dyod_studio.jobs.calibrating import calibrate, known_for
+from dyod_studio.jobs.calibration import calibrate, known_for
 from dyod_studio.jobs.devices import device_name
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.tables import Calibration, JobState

@@ -2,8 +2,8 @@
 
 import time
 
+from dyod_studio.jobs.child import beating
 from dyod_studio.jobs.devices import host_name
-from dyod_studio.jobs.heart import beating
 from dyod_studio.store.job_rows import Owner
 from tests.jobs.conftest import wait_until
 
@@ -47,7 +47,7 @@ def test_a_missed_beat_is_told_and_the_next_one_is_made(
             raise OSError("the log is not to be had")
         return "there"
 
-    monkeypatch.setattr("dyod_studio.jobs.heart.read_tail", read)
+    monkeypatch.setattr("dyod_studio.jobs.child.read_tail", read)
     url = settings.resolved_database_url
     with beating(storage, url, job_id, Owner(host_name(), 4711), every_s=0.05):
         wait_until(lambda: queue.get(job_id).heartbeat_at > before)

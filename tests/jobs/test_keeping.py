@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-from dyod_studio.jobs.keeping import worker_kept
+from dyod_studio.jobs.worker import worker_kept
 from tests.jobs.conftest import wait_until
 
 SLEEP = (sys.executable, "-S", "-c", "import time; time.sleep(600)")

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import psutil
 import pytest
 
-from dyod_studio.jobs.launching import environment
-from dyod_studio.jobs.supervising import Supervisor
+from dyod_studio.jobs.processes import environment
+from dyod_studio.jobs.supervisor import Supervisor
 from dyod_studio.jobs.worker import run_worker
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.tables import JobState, utc_now

@@ -4,11 +4,17 @@ import time
 import pytest
 
 from dyod_studio.errors import TrainingCancelledError, TrainingPausedError
-from dyod_studio.jobs.logs import MAX_BYTES, read_tail
-from dyod_studio.jobs.metrics import MAX_OPEN, LossReader, open_metrics, read_losses, read_rows
-from dyod_studio.jobs.pace import Pace
-from dyod_studio.jobs.recording import Recorder
+from dyod_studio.jobs.child import MAX_BYTES, read_tail
+from dyod_studio.jobs.metrics import (
+    MAX_OPEN,
+    LossReader,
+    Pace,
+    open_metrics,
+    read_losses,
+    read_rows,
+)
 from dyod_studio.jobs.retrying import patiently
+from dyod_studio.jobs.training import Recorder
 from dyod_studio.store.cleaning import delete_project
 from dyod_studio.store.database import Database
 from dyod_studio.store.jobs import JobRepository

@@ -7,7 +7,7 @@ import pytest
 
 from dyod_studio.errors import NotFoundError, SamplerError
 from dyod_studio.jobs.devices import host_name
-from dyod_studio.jobs.launching import environment
+from dyod_studio.jobs.processes import environment
 from dyod_studio.jobs.sampler_pool import SamplerPool
 from dyod_studio.settings import Settings
 from dyod_studio.store.generations import GenerationRepository

@@ -5,9 +5,9 @@ import shutil
 import pytest
 
 from dyod_studio.evaluation.features import kept_features
-from dyod_studio.evaluation.figures import Figures
 from dyod_studio.evaluation.plan import EVALUATION, EvaluationConfig, points_of
 from dyod_studio.evaluation.results import (
+    Figures,
     PointResult,
     begin_point,
     point_dir,
@@ -15,7 +15,7 @@ from dyod_studio.evaluation.results import (
     read_errors,
     read_points,
 )
-from dyod_studio.jobs.sweep_progress import SweepProgress
+from dyod_studio.jobs.evaluation import SweepProgress
 from dyod_studio.jobs.worker import run_worker
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
@@ -132,7 +132,7 @@ def test_a_failed_sweep_that_is_asked_for_again_measures_only_what_lacks(sweepin
     drawn: list[str] = []
     begin = begin_point
     monkeypatch.setattr(
-        "dyod_studio.jobs.sweeping.begin_point",
+        "dyod_studio.jobs.evaluation.begin_point",
         lambda folder, index: drawn.append(str(index)) or begin(folder, index),
     )
     run_here(queue, again)
@@ -148,7 +148,7 @@ def test_a_pause_keeps_the_measured_points_and_a_missing_extractor_is_told(sweep
     config = config.model_copy(
         update={"extractors": ("no/such-clip",), "metrics": ("kid",), "has_baselines": False}
     )
-    monkeypatch.setattr("dyod_studio.jobs.sweep_progress.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("dyod_studio.jobs.evaluation.LOOK_EVERY_S", 0.0)
     job_id = queued(queue, config)
     run_dir = queue.storage.run_dir(job_id)
     advance = SweepProgress.advance
@@ -186,7 +186,7 @@ def test_the_worker_measures_in_a_process_of_its_own(sweeping):
 
 def test_a_cancelled_sweep_ends_within_a_step(sweeping, monkeypatch):
     queue, config = sweeping
-    monkeypatch.setattr("dyod_studio.jobs.sweep_progress.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("dyod_studio.jobs.evaluation.LOOK_EVERY_S", 0.0)
     job_id = queued(queue, config)
     look = SweepProgress.look
 

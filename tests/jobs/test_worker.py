@@ -7,8 +7,8 @@ import psutil
 import pytest
 
 from dyod_studio.errors import NotFoundError
-from dyod_studio.jobs.launching import environment
 from dyod_studio.jobs.metrics import read_losses
+from dyod_studio.jobs.processes import environment
 from dyod_studio.jobs.worker import run_worker
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.cleaning import delete_project

@@ -18,7 +18,7 @@ from pydantic import Field
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dyod_studio.jobs import training_job
+from dyod_studio.jobs import training as training_job
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.tables import Job
 from dyod_studio.training import run_state

@@ -2,8 +2,7 @@
 
 import torch
 
-from dyod_studio.models.anl import AnlAdapter
-from dyod_studio.models.anl_block import AnlShape
+from dyod_studio.models.anl import AnlAdapter, AnlShape
 from dyod_studio.models.artifacts import Artifact
 from dyod_studio.models.lora import lora_parameters, lora_tensors, with_new_lora
 

@@ -5,13 +5,13 @@ from dyod_studio.diffusion.sampling import guided
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.anl import (
     AnlAdapter,
+    AnlShape,
     conditioned,
     load_anl,
     residual_blocks,
     start_from_base,
     with_anl,
 )
-from dyod_studio.models.anl_block import AnlShape
 from dyod_studio.models.artifacts import Artifact
 
 WIDTH = 16

@@ -13,8 +13,8 @@ from transformers import (
 )
 
 from dyod_studio.errors import BaseModelError
+from dyod_studio.models.base import to_tensor
 from dyod_studio.models.clip import Clip, load_clip
-from dyod_studio.models.pixels import to_tensor
 from dyod_studio.settings import ASSETS_DIR, STARTER_DIR
 
 CPU = torch.device("cpu")

@@ -7,8 +7,7 @@ import torch
 from PIL import Image
 
 from dyod_studio.errors import BaseModelError, InvalidInputError
-from dyod_studio.models.clip import Clip, load_clip
-from dyod_studio.models.conditions import condition_embeddings, open_clip
+from dyod_studio.models.clip import Clip, condition_embeddings, load_clip, open_clip
 from dyod_studio.settings import ASSETS_DIR, STARTER_DIR
 
 

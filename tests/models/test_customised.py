@@ -8,10 +8,9 @@ from PIL import Image
 
 from dyod_studio.diffusion.codes import interpolate
 from dyod_studio.errors import InvalidInputError
+from dyod_studio.models.base import fit, to_pictures, to_tensor
 from dyod_studio.models.customised import CustomisedModel, Reverse
-from dyod_studio.models.initial_vae import InitialVae, VaeShape
-from dyod_studio.models.pixels import fit, to_pictures, to_tensor
-from dyod_studio.models.trained_vae import TrainedVae
+from dyod_studio.models.initial_vae import InitialVae, TrainedVae, VaeShape
 
 SKETCH = Image.linear_gradient("L").convert("RGB").rotate(30, fillcolor="red")
 FEW = Reverse(t0=0.5, num_inference_steps=8, prompt="a photo of a cat", guidance_scale=3)

@@ -14,7 +14,7 @@ from dyod_studio.models.devices import (
     dtype_policy,
     has_kernels_for,
 )
-from dyod_studio.models.storage_dtype import store_weights_in
+from dyod_studio.models.loading import store_weights_in
 
 CU126 = ("sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_90")
 CU130 = ("sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120", "compute_120")

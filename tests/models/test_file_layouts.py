@@ -16,10 +16,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from dyod_studio.models.artifacts import Artifact, save_artifact
-from dyod_studio.models.composing import open_customised
+from dyod_studio.models.compose import open_customised
 from dyod_studio.models.customised import Reverse
-from dyod_studio.models.foreign import read_header
-from dyod_studio.models.foreign_parts import header_for, read_part
+from dyod_studio.models.foreign_files import header_for, read_header, read_part
 from dyod_studio.models.lora import plain_layers
 from dyod_studio.models.placeholder import inversion_header
 from dyod_studio.studio.exchange.part_files import part_files

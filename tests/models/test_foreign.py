@@ -12,11 +12,9 @@ from safetensors.torch import save_file
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import save_artifact
-from dyod_studio.models.foreign import parse_lora_key, read_header
-from dyod_studio.models.foreign_parts import header_for, read_part
-from dyod_studio.models.kohya import read_layers
-from dyod_studio.models.ldm_names import known_names
+from dyod_studio.models.foreign_files import header_for, parse_lora_key, read_header, read_part
 from dyod_studio.models.lora import plain_layers, with_lora
+from dyod_studio.models.lora_files import known_names, read_layers
 from tests.ldm_layout import _unet_key
 from tests.models.parts import anl_part, dreambooth_part
 

@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import Artifact, load_artifact, save_artifact
 from dyod_studio.models.customised import CustomisedModel, Reverse
-from dyod_studio.models.kohya import join_loras, lora_header, read_layers, write_layers
 from dyod_studio.models.lora import lora_parameters, lora_tensors, with_lora, with_new_lora
+from dyod_studio.models.lora_files import join_loras, lora_header, read_layers, write_layers
 
 PROMPT = "a photo of a dog"
 PARTS = {"lora_down.weight", "lora_up.weight", "alpha"}

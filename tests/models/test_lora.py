@@ -5,7 +5,7 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.models.kohya import lora_header, read_layers
+from dyod_studio.models.loading import CastLinear, store_weights_in
 from dyod_studio.models.lora import (
     load_lora,
     lora_parameters,
@@ -13,8 +13,8 @@ from dyod_studio.models.lora import (
     with_lora,
     with_new_lora,
 )
+from dyod_studio.models.lora_files import lora_header, read_layers
 from dyod_studio.models.placeholder import with_placeholder
-from dyod_studio.models.storage_dtype import CastLinear, store_weights_in
 from tests.conftest import open_base
 
 PROMPT = "a photo of a dog"

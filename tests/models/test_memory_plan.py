@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from dyod_studio.errors import BaseModelError
-from dyod_studio.models import memory
+from dyod_studio.models import devices as memory
 from dyod_studio.models.base_size import STABLE_DIFFUSION, base_size, num_parameters
-from dyod_studio.models.memory import free_memory_mb, limit_memory, peak_memory_mb
+from dyod_studio.models.devices import free_memory_mb, limit_memory, peak_memory_mb
 from dyod_studio.models.memory_plan import (
     Measurement,
     StepShape,
@@ -130,7 +130,7 @@ def test_a_cap_makes_a_large_card_a_small_one(monkeypatch, limit, expected):
 
 
 PEAK = """
-from dyod_studio.models.memory import peak_memory_mb
+from dyod_studio.models.devices import peak_memory_mb
 before = peak_memory_mb("cpu")
 block = bytearray(200_000_000)
 block[::4096] = b"1" * len(block[::4096])
@@ -152,7 +152,7 @@ def test_the_peak_is_this_processs_own_and_is_remembered_after_memory_is_given_b
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA card")
 def test_a_cap_is_kept_by_the_allocator_of_a_card():
     code = (
-        "import torch; from dyod_studio.models.memory import limit_memory\n"
+        "import torch; from dyod_studio.models.devices import limit_memory\n"
         "limit_memory('cuda', 1000)\n"
         "torch.empty(900_000_000, dtype=torch.uint8, device='cuda')\n"
         "torch.empty(1_100_000_000, dtype=torch.uint8, device='cuda')\n"

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from dyod_studio.evaluation.figures import Figure
 from dyod_studio.evaluation.plan import points_of, read_evaluation
-from dyod_studio.evaluation.results import PointResult, Shown, begin_point, finish_point
+from dyod_studio.evaluation.results import Figure, PointResult, Shown, begin_point, finish_point
 from dyod_studio.jobs.devices import host_name
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.jobs import JobRepository

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from dyod_studio.bootstrap import build_studio
 from dyod_studio.errors import BaseModelError, InvalidInputError, NotFoundError, SamplerError
-from dyod_studio.jobs.apart import rare_tokens, run_apart, run_here
+from dyod_studio.jobs.one_shot import rare_tokens, run_apart, run_here
 from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.studio.sampling.requests import SampleSettings

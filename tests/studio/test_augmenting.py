@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.jobs.augmenting import mask_of
+from dyod_studio.jobs.augmentation import mask_of
 from dyod_studio.models.artifacts import save_artifact
-from dyod_studio.models.conditions import condition_embeddings
+from dyod_studio.models.clip import condition_embeddings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import PNG
 from dyod_studio.store.tables import Picture
@@ -65,7 +65,7 @@ def data(tmp_path):
 
 @pytest.fixture
 def small_batches(monkeypatch):
-    monkeypatch.setattr("dyod_studio.jobs.augmenting.PIXELS_AT_ONCE", FEW * 32 * 32)
+    monkeypatch.setattr("dyod_studio.jobs.augmentation.PIXELS_AT_ONCE", FEW * 32 * 32)
 
 
 def asked(tmp_path, data, **values):
@@ -152,7 +152,7 @@ def test_a_finished_folder_is_left_alone_and_loads_no_model(
     augmenting = Augmenting(storage, studio.projects, settings)
     augmenting.augment("Shoes", asked(tmp_path, data, per_class=1))
     before = all_bytes(tmp_path / "new")
-    monkeypatch.setattr("dyod_studio.jobs.augmenting.load_base_model", pytest.fail)
+    monkeypatch.setattr("dyod_studio.jobs.augmentation.load_base_model", pytest.fail)
     report = augmenting.augment("Shoes", asked(tmp_path, data, per_class=1))
     assert (report.num_drawn, report.num_kept) == (0, 2)
     assert all_bytes(tmp_path / "new") == before

@@ -9,8 +9,8 @@ from itertools import pairwise
 import pytest
 
 from dyod_studio.errors import InvalidInputError, JobStateError
-from dyod_studio.evaluation.figures import Figure
 from dyod_studio.evaluation.plan import BASELINE_NAMES
+from dyod_studio.evaluation.results import Figure
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.tables import JobState
 from dyod_studio.studio.evaluation.plot import plot_of, svg_of

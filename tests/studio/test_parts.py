@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 from dyod_studio.bootstrap import build_studio
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.jobs.parameters import read_parameters
-from dyod_studio.models.composing import KINDS
+from dyod_studio.models.compose import KINDS
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.requests import SampleRequestRepository
 from dyod_studio.studio.parts import ADAPTERS, IMPORTED, PARTS, usual_parts

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dyod_studio.errors import InvalidInputError, JobStateError, TrainingError
-from dyod_studio.jobs import calibrating
+from dyod_studio.jobs import calibration as calibrating
 from dyod_studio.jobs.devices import device_key
 from dyod_studio.models.memory_plan import Measurement
 from dyod_studio.models.references import fingerprint_of

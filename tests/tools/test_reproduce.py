@@ -9,11 +9,10 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from dyod_studio.evaluation.advising import advise
-from dyod_studio.evaluation.comparing import Apart
-from dyod_studio.evaluation.figures import Figure
+from dyod_studio.evaluation.advice import advise
+from dyod_studio.evaluation.compare import Apart
 from dyod_studio.evaluation.plan import EvaluationConfig
-from dyod_studio.evaluation.results import PointResult
+from dyod_studio.evaluation.results import Figure, PointResult
 from dyod_studio.studio.evaluation.views import EvaluationSettings, EvaluationView
 from tests.ui.fake_evaluation import FakeEvaluation
 from tools.reproduce import augmentation, figure5

@@ -9,7 +9,7 @@ from dyod_studio.diffusion.sampling import guided, randn_per_image, reverse_from
 from dyod_studio.errors import BaseModelError, InvalidInputError
 from dyod_studio.models.anl import conditioned, load_anl, with_anl
 from dyod_studio.models.artifacts import load_artifact
-from dyod_studio.models.conditions import condition_embeddings, open_clip
+from dyod_studio.models.clip import condition_embeddings, open_clip
 from dyod_studio.training.anl import prepare_embeddings
 from dyod_studio.training.data import TrainingSet
 from dyod_studio.training.events import ArtifactReady, PicturesPrepared, PreviewsReady, StepDone

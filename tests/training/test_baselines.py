@@ -8,7 +8,7 @@ import torch
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import load_artifact
-from dyod_studio.models.composing import open_customised
+from dyod_studio.models.compose import open_customised
 from dyod_studio.models.customised import Reverse
 from dyod_studio.training.events import PreviewsReady, StepDone
 from dyod_studio.training.registry import load_method, parse_config

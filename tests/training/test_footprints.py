@@ -5,12 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dyod_studio.models.anl import AnlAdapter
-from dyod_studio.models.anl_block import AnlBlock, AnlShape
-from dyod_studio.models.base_size import STABLE_DIFFUSION, base_size
+from dyod_studio.models.anl import AnlAdapter, AnlBlock, AnlShape
+from dyod_studio.models.base_size import STABLE_DIFFUSION, Place, UnetShape, base_size
 from dyod_studio.models.custom_diffusion import CrossAttentionChange
 from dyod_studio.models.lora import lora_parameters, with_new_lora
-from dyod_studio.models.unet_shape import Place, UnetShape
 from dyod_studio.settings import STARTER_DIR
 from dyod_studio.training.planning import plan_run
 from dyod_studio.training.registry import METHODS, load_method

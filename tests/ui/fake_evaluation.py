@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.evaluation.advising import Advice, advise
-from dyod_studio.evaluation.figures import Figure
+from dyod_studio.evaluation.advice import Advice, advise
 from dyod_studio.evaluation.plan import EvaluationConfig, points_of
-from dyod_studio.evaluation.results import PointResult, Shown
+from dyod_studio.evaluation.results import Figure, PointResult, Shown
 from dyod_studio.studio.evaluation.views import EvaluationSettings, EvaluationView
 from dyod_studio.studio.evaluation.words import summary_of
 from dyod_studio.studio.views import JobView

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from dyod_studio.errors import InvalidInputError, NotFoundError
-from dyod_studio.models.foreign import read_header, recognise
+from dyod_studio.models.foreign_files import read_header, recognise
 from dyod_studio.studio.gallery.views import EVERYTHING, AgainView, GalleryFilter, PartView
 from dyod_studio.studio.views import ExportReport, GenerationView
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from dyod_studio.datasets.found import DuplicateFile, RejectedFile
+from dyod_studio.datasets.outcomes import DuplicateFile, RejectedFile
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.studio.pictures import CheckView, PictureDetails
 from dyod_studio.studio.sampling.grids import Grid, GridView

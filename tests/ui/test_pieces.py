@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dyod_studio.datasets.found import DuplicateFile, RejectedFile
+from dyod_studio.datasets.outcomes import DuplicateFile, RejectedFile
 from dyod_studio.studio.views import (
     GenerationView,
     ImportReport,

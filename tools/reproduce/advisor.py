@@ -8,8 +8,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from dyod_studio.evaluation.advising import GRID, Advice, advise
-from dyod_studio.evaluation.pairing import apart_from
+from dyod_studio.evaluation.advice import GRID, Advice, advise
+from dyod_studio.evaluation.compare import apart_from
 from dyod_studio.evaluation.results import PointResult
 from dyod_studio.studio.evaluation.report import figure_text
 from dyod_studio.studio.evaluation.views import EvaluationView

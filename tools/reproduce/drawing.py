@@ -10,12 +10,12 @@ from torch import Tensor
 
 from dyod_studio.datasets.preparing import centre_crop, prepare
 from dyod_studio.datasets.reading import read_image
-from dyod_studio.evaluation.figures import Figures
-from dyod_studio.evaluation.measuring import Reference, measure
-from dyod_studio.jobs.bases import load_base_model
+from dyod_studio.evaluation.measure import Reference, measure
+from dyod_studio.evaluation.results import Figures
+from dyod_studio.jobs.inputs import load_base_model
 from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.composing import open_customised
+from dyod_studio.models.compose import open_customised
 from dyod_studio.models.customised import Reverse, Start
 from dyod_studio.models.feature_extractors import open_extractor
 from dyod_studio.settings import STARTER_DIR

@@ -6,7 +6,7 @@ needs a DINO, for which CLIP-I stands in.
 
 import argparse
 
-from dyod_studio.evaluation.figures import Figures
+from dyod_studio.evaluation.results import Figures
 from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.models.customised import Reverse
 from dyod_studio.store.artifacts import ArtifactRepository

@@ -6,9 +6,9 @@ from typing import Any
 
 from PIL import Image
 
-from dyod_studio.evaluation.comparing import Apart, kid_difference
-from dyod_studio.evaluation.figures import Figure
-from dyod_studio.evaluation.measuring import Reference, measure
+from dyod_studio.evaluation.compare import Apart, kid_difference
+from dyod_studio.evaluation.measure import Reference, measure
+from dyod_studio.evaluation.results import Figure
 from dyod_studio.models.customised import Reverse
 from dyod_studio.studio.evaluation.report import figure_text
 from tools.reproduce.bench import Bench

@@ -4,10 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from dyod_studio.evaluation.comparing import Apart
-from dyod_studio.evaluation.figures import Figure
-from dyod_studio.evaluation.pairing import apart_from
-from dyod_studio.evaluation.results import PointResult
+from dyod_studio.evaluation.compare import Apart, apart_from
+from dyod_studio.evaluation.results import Figure, PointResult
 from dyod_studio.studio.evaluation.report import figure_text
 from dyod_studio.studio.evaluation.views import EvaluationSettings, EvaluationView
 from tools.reproduce.bench import Bench

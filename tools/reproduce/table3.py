@@ -7,8 +7,8 @@ from typing import Any
 import torch.nn.functional as F
 
 from dyod_studio.evaluation.results import PointResult
+from dyod_studio.models.anl import Condition
 from dyod_studio.models.customised import Reverse
-from dyod_studio.models.hearing import Condition
 from dyod_studio.studio.evaluation.report import figure_text
 from dyod_studio.studio.evaluation.views import EvaluationSettings
 from tools.reproduce.bench import Bench

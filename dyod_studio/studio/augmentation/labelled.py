@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dyod_studio.datasets.archives import is_junk
-from dyod_studio.datasets.gathering import printable
 from dyod_studio.datasets.reading import HEAD_BYTES, image_suffix, read_image
+from dyod_studio.datasets.sources import printable
 from dyod_studio.errors import InvalidInputError, RejectedImageError
 from dyod_studio.store.tables import Picture
 

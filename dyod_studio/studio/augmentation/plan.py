@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.jobs.augment_plan import Wanted
+from dyod_studio.jobs.augmentation import Wanted
 from dyod_studio.store.tables import Artifact
 from dyod_studio.studio.augmentation.labelled import Classes, Source, digest_of, unusable
 from dyod_studio.studio.sampling.requests import MAX_SEED, SampleSettings

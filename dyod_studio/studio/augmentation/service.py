@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.jobs.augment_plan import Drawn, Recipe, Wanted
+from dyod_studio.jobs.augmentation import Drawn, Recipe, Wanted
 from dyod_studio.settings import Settings
 from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.pictures import PictureRepository
@@ -166,7 +166,7 @@ class Augmenting:
         wanted = [[one for one, _ in rows] for rows in plan.values()]
         if all(folder.has(one.file) for rows in wanted for one in rows):
             return iter(())
-        from dyod_studio.jobs.augmenting import draw_all
+        from dyod_studio.jobs.augmentation import draw_all
 
         recipe = Recipe(
             base=work.project.base,

@@ -12,8 +12,7 @@ from fpdf.enums import XPos, YPos
 from fpdf.fonts import TTFFont
 from PIL import Image
 
-from dyod_studio.evaluation.figures import METRICS, Figure
-from dyod_studio.evaluation.results import PointResult, Shown
+from dyod_studio.evaluation.results import METRICS, Figure, PointResult, Shown
 from dyod_studio.settings import ASSETS_DIR
 from dyod_studio.studio.evaluation.plot import HEIGHT, WIDTH, Drawing, plot_of
 from dyod_studio.studio.evaluation.report import how_to_read

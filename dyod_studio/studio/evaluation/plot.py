@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from dyod_studio.evaluation.advising import Advice
-from dyod_studio.evaluation.figures import METRICS
+from dyod_studio.evaluation.advice import Advice
 from dyod_studio.evaluation.plan import BASELINE_NAMES
-from dyod_studio.evaluation.results import PointResult
+from dyod_studio.evaluation.results import METRICS, PointResult
 from dyod_studio.studio.evaluation.views import SWEEPS, EvaluationView
 from dyod_studio.studio.training.curves import ticks
 

@@ -8,8 +8,7 @@ from html import escape
 from pathlib import Path
 
 from dyod_studio import __version__
-from dyod_studio.evaluation.figures import METRICS, Figure
-from dyod_studio.evaluation.results import PointResult, Shown
+from dyod_studio.evaluation.results import METRICS, Figure, PointResult, Shown
 from dyod_studio.studio.evaluation.plot import plot_of, svg_of
 from dyod_studio.studio.evaluation.views import EvaluationView
 from dyod_studio.studio.evaluation.words import copies_sentence, distances

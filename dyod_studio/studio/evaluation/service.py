@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.evaluation.advising import Advice, advise
+from dyod_studio.evaluation.advice import Advice, advise
 from dyod_studio.evaluation.plan import (
     DEFAULT_VALUES,
     EVALUATION,

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.evaluation.advising import Advice
-from dyod_studio.evaluation.figures import METRICS as METRICS
+from dyod_studio.evaluation.advice import Advice
 from dyod_studio.evaluation.plan import EVALUATION as EVALUATION
 from dyod_studio.evaluation.plan import EvaluationConfig, Sweep
+from dyod_studio.evaluation.results import METRICS as METRICS
 from dyod_studio.evaluation.results import PointResult
 from dyod_studio.studio.views import JobView
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from dyod_studio.evaluation.advising import Advice, Measured, nearly_as_good
-from dyod_studio.evaluation.figures import DISTANCES
+from dyod_studio.evaluation.advice import Advice, Measured, nearly_as_good
 from dyod_studio.evaluation.plan import BASELINE_NAMES
-from dyod_studio.evaluation.results import PointResult
+from dyod_studio.evaluation.results import DISTANCES, PointResult
 
 SUBJECTS = {
     "t0": "“How much may change” (t0)",

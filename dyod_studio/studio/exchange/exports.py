@@ -12,8 +12,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 from PIL import Image
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.jobs.images import A1111_KEY, METADATA_KEY, encode_png
-from dyod_studio.jobs.infotext import base_name
+from dyod_studio.jobs.images import A1111_KEY, METADATA_KEY, base_name, encode_png
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.storage import Storage

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dyod_studio.errors import BaseModelError, InvalidInputError
-from dyod_studio.jobs.infotext import base_name
+from dyod_studio.jobs.images import base_name
 from dyod_studio.models.references import STARTER, check_base_ref, fingerprint_of, locate_base
 from dyod_studio.settings import STARTER_DIR
 from dyod_studio.store.storage import Storage

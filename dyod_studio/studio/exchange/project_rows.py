@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from dyod_studio.jobs.infotext import base_name
+from dyod_studio.jobs.images import base_name
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import PNG, SAFETENSORS
 from dyod_studio.store.generations import GenerationRepository

@@ -6,10 +6,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from dyod_studio.errors import JobStateError
-from dyod_studio.jobs.calibrating import calibrate, known_for
+from dyod_studio.jobs.calibration import calibrate, known_for
 from dyod_studio.jobs.devices import device_key
 from dyod_studio.models.base_size import base_size
-from dyod_studio.models.memory import free_memory_mb
+from dyod_studio.models.devices import free_memory_mb
 from dyod_studio.models.memory_plan import MemoryPlan
 from dyod_studio.settings import STARTER_DIR, Settings
 from dyod_studio.store.jobs import JobRepository

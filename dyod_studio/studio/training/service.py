@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.jobs.logs import read_tail
+from dyod_studio.jobs.child import read_tail
 from dyod_studio.jobs.metrics import LossReader
 from dyod_studio.settings import Settings
 from dyod_studio.store.jobs import JobRepository

@@ -3,9 +3,9 @@
 Sec. 3.3 and Table 2 of "Transferring pretrained diffusion probabilistic models" (ANL).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
@@ -14,16 +14,45 @@ from dyod_studio.datasets.reading import read_image
 from dyod_studio.diffusion.masking import masked_rectangle
 from dyod_studio.diffusion.sampling import generators_of
 from dyod_studio.errors import InvalidInputError, RejectedImageError
-from dyod_studio.jobs.augment_plan import Drawn, Recipe, Wanted
-from dyod_studio.jobs.bases import load_base_model
 from dyod_studio.jobs.images import encode_png
+from dyod_studio.jobs.inputs import load_base_model
+from dyod_studio.models.anl import Condition
 from dyod_studio.models.artifacts import load_artifact
-from dyod_studio.models.clip import Clip
-from dyod_studio.models.composing import open_customised
-from dyod_studio.models.conditions import MASK_SALT
+from dyod_studio.models.clip import MASK_SALT, Clip
+from dyod_studio.models.compose import open_customised
 from dyod_studio.models.customised import PIXELS_AT_ONCE, CustomisedModel, Reverse
-from dyod_studio.models.hearing import Condition
 from dyod_studio.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What all pictures have in common. ``parts`` are files by the kinds they hold."""
+
+    base: str
+    parts: Mapping[str, Path]
+    mask_rate: float
+    strength: float
+    prompt: str | None
+    num_inference_steps: int
+    guidance_scale: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One picture that is to be drawn after ``source``, as ``file`` in its class's folder."""
+
+    file: str
+    source: Path
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A finished picture as PNG; ``mask`` in cells of the square of ``side`` that CLIP reads."""
+
+    wanted: Wanted
+    png: bytes
+    mask: Mapping[str, int]
 
 
 def draw_all(

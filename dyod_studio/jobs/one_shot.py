@@ -43,10 +43,9 @@ def convert_part(
     settings: Settings, base: str, source: Path, target: Path, token: str, title: str
 ) -> Mapping[str, Any]:
     """Write a part made elsewhere to ``target`` as the studio keeps it; returns what it is."""
-    from dyod_studio.jobs.bases import load_base_model
+    from dyod_studio.jobs.inputs import load_base_model
     from dyod_studio.models.artifacts import save_artifact
-    from dyod_studio.models.foreign import read_header
-    from dyod_studio.models.foreign_parts import header_for, read_part
+    from dyod_studio.models.foreign_files import header_for, read_header, read_part
 
     header = read_header(source)
     model = load_base_model(settings.model_copy(update={"device": "cpu"}), base)
@@ -63,7 +62,7 @@ def rare_tokens(
     settings: Settings, base: str, class_noun: str, count: int
 ) -> list[tuple[str, int, float]]:
     """(text, place in the vocabulary, shift) of the best names for a subject."""
-    from dyod_studio.jobs.bases import load_base_model
+    from dyod_studio.jobs.inputs import load_base_model
     from dyod_studio.models.rare_tokens import find_rare_tokens
 
     model = load_base_model(settings.model_copy(update={"device": "cpu"}), base)

@@ -2,21 +2,37 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 from dyod_studio.datasets.preparing import Crop
-from dyod_studio.jobs.bases import load_base_model
 from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.devices import choose_device
-from dyod_studio.models.memory import limit_memory
+from dyod_studio.models.devices import choose_device, dtype_policy, limit_memory
+from dyod_studio.models.loading import load_base
 from dyod_studio.models.placeholder import trained_vectors, with_placeholder
-from dyod_studio.settings import Settings
+from dyod_studio.settings import STARTER_DIR, Settings
 from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.storage import Storage
 from dyod_studio.training.config import MethodConfig, PromptedConfig
 from dyod_studio.training.data import TrainingPicture, TrainingSet
+
+
+def load_base_model(settings: Settings, ref: str) -> BaseModel:
+    """Load a base model; the last one of this process is kept.
+
+    Raises:
+        BaseModelError: it cannot be loaded.
+        DeviceError: the card and the installed PyTorch do not fit together.
+    """
+    return _load(ref, settings.device)
+
+
+@lru_cache(maxsize=1)
+def _load(ref: str, device_setting: str) -> BaseModel:
+    device = choose_device(device_setting)
+    return load_base(ref, starter_dir=STARTER_DIR, device=device, dtype=dtype_policy(device))
 
 
 def load_inputs(

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dyod_studio.evaluation.figures import DISTANCES
-from dyod_studio.evaluation.results import PointResult
+from dyod_studio.evaluation.results import DISTANCES, PointResult
 
 GRID = 0.05
 """The page's slider stands at multiples of it."""

@@ -11,19 +11,18 @@ from contextlib import ExitStack
 from functools import partial
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.models.anl import load_anl, with_anl
+from dyod_studio.models.anl import Hearing, load_anl, with_anl
 from dyod_studio.models.artifacts import Artifact
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.conditions import open_clip
+from dyod_studio.models.clip import open_clip
 from dyod_studio.models.custom_diffusion import load_custom_diffusion, with_custom_diffusion
 from dyod_studio.models.customised import CustomisedModel
-from dyod_studio.models.hearing import Hearing
 from dyod_studio.models.hooks import check_strength
-from dyod_studio.models.kohya import join_loras
+from dyod_studio.models.initial_vae import load_vae
 from dyod_studio.models.lora import with_lora
+from dyod_studio.models.lora_files import join_loras
 from dyod_studio.models.placeholder import with_placeholder
 from dyod_studio.models.taught_words import WITH_WORDS, check_words
-from dyod_studio.models.trained_vae import load_vae
 from dyod_studio.models.whole_unet import beside_unet, has_unet, with_unet
 
 WITH_LORA = ("dreambooth", "lora")

@@ -1,34 +1,40 @@
 """What runs take on this machine: looked up, measured by a few real steps, refined by every run."""
 
 import json
+import logging
+import os
 import shutil
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 from huggingface_hub import try_to_load_from_cache
 from sqlalchemy.orm import Session
 
-from dyod_studio.errors import TrainingError
+from dyod_studio.errors import StudioError, TrainingError
 from dyod_studio.jobs.devices import device_name
-from dyod_studio.jobs.launching import environment
+from dyod_studio.jobs.processes import environment
 from dyod_studio.jobs.retrying import patiently
 from dyod_studio.models.base_size import base_size
 from dyod_studio.models.memory_plan import Measurement
 from dyod_studio.models.references import fingerprint_of, locate_base
 from dyod_studio.settings import STARTER_DIR, Settings
 from dyod_studio.store.calibrations import CalibrationRepository
-from dyod_studio.store.storage import Storage
+from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.store.tables import Calibration
 from dyod_studio.training.config import MethodConfig
 from dyod_studio.training.planning import Known, calibration_key
+from dyod_studio.training.registry import load_method, parse_config
 from dyod_studio.training.run import UNCHANGED, Adjustments
 
-COMMAND = (sys.executable, "-m", "dyod_studio.jobs.measuring")
+COMMAND = (sys.executable, "-m", "dyod_studio.jobs.calibration")
 MAX_SECONDS = 3600
 
 
@@ -163,3 +169,53 @@ def _fingerprint(base: str) -> str | None:
         cached = try_to_load_from_cache(base, "model_index.json")
         path = Path(cached).parent if isinstance(cached, str) else None
     return None if path is None else fingerprint_of(path)
+
+
+def main() -> None:
+    """The entry of the process that ``calibrating.calibrate`` starts."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
+    folder = Path(sys.argv[1])
+    order = json.loads((folder / "order.json").read_text(encoding="utf-8"))
+    try:
+        answer = measure_order(Settings(), order, folder / "run")
+    except StudioError as exc:
+        answer = {"error": str(exc)}
+    partial = folder / "answer.partial"
+    partial.write_text(json.dumps(answer), encoding="utf-8")
+    os.replace(partial, folder / "answer.json")
+
+
+def measure_order(settings: Settings, order: dict[str, Any], run_dir: Path) -> dict[str, Any]:
+    """Make the steps that an order asks for, keep the figures, and return them."""
+    from dyod_studio.jobs.inputs import knowing_word, load_inputs
+    from dyod_studio.training.calibration import measure
+
+    method = load_method(order["method"])
+    config = parse_config(order["method"], order["config"])
+    storage = open_storage(settings.storage, settings.resolved_database_url)
+    try:
+        base, pictures = load_inputs(settings, storage, order["project_id"])
+        with knowing_word(storage, base, config) as knowing:
+            found = measure(
+                method,
+                config,
+                knowing,
+                pictures,
+                run_dir,
+                adjustments=Adjustments.from_dict(order["adjustments"]),
+                loading_s=age_of_this_process(),
+            )
+        resolution = base.own_resolution
+        keep(settings, storage, base.fingerprint, method.info.name, config, resolution, found)
+    finally:
+        storage.close()
+    return asdict(found)
+
+
+def age_of_this_process() -> float:
+    """Seconds since it was started: what loading has taken so far."""
+    return max(0.0, time.time() - float(psutil.Process().create_time()))
+
+
+if __name__ == "__main__":
+    main()

@@ -9,10 +9,16 @@ from functools import cached_property
 
 from torch import Tensor
 
-from dyod_studio.evaluation.distances import NUM_SUBSETS, SUBSET_SIZE, kid
-from dyod_studio.evaluation.figures import Figure, Figures
-from dyod_studio.evaluation.frechet import Moments, frechet_distance, moments_of
+from dyod_studio.evaluation.distances import (
+    NUM_SUBSETS,
+    SUBSET_SIZE,
+    Moments,
+    frechet_distance,
+    kid,
+    moments_of,
+)
 from dyod_studio.evaluation.plan import check_numbers
+from dyod_studio.evaluation.results import Figure, Figures
 from dyod_studio.evaluation.scores import (
     cmmd,
     diversity,

@@ -1,0 +1,337 @@
+"""Trained parts made elsewhere, told apart by what a .safetensors file says before its tensors.
+
+No torch here: the page asks, long before weights are needed. Nothing is unpickled or evaluated.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from dyod_studio.errors import InvalidInputError
+from dyod_studio.models.artifacts import Artifact, load_artifact
+from dyod_studio.models.base import BaseModel
+from dyod_studio.models.compose import KINDS, open_customised
+from dyod_studio.models.lora import plain_layers
+from dyod_studio.models.lora_files import (
+    ALPHA,
+    NETWORK_PREFIXES,
+    LoraWeights,
+    known_names,
+    layer_name,
+    lora_header,
+    read_layers,
+    write_layers,
+)
+from dyod_studio.models.placeholder import inversion_header
+from dyod_studio.models.references import HOW_TO_CONVERT, PICKLED_SUFFIXES, WEIGHT_SUFFIX
+
+MAX_HEADER_BYTES = 32 << 20
+"""Thumbnails and lists of tags stand in headers too; more than this no file needs."""
+SIZE_BYTES = 8
+FLOATS = ("F16", "BF16", "F32", "F64")
+EMBEDDING_KEYS = ("emb_params", "emp_params", "string_to_param", "string_to_param.*", "*")
+"""What other tools call the vectors of a textual inversion; diffusers uses the token itself."""
+PREFIXES = {
+    "lora_unet_": "lora_unet_",
+    "lora_te_text_model_": "lora_te_text_model_",
+    "lora_te1_text_model_": "lora_te_text_model_",
+    "lora_te1_": "lora_te_text_model_",
+    "unet.": "lora_unet_",
+    "diffusion_model.": "lora_unet_",
+    "text_encoder.text_model.": "lora_te_text_model_",
+    "text_encoder.": "lora_te_text_model_",
+    "base_model.model.text_model.": "lora_te_text_model_",
+    "base_model.model.": "lora_unet_",
+}
+"""What a LoRA's keys begin with, the first that fits, and what kohya's tools write instead."""
+LORA_KEY = re.compile(
+    r"(?P<path>.+?)"
+    r"(?:\.(?:lora_(?P<kohya>down|up)|lora\.(?P<old>down|up)|lora_linear_layer\.(?P<text>down|up)"
+    r"|lora_(?P<peft>[AB])(?:\.default)?)\.weight"
+    r"|_lora\.(?P<processor>down|up)\.weight|\.(?P<alpha>alpha))"
+)
+PARTS = {"down": "lora_down.weight", "A": "lora_down.weight"} | {
+    "up": "lora_up.weight",
+    "B": "lora_up.weight",
+}
+XL_KEYS = ("lora_te2_", "text_encoder_2.", "clip_l", "clip_g")
+CHECKPOINT_KEYS = ("model.diffusion_model.", "first_stage_model.", "cond_stage_model.")
+
+ForeignKind = Literal["embedding", "lora"]
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Metadata, and the shape of each tensor by its key."""
+
+    name: str
+    metadata: Mapping[str, str]
+    shapes: Mapping[str, tuple[int, ...]]
+
+
+def read_header(path: Path) -> Header:
+    """Read what stands before the tensors; at most 32 MB, whatever the file claims.
+
+    Raises:
+        InvalidInputError: there is no such file, it is pickled, or no safetensors file.
+    """
+    if not path.is_file():
+        raise InvalidInputError(f"There is no file {str(path)!r}.")
+    if path.suffix.lower() in PICKLED_SUFFIXES:
+        raise InvalidInputError(f"{path.name} is refused: {HOW_TO_CONVERT}.")
+    if path.suffix.lower() != WEIGHT_SUFFIX:
+        raise InvalidInputError(
+            f"{path.name} is no trained part: a LoRA or a textual inversion ends in .safetensors."
+        )
+    try:
+        metadata, shapes = _parse(path)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+        raise InvalidInputError(
+            f"{path.name} is not a readable .safetensors file: get it again."
+        ) from exc
+    return Header(path.name, metadata, shapes)
+
+
+def _parse(path: Path) -> tuple[dict[str, str], dict[str, tuple[int, ...]]]:
+    length = path.stat().st_size
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(SIZE_BYTES), "little")
+        if not 2 <= size <= min(MAX_HEADER_BYTES, length - SIZE_BYTES):
+            raise ValueError("the header's size cannot be right")
+        rows: dict[str, Any] = json.loads(file.read(size))
+    metadata = rows.pop("__metadata__", {})
+    said = {str(key): value for key, value in metadata.items() if isinstance(value, str)}
+    if any(row["dtype"] not in FLOATS for key, row in rows.items() if not key.endswith(".alpha")):
+        raise ValueError("a tensor of whole numbers")
+    return said, {key: tuple(int(n) for n in row["shape"]) for key, row in rows.items()}
+
+
+def recognise(header: Header) -> ForeignKind:
+    """What the file holds, by its keys.
+
+    Raises:
+        InvalidInputError: neither a LoRA nor a textual inversion for Stable Diffusion 1.x or 2.x;
+            names the key that tells.
+    """
+    keys = list(header.shapes)
+    if not keys:
+        raise InvalidInputError(f"{header.name} holds no tensors: choose another file.")
+    for key in keys:
+        _refuse_others(header.name, key)
+    is_single = len(keys) == 1 and len(header.shapes[keys[0]]) in {1, 2}
+    if keys[0] in EMBEDDING_KEYS or (is_single and parse_lora_key(keys[0]) is None):
+        _check_embedding(header)
+        return "embedding"
+    strange = next((key for key in keys if parse_lora_key(key) is None), None)
+    if strange is None:
+        return "lora"
+    raise InvalidInputError(
+        f"{header.name} holds {strange!r}, which belongs to neither a LoRA nor a textual inversion "
+        "that the studio knows: export it again in kohya's or in diffusers' layout."
+    )
+
+
+def parse_lora_key(key: str) -> tuple[str, str] | None:
+    """(layer, part) as kohya's tools would write them, or None when it is no LoRA's key.
+
+    ``unet.mid_block.x.to_q.lora_A.weight`` gives ``lora_unet_mid_block_x_to_q`` and
+    ``lora_down.weight``.
+    """
+    match = LORA_KEY.fullmatch(key)
+    if match is None:
+        return None
+    path = match["path"]
+    if match["processor"]:
+        path = path.replace(".processor.", ".").removesuffix("to_out") + (
+            "to_out.0" if path.endswith("to_out") else ""
+        )
+    prefix = next((prefix for prefix in PREFIXES if path.startswith(prefix)), None)
+    if prefix is None:
+        return None
+    name = PREFIXES[prefix] + path.removeprefix(prefix).replace(".", "_")
+    if match["alpha"]:
+        return name, "alpha"
+    groups = ("kohya", "old", "text", "peft", "processor")
+    return name, PARTS[next(match[group] for group in groups if match[group])]
+
+
+def _refuse_others(name: str, key: str) -> None:
+    if key.startswith(XL_KEYS):
+        raise InvalidInputError(
+            f"{name} holds {key!r}: it was made for Stable Diffusion XL, and the studio customises "
+            "Stable Diffusion 1.x and 2.x."
+        )
+    if key.startswith(CHECKPOINT_KEYS):
+        raise InvalidInputError(
+            f"{name} is a whole base model, not a part of one: make a project on it instead."
+        )
+
+
+def _check_embedding(header: Header) -> None:
+    if len(header.shapes) == 1:
+        return
+    second = [key for key in header.shapes if key not in EMBEDDING_KEYS][:1] or list(header.shapes)
+    raise InvalidInputError(
+        f"{header.name} holds {second[0]!r} beside the vectors of a textual inversion: export it "
+        "again with the vectors alone."
+    )
+
+
+PEFT_CONFIG = "adapter_config.json"
+PEFT_METADATA = "lora_adapter_metadata"
+MAX_CONFIG_BYTES = 1 << 20
+UNREAD = ("use_rslora", "use_dora", "alpha_pattern")
+"""Settings of PEFT's that change what a layer computes, and that the tensors do not show."""
+
+
+def read_part(path: Path, header: Header, base: BaseModel, *, token: str, title: str) -> Artifact:
+    """The file's part, after it has been attached to the base model once.
+
+    Args:
+        token: what a textual inversion will be called in prompts.
+
+    Raises:
+        InvalidInputError: it is damaged, unknown, or was made for another base model.
+    """
+    kind = header.metadata.get("dyod.format", "")
+    if kind in KINDS and header.metadata.get("dyod.base_fingerprint") == base.fingerprint:
+        artifact = load_artifact(path, kind)
+    else:
+        artifact = _foreign(path, header, base, token=token, title=title)
+    _try(artifact, base, header.name)
+    return artifact
+
+
+def header_for(artifact: Artifact, base: BaseModel) -> dict[str, str]:
+    """What other tools look for in the header, for the kinds that they read."""
+    if artifact.kind in {"embedding", "inversion"}:
+        vectors = artifact.tensors["emb_params"]
+        return inversion_header(vectors.shape[-1], str(artifact.config["token"]))
+    if artifact.kind not in {"lora", "dreambooth"}:
+        return {}
+    layers = read_layers(artifact.tensors)
+    ranks = {weights.rank: weights.alpha for weights in layers.values()}
+    title = str(artifact.config.get("title") or artifact.facts["prompt"])
+    return lora_header(
+        conditioning_width=base.unet.config.cross_attention_dim,
+        rank=max(ranks),
+        alpha=ranks[max(ranks)],
+        title=title,
+        trigger_phrase=str(artifact.facts["prompt"]),
+        resolution=base.own_resolution,
+        prediction_type=base.schedule.prediction_type,
+    )
+
+
+def _foreign(path: Path, header: Header, base: BaseModel, *, token: str, title: str) -> Artifact:
+    kind = recognise(header)
+    tensors = _load(path)
+    about: dict[str, Any] = {"title": title, "imported_from": header.name}
+    facts: dict[str, Any] = {}
+    if kind == "embedding":
+        about["token"] = token
+        (vectors,) = tensors.values()
+        kept = {"emb_params": vectors.reshape(-1, vectors.shape[-1])}
+        _check_length(len(kept["emb_params"]), base, header.name)
+    else:
+        facts["prompt"] = header.metadata.get("modelspec.trigger_phrase", "")
+        told = _told_alphas(path, header)
+        kept = write_layers(_layers(tensors, base, told, header.name))
+    return Artifact(kind, base.ref, base.fingerprint, about, facts, kept)
+
+
+def _check_length(number: int, base: BaseModel, name: str) -> None:
+    room = base.tokenizer.model_max_length - 2
+    if number > room:
+        raise InvalidInputError(
+            f"{name} holds {number} vectors, and this base model reads {room} in a prompt."
+        )
+
+
+def _load(path: Path) -> dict[str, Tensor]:
+    try:
+        tensors = {key: tensor.float() for key, tensor in load_file(path).items()}
+    except (SafetensorError, OSError) as exc:
+        raise InvalidInputError(
+            f"{path.name} is not a readable .safetensors file: get it again."
+        ) from exc
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise InvalidInputError(f"{path.name} holds numbers that are not finite: get it again.")
+    return tensors
+
+
+def _layers(
+    tensors: Mapping[str, Tensor], base: BaseModel, told: Mapping[str, float], name: str
+) -> dict[str, LoraWeights]:
+    """Its layers under kohya's names of diffusers' layers, in the shapes of this base's own."""
+    own = {network: plain_layers(getattr(base, network)) for network in NETWORK_PREFIXES}
+    known = known_names(base, own)
+    axes = {
+        layer_name(n, path): m.weight.ndim for n, paths in own.items() for path, m in paths.items()
+    }
+    parts: dict[str, Tensor] = {}
+    for key, tensor in tensors.items():
+        layer, part = parse_lora_key(key) or (key, "")
+        layer = known.get(layer, layer)
+        parts[f"{layer}.{part}"] = _as_layer(tensor, axes.get(layer)) if part != ALPHA else tensor
+    if len(parts) < len(tensors):
+        raise InvalidInputError(f"{name} holds a layer twice: export it again.")
+    for layer in {key.partition(".")[0] for key in parts}:
+        alpha = next((told[start] for start in told if layer.startswith(start)), None)
+        if alpha is not None:
+            parts.setdefault(f"{layer}.{ALPHA}", torch.tensor(alpha))
+    return read_layers(parts)
+
+
+def _as_layer(tensor: Tensor, axes: int | None) -> Tensor:
+    """A 1 x 1 convolution and a linear layer are one thing; tools write either for the other."""
+    if axes == 4 and tensor.ndim == 2:
+        return tensor[..., None, None]
+    if axes == 2 and tensor.ndim == 4 and tensor.shape[2:] == (1, 1):
+        return tensor[..., 0, 0]
+    return tensor
+
+
+def _told_alphas(path: Path, header: Header) -> dict[str, float]:
+    """What PEFT and diffusers say of alpha outside the tensors, by what layers' names begin with.
+
+    Without a word alpha is the rank, as these tools take it.
+    """
+    told: dict[str, Any] = {}
+    beside = path.with_name(PEFT_CONFIG)
+    try:
+        if PEFT_METADATA in header.metadata:
+            told = json.loads(header.metadata[PEFT_METADATA])
+        elif beside.is_file() and beside.stat().st_size <= MAX_CONFIG_BYTES:
+            told = {f"unet.{k}": v for k, v in json.loads(beside.read_text("utf-8")).items()}
+        alphas = {
+            prefix: float(told[f"{network}.lora_alpha"])
+            for network, prefix in NETWORK_PREFIXES.items()
+            if f"{network}.lora_alpha" in told
+        }
+    except (ValueError, TypeError, AttributeError) as exc:
+        raise InvalidInputError(f"What {header.name} says of its alpha cannot be read.") from exc
+    if any(told.get(f"{network}.{key}") for network in NETWORK_PREFIXES for key in UNREAD):
+        raise InvalidInputError(
+            f"{header.name} scales its layers in a way of PEFT's that the studio does not read: "
+            "export it in kohya's layout."
+        )
+    return alphas
+
+
+def _try(artifact: Artifact, base: BaseModel, name: str) -> None:
+    """Attach the part once, for what it says when it does not fit."""
+    try:
+        with ExitStack() as stack:
+            open_customised(stack, base, {artifact.kind: artifact}, 0.5)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as exc:
+        raise InvalidInputError(f"{name} is damaged: {type(exc).__name__}, {exc}.") from exc
