@@ -5,25 +5,24 @@ from contextlib import contextmanager
 from subprocess import Popen
 
 from dyod_studio.jobs.one_shot import Run, run_apart, run_here
+from dyod_studio.services.artifacts import Artifacts
+from dyod_studio.services.augmentation.service import Augmenting
+from dyod_studio.services.evaluation.service import Evaluation
+from dyod_studio.services.exchange.export import Exports
+from dyod_studio.services.exchange.project_import import Imports
+from dyod_studio.services.explore.bookmarks import Places
+from dyod_studio.services.explore.service import Exploring
+from dyod_studio.services.gallery.recreate import Recalling
+from dyod_studio.services.gallery.service import Gallery
+from dyod_studio.services.machine import Doctor, Tokens
+from dyod_studio.services.pictures import Pictures
+from dyod_studio.services.projects import Projects
+from dyod_studio.services.sampling.dispatcher import RunRequest
+from dyod_studio.services.sampling.service import Sampling
+from dyod_studio.services.studio import Studio
+from dyod_studio.services.training.service import Training
 from dyod_studio.settings import Settings
 from dyod_studio.store.storage import Storage, open_storage
-from dyod_studio.studio.artifacts import Artifacts
-from dyod_studio.studio.augmentation.service import Augmenting
-from dyod_studio.studio.doctor import Doctor
-from dyod_studio.studio.evaluation.service import Evaluation
-from dyod_studio.studio.exchange.exports import Exports
-from dyod_studio.studio.exchange.imports import Imports
-from dyod_studio.studio.exchange.recalling import Recalling
-from dyod_studio.studio.exploring.places import Places
-from dyod_studio.studio.exploring.service import Exploring
-from dyod_studio.studio.facade import Studio
-from dyod_studio.studio.gallery.service import Gallery
-from dyod_studio.studio.pictures import Pictures
-from dyod_studio.studio.projects import Projects
-from dyod_studio.studio.sampling.asking import RunRequest
-from dyod_studio.studio.sampling.service import Sampling
-from dyod_studio.studio.tokens import Tokens
-from dyod_studio.studio.training.service import Training
 
 
 def build_studio(

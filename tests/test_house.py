@@ -105,7 +105,7 @@ def test_the_container_copies_only_what_the_build_context_holds():
 
 def test_page_command_line_and_store_load_no_torch():
     names = sorted(light_modules())
-    assert "dyod_studio.studio.views" in names
+    assert "dyod_studio.services.views" in names
     code = (
         "import importlib, sys\n"
         f"for name in {names}: importlib.import_module(name)\n"

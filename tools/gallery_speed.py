@@ -15,13 +15,13 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from dyod_studio.bootstrap import build_studio
+from dyod_studio.services.gallery.views import GalleryFilter
+from dyod_studio.services.studio import Studio
 from dyod_studio.settings import Settings
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.requests import SampleRequestRepository
 from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.store.tables import Generation
-from dyod_studio.studio.facade import Studio
-from dyod_studio.studio.gallery.views import GalleryFilter
 
 FEW, MANY = 50, 5_000
 ROUNDS = 41

@@ -8,7 +8,7 @@ import typer
 from dyod_studio.cli.output import Reply, table
 from dyod_studio.cli.projects import ProjectRef
 from dyod_studio.cli.session import check_writable, studio_of
-from dyod_studio.studio.artifacts import TrainedPart
+from dyod_studio.services.artifacts import TrainedPart
 
 Which = Annotated[
     str,

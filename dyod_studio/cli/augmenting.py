@@ -9,7 +9,7 @@ from dyod_studio.cli.output import Reply, counted, plural
 from dyod_studio.cli.projects import ProjectRef
 from dyod_studio.cli.sampling import Guidance, Prompt, Steps, Strength
 from dyod_studio.cli.session import check_writable, studio_of
-from dyod_studio.studio.augmentation.plan import AugmentSettings
+from dyod_studio.services.augmentation.plan import AugmentSettings
 
 Data = Annotated[
     Path | None,

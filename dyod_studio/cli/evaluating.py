@@ -11,15 +11,15 @@ from dyod_studio.cli.output import Reply, table, training_progress
 from dyod_studio.cli.projects import ProjectRef
 from dyod_studio.cli.session import check_writable, settings_of, studio_of
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.studio.evaluation.report import figure_text
-from dyod_studio.studio.evaluation.views import (
+from dyod_studio.services.evaluation.report import figure_text
+from dyod_studio.services.evaluation.views import (
     METRICS,
     SWEEPS,
     EvaluationSettings,
     EvaluationView,
     sweep_named,
 )
-from dyod_studio.studio.facade import Studio
+from dyod_studio.services.studio import Studio
 
 Sweep = Annotated[str, typer.Option(help=f"What is varied: {', '.join(SWEEPS)}.")]
 Values = Annotated[

@@ -21,7 +21,7 @@ from dyod_studio.cli.sampling import (
 )
 from dyod_studio.cli.session import studio_of
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.studio.exploring.requests import NearSettings, PlaceSettings
+from dyod_studio.services.explore.views import NearSettings, PlaceSettings
 
 ORIGIN = "average|seed:N|set:ID|made:ID"
 Origin = Annotated[str, typer.Option("--from", metavar=ORIGIN, help="Where the traits begin.")]

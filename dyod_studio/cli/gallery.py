@@ -18,7 +18,7 @@ from dyod_studio.cli.output import (
 from dyod_studio.cli.projects import ProjectRef
 from dyod_studio.cli.session import check_writable, studio_of
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.studio.gallery.views import GalleryFilter
+from dyod_studio.services.gallery.views import GalleryFilter
 
 Day = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="A day of this machine.")]
 PictureId = Annotated[int, typer.Argument(metavar="ID", help="Number of a picture.")]

@@ -14,8 +14,8 @@ from dyod_studio.cli.session import (
     settings_of,
     studio_of,
 )
-from dyod_studio.studio.facade import Studio
-from dyod_studio.studio.views import CheckpointView, JobView
+from dyod_studio.services.studio import Studio
+from dyod_studio.services.views import CheckpointView, JobView
 
 JobId = Annotated[int, typer.Argument(metavar="ID", help="Number of the job.")]
 Wait = Annotated[

@@ -8,7 +8,7 @@ import typer
 
 from dyod_studio.cli.output import Reply, counted, plural, table
 from dyod_studio.cli.session import studio_of
-from dyod_studio.studio.views import ImportReport, ProjectView
+from dyod_studio.services.views import ImportReport, ProjectView
 
 ProjectRef = Annotated[str, typer.Argument(metavar="PROJECT", help="Name or number.")]
 

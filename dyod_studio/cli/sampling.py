@@ -24,7 +24,8 @@ from dyod_studio.cli.output import (
 from dyod_studio.cli.projects import ProjectRef
 from dyod_studio.cli.session import check_writable, studio_of
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.studio.sampling.grids import Grid, read_axis
+from dyod_studio.services.sampling.grid import Grid, read_axis, write_sheet
+from dyod_studio.services.views import GenerationView
 from dyod_studio.studio.sampling.requests import (
     Denoising,
     InterpolationSettings,
@@ -32,8 +33,6 @@ from dyod_studio.studio.sampling.requests import (
     SamplingProgress,
     TraversalSettings,
 )
-from dyod_studio.studio.sampling.sheets import write_sheet
-from dyod_studio.studio.views import GenerationView
 
 Asked = TypeVar("Asked", bound=Denoising)
 Draw = Callable[[str, Asked, Callable[[SamplingProgress], None]], list[GenerationView]]

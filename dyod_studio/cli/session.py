@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from dyod_studio.bootstrap import command_line_studio
 from dyod_studio.errors import InvalidInputError
+from dyod_studio.services.studio import Studio
 from dyod_studio.settings import Settings
-from dyod_studio.studio.facade import Studio
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from dyod_studio.studio.views import JobView, ProjectView
+from dyod_studio.services.views import JobView, ProjectView
 from dyod_studio.ui.errors import quiet_on_timer
 from dyod_studio.ui.job_pieces import method_name, share_done, time_left
 from dyod_studio.ui.pieces import counted
@@ -16,7 +16,7 @@ from dyod_studio.ui.runs import watched_job
 from dyod_studio.ui.thumbs import data_uri
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 COVER_PX = 72
 CHOICES = """

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
+from dyod_studio.services.views import GenerationView
 from dyod_studio.studio.sampling.requests import SamplingProgress
-from dyod_studio.studio.views import GenerationView
 from dyod_studio.ui.pieces import note
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 DEFAULT_STEPS = 50
 LEAST_STEPS, MOST_STEPS = 5, 100

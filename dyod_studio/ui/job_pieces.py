@@ -6,8 +6,8 @@ A button says in ``data-press`` what it means; ``presses`` hands that to the pag
 from collections.abc import Sequence
 from html import escape
 
-from dyod_studio.studio.evaluation.views import EVALUATION
-from dyod_studio.studio.views import JobView
+from dyod_studio.services.evaluation.views import EVALUATION
+from dyod_studio.services.views import JobView
 
 METHOD_NAMES = {
     "inversion": "Style word",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dyod_studio.settings import ASSETS_DIR, Settings
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 QUIET_ENVIRONMENT = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
 

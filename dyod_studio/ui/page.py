@@ -25,7 +25,7 @@ from dyod_studio.ui.train.screen import build_train
 from dyod_studio.ui.wiring import SILENT, calm
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 TICK_S = 2.0
 """How often the page asks how the training goes."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from dyod_studio.studio.views import GenerationView, ImportReport
+from dyod_studio.services.views import GenerationView, ImportReport
 
 KIND_NAMES = {
     "prompt": "from the word",

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from dyod_studio.studio.views import JobView
+from dyod_studio.services.views import JobView
 from dyod_studio.ui.errors import chosen, shown_to_user
 from dyod_studio.ui.runs import watched_job
 from dyod_studio.ui.wiring import PRIVATE, SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 PRESSES = """
 element.addEventListener('click', event => {

@@ -17,7 +17,7 @@ from dyod_studio.ui.typed import any_text
 from dyod_studio.ui.wiring import PRIVATE, PROGRESS, SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 WELCOME = """
 <div class="welcome"><div class="welcome-strip">{pictures}</div><h1>Make it yours</h1>

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from dyod_studio.studio.views import JobView
+from dyod_studio.services.views import JobView
 
 NEWEST = 0
 """Choice of the run to look at: the one that trains now, else the newest."""

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from dyod_studio.services.views import JobView
 from dyod_studio.settings import Settings
-from dyod_studio.studio.views import JobView
 from dyod_studio.ui.launching import launch
 from tests.ui.fake_training import FakeTraining
 from tests.ui.fakes import build_fake_studio

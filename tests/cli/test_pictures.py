@@ -9,7 +9,7 @@ from PIL import Image
 from dyod_studio.cli.output import copy_out, describe
 from dyod_studio.cli.session import check_writable
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.studio.views import GenerationView
+from dyod_studio.services.views import GenerationView
 
 
 def picture(folder: Path, *, seed: int, colour: str) -> GenerationView:

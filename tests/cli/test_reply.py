@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from dyod_studio.cli.output import Reply, plural, table
-from dyod_studio.studio.views import ExportReport
+from dyod_studio.services.views import ExportReport
 
 
 def test_the_document_is_json_of_the_view_with_paths_as_text():

@@ -17,12 +17,12 @@ from dyod_studio.evaluation.results import (
 )
 from dyod_studio.jobs.evaluation import SweepProgress
 from dyod_studio.jobs.worker import run_worker
+from dyod_studio.services.runs import measured_again
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.storage import open_storage
 from dyod_studio.store.tables import JobState
-from dyod_studio.studio.evaluation.again import measured_again
 from tests.jobs.conftest import Queue
 
 NUM = 5

@@ -21,7 +21,7 @@ from dyod_studio.models.customised import Reverse
 from dyod_studio.models.foreign_files import header_for, read_header, read_part
 from dyod_studio.models.lora import plain_layers
 from dyod_studio.models.placeholder import inversion_header
-from dyod_studio.studio.exchange.part_files import part_files
+from dyod_studio.services.exchange.export import part_files
 from tests.ldm_layout import _unet_key
 from tests.models.parts import dreambooth_part
 

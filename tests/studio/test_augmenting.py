@@ -13,11 +13,11 @@ from dyod_studio.errors import InvalidInputError
 from dyod_studio.jobs.augmentation import mask_of
 from dyod_studio.models.artifacts import save_artifact
 from dyod_studio.models.clip import condition_embeddings
+from dyod_studio.services.augmentation.plan import AugmentSettings
+from dyod_studio.services.augmentation.service import Augmenting
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import PNG
 from dyod_studio.store.tables import Picture
-from dyod_studio.studio.augmentation.plan import AugmentSettings
-from dyod_studio.studio.augmentation.service import Augmenting
 from tests.conftest import open_base
 from tests.models.parts import anl_part
 from tests.studio.rows import rows_in

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from dyod_studio.studio.training.curves import (
+from dyod_studio.services.training.report import (
     HEIGHT,
     MAX_POINTS,
     WIDTH,

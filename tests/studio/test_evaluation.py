@@ -11,11 +11,11 @@ import pytest
 from dyod_studio.errors import InvalidInputError, JobStateError
 from dyod_studio.evaluation.plan import BASELINE_NAMES
 from dyod_studio.evaluation.results import Figure
+from dyod_studio.services.evaluation.plot import plot_of, svg_of
+from dyod_studio.services.evaluation.summary import summary_of
+from dyod_studio.services.evaluation.views import EvaluationSettings
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.tables import JobState
-from dyod_studio.studio.evaluation.plot import plot_of, svg_of
-from dyod_studio.studio.evaluation.views import EvaluationSettings
-from dyod_studio.studio.evaluation.words import summary_of
 from tests.datasets.pictures import many
 from tests.studio.evaluated import CURVE, add_parts, measured
 

@@ -10,8 +10,8 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from dyod_studio.errors import InvalidInputError, NotFoundError
+from dyod_studio.services.projects import token_for
 from dyod_studio.store.artifacts import ArtifactRepository
-from dyod_studio.studio.projects import token_for
 from dyod_studio.studio.sampling.requests import (
     InterpolationSettings,
     SampleSettings,

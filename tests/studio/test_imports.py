@@ -13,6 +13,9 @@ from safetensors.numpy import save
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.references import fingerprint_of
+from dyod_studio.services.exchange.project_archive import check_room
+from dyod_studio.services.explore.views import PlaceSettings
+from dyod_studio.services.gallery.views import GalleryFilter
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import SAFETENSORS
@@ -21,9 +24,6 @@ from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.places import Picture as StoredPicture
 from dyod_studio.store.places import PlaceRepository
 from dyod_studio.store.storage import open_storage
-from dyod_studio.studio.exchange.archive import check_room
-from dyod_studio.studio.exploring.requests import PlaceSettings
-from dyod_studio.studio.gallery.views import GalleryFilter
 from tests.studio.pictures_made import a_picture, make
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.studio.exploring.moving import (
+from dyod_studio.services.explore.animation import (
     WRITERS,
     there_and_back,
     write_gif,
@@ -54,7 +54,7 @@ def test_a_video_of_odd_pictures_has_even_sides_and_every_frame(frames, tmp_path
 
 
 def test_sprites_stand_where_the_json_says(frames, tmp_path, monkeypatch):
-    monkeypatch.setattr("dyod_studio.studio.exploring.moving.SPRITE_WIDTH_PX", 130)
+    monkeypatch.setattr("dyod_studio.services.explore.animation.SPRITE_WIDTH_PX", 130)
     write_sprite(frames, tmp_path / "way.png", fps=8)
     facts = json.loads((tmp_path / "way.json").read_text())
     assert (facts["image"], facts["columns"], facts["fps"]) == ("way.png", 2, 8)

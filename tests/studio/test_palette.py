@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from dyod_studio.studio.sampling.palette import (
+from dyod_studio.services.sampling.palette import (
     INK,
     PAPER,
     USUAL,
@@ -62,7 +62,7 @@ def test_a_project_without_pictures_has_the_usual_brushes_and_then_its_own_found
     studio.projects.add_examples(shoes.id)
     found = palette_of(storage, shoes.id)
     assert found != USUAL
-    monkeypatch.setattr("dyod_studio.studio.sampling.palette.find_colors", None)
+    monkeypatch.setattr("dyod_studio.services.sampling.palette.find_colors", None)
     assert palette_of(storage, shoes.id) == found == studio.sampling.palette(shoes.id)
 
 

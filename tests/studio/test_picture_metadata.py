@@ -10,7 +10,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.jobs.images import encode_png
-from dyod_studio.studio.exchange.metadata import MAX_TEXT_BYTES, read_metadata, read_texts
+from dyod_studio.services.gallery.png_metadata import MAX_TEXT_BYTES, read_metadata, read_texts
 
 PAIR = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 """As A1111 reads a pair: a key of words, then a JSON string or all up to the next comma."""

@@ -11,8 +11,8 @@ from dyod_studio.jobs import calibration as calibrating
 from dyod_studio.jobs.devices import device_key
 from dyod_studio.models.memory_plan import Measurement
 from dyod_studio.models.references import fingerprint_of
+from dyod_studio.services.training import plan as planning
 from dyod_studio.store.jobs import JobRepository
-from dyod_studio.studio.training import planning
 from dyod_studio.training.registry import parse_config
 from tests.studio.rows import rows_in
 

@@ -270,7 +270,7 @@ def test_the_curve_of_a_resumed_run_shows_every_step_once(studio, storage, job):
 
 
 def test_every_view_of_a_run_becomes_json(studio, failed):
-    from dyod_studio.studio.views import to_json
+    from dyod_studio.services.views import to_json
 
     document = json.loads(json.dumps(to_json(failed)))
     assert document["settings"]["seed"] == 7

@@ -15,13 +15,13 @@ from dyod_studio.errors import (
     SampleCancelledError,
     SamplerError,
 )
+from dyod_studio.services.explore.strips import coarse_first
+from dyod_studio.services.explore.views import NearSettings, PlaceSettings
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.requests import SampleRequestRepository
 from dyod_studio.store.tables import JobState, SampleRequest
-from dyod_studio.studio.exploring.plans import coarse_first
-from dyod_studio.studio.exploring.requests import NearSettings, PlaceSettings
 from dyod_studio.studio.sampling.requests import InterpolationSettings, SampleSettings
 from tests.studio.trained import opened_studio, train_everything
 

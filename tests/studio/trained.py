@@ -11,11 +11,11 @@ from PIL import Image, ImageDraw
 from dyod_studio.bootstrap import build_studio
 from dyod_studio.jobs.sampler import run_request
 from dyod_studio.models.artifacts import save_artifact
+from dyod_studio.services.studio import Studio
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.storage import Storage, open_storage
-from dyod_studio.studio.facade import Studio
 from tests.conftest import open_base
 from tests.jobs.conftest import TINY_RUNS, add_project_with_pictures, train_here
 from tests.models.parts import anl_part

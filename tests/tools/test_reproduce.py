@@ -13,7 +13,7 @@ from dyod_studio.evaluation.advice import advise
 from dyod_studio.evaluation.compare import Apart
 from dyod_studio.evaluation.plan import EvaluationConfig
 from dyod_studio.evaluation.results import Figure, PointResult
-from dyod_studio.studio.evaluation.views import EvaluationSettings, EvaluationView
+from dyod_studio.services.evaluation.views import EvaluationSettings, EvaluationView
 from tests.ui.fake_evaluation import FakeEvaluation
 from tools.reproduce import augmentation, figure5
 from tools.reproduce.advisor import judged, tenths

@@ -8,9 +8,9 @@ from dyod_studio.errors import InvalidInputError
 from dyod_studio.evaluation.advice import Advice, advise
 from dyod_studio.evaluation.plan import EvaluationConfig, points_of
 from dyod_studio.evaluation.results import Figure, PointResult, Shown
-from dyod_studio.studio.evaluation.views import EvaluationSettings, EvaluationView
-from dyod_studio.studio.evaluation.words import summary_of
-from dyod_studio.studio.views import JobView
+from dyod_studio.services.evaluation.summary import summary_of
+from dyod_studio.services.evaluation.views import EvaluationSettings, EvaluationView
+from dyod_studio.services.views import JobView
 from tests.ui.drawing import draw_picture
 from tests.ui.fake_training import NOW
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dyod_studio.errors import InvalidInputError, NotFoundError
-from dyod_studio.studio.exploring.plans import Step, Walk, around, key_of, way
-from dyod_studio.studio.exploring.requests import (
+from dyod_studio.services.explore.strips import Step, Walk, around, key_of, way
+from dyod_studio.services.explore.views import (
     FrameView,
     NearSettings,
     PlaceSettings,
@@ -16,9 +16,9 @@ from dyod_studio.studio.exploring.requests import (
     TraitView,
     WalkView,
 )
-from dyod_studio.studio.sampling.asking import Asked
+from dyod_studio.services.sampling.dispatcher import Asked
+from dyod_studio.services.views import GenerationView
 from dyod_studio.studio.sampling.requests import InterpolationSettings
-from dyod_studio.studio.views import GenerationView
 from tests.ui.drawing import draw_picture
 
 FRAMES_A_LOOK = 3

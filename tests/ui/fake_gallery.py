@@ -9,8 +9,8 @@ from typing import Any
 
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.models.foreign_files import read_header, recognise
-from dyod_studio.studio.gallery.views import EVERYTHING, AgainView, GalleryFilter, PartView
-from dyod_studio.studio.views import ExportReport, GenerationView
+from dyod_studio.services.gallery.views import EVERYTHING, AgainView, GalleryFilter, PartView
+from dyod_studio.services.views import ExportReport, GenerationView
 
 Made = dict[int, list[GenerationView]]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dyod_studio.errors import InvalidInputError, JobStateError
-from dyod_studio.studio.views import (
+from dyod_studio.services.views import (
     ArtifactView,
     CheckpointView,
     FieldView,

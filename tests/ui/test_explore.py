@@ -8,8 +8,8 @@ import gradio as gr
 import pytest
 from PIL import Image
 
-from dyod_studio.studio.exploring.requests import NUM_TRAITS, FrameView, PlaceSettings, WalkView
-from dyod_studio.studio.gallery.views import AgainView
+from dyod_studio.services.explore.views import NUM_TRAITS, FrameView, PlaceSettings, WalkView
+from dyod_studio.services.gallery.views import AgainView
 from dyod_studio.ui.explore.again import again_updates
 from dyod_studio.ui.explore.between import FREE, ROUND, on_between, on_make, on_tick
 from dyod_studio.ui.explore.drawn import drawn_in, drawn_updates, on_choose_kinds, show_choice

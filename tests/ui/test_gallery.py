@@ -6,7 +6,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
-from dyod_studio.studio.gallery.views import GalleryFilter
+from dyod_studio.services.gallery.views import GalleryFilter
 from dyod_studio.studio.sampling.requests import SampleSettings
 from dyod_studio.ui.gallery.files import file_stem, on_bring, on_export, on_import
 from dyod_studio.ui.gallery.filter import NO_FILTER, filter_of

@@ -6,7 +6,7 @@ import gradio as gr
 import pytest
 from PIL import Image
 
-from dyod_studio.studio.training.methods import METHOD_SUMMARIES
+from dyod_studio.services.training.methods import METHOD_SUMMARIES
 from dyod_studio.ui.job_pieces import METHOD_NAMES
 from dyod_studio.ui.studio.making import make
 from dyod_studio.ui.studio.parts import on_choose, show_parts, show_use, wishes

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dyod_studio.datasets.outcomes import DuplicateFile, RejectedFile
-from dyod_studio.studio.views import (
+from dyod_studio.services.views import (
     GenerationView,
     ImportReport,
 )

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from dyod_studio.errors import InvalidInputError, SampleCancelledError
-from dyod_studio.studio.gallery.views import AgainView
+from dyod_studio.services.gallery.views import AgainView
 from dyod_studio.ui.studio.again import NAMES, again_updates
 from dyod_studio.ui.studio.canvas import region_from_canvas
 from dyod_studio.ui.studio.desk import show_brushes, show_region

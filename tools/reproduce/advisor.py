@@ -11,8 +11,8 @@ from typing import Any
 from dyod_studio.evaluation.advice import GRID, Advice, advise
 from dyod_studio.evaluation.compare import apart_from
 from dyod_studio.evaluation.results import PointResult
-from dyod_studio.studio.evaluation.report import figure_text
-from dyod_studio.studio.evaluation.views import EvaluationView
+from dyod_studio.services.evaluation.report import figure_text
+from dyod_studio.services.evaluation.views import EvaluationView
 from tools.reproduce.bench import Bench
 from tools.reproduce.pages import markdown_table, write_section
 from tools.reproduce.sets import sets_of

@@ -7,8 +7,8 @@ import argparse
 from typing import Any
 
 from dyod_studio.evaluation.plan import Sweep
-from dyod_studio.studio.evaluation.report import figure_text
-from dyod_studio.studio.evaluation.views import EvaluationSettings
+from dyod_studio.services.evaluation.report import figure_text
+from dyod_studio.services.evaluation.views import EvaluationSettings
 from tools.reproduce.bench import Bench
 from tools.reproduce.pages import markdown_table, write_rows, write_section
 

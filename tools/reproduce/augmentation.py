@@ -18,8 +18,8 @@ from PIL import Image
 from torch import Tensor
 
 from dyod_studio.models.feature_extractors import open_extractor
+from dyod_studio.services.augmentation.plan import AugmentSettings
 from dyod_studio.settings import STARTER_DIR
-from dyod_studio.studio.augmentation.plan import AugmentSettings
 from tools.reproduce.bench import Bench
 from tools.reproduce.classifying import (
     Labelled,

@@ -13,11 +13,11 @@ from typing import Any
 from dyod_studio.bootstrap import build_studio, run_worker
 from dyod_studio.evaluation.plan import EvaluationConfig
 from dyod_studio.models.references import fingerprint_of
+from dyod_studio.services.evaluation.views import EvaluationSettings, EvaluationView
+from dyod_studio.services.studio import Studio
+from dyod_studio.services.views import ProjectView
 from dyod_studio.settings import STARTER_DIR, Settings
 from dyod_studio.store.storage import Storage, open_storage
-from dyod_studio.studio.evaluation.views import EvaluationSettings, EvaluationView
-from dyod_studio.studio.facade import Studio
-from dyod_studio.studio.views import ProjectView
 
 USABLE = ("succeeded", "queued", "running")
 """States of an evaluation that is not made twice."""

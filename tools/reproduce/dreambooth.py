@@ -9,9 +9,9 @@ import argparse
 from dyod_studio.evaluation.results import Figures
 from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.models.customised import Reverse
+from dyod_studio.services.evaluation.report import figure_text
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import SAFETENSORS
-from dyod_studio.studio.evaluation.report import figure_text
 from tools.reproduce.bench import Bench
 from tools.reproduce.drawing import compared, draw, own_base, squares
 from tools.reproduce.pages import markdown_table, write_rows, write_section

@@ -10,7 +10,7 @@ from dyod_studio.evaluation.compare import Apart, kid_difference
 from dyod_studio.evaluation.measure import Reference, measure
 from dyod_studio.evaluation.results import Figure
 from dyod_studio.models.customised import Reverse
-from dyod_studio.studio.evaluation.report import figure_text
+from dyod_studio.services.evaluation.report import figure_text
 from tools.reproduce.bench import Bench
 from tools.reproduce.drawing import draw, features_of, own_base, reference_of, squares
 from tools.reproduce.pages import markdown_table, write_rows, write_section

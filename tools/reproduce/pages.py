@@ -14,8 +14,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from dyod_studio.evaluation.results import PointResult
-from dyod_studio.studio.evaluation.plot import plot_of, svg_of
-from dyod_studio.studio.evaluation.views import EvaluationView
+from dyod_studio.services.evaluation.plot import plot_of, svg_of
+from dyod_studio.services.evaluation.views import EvaluationView
 
 THUMBNAIL_PX = 72
 LABEL_PX = 150

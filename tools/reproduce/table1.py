@@ -6,8 +6,8 @@ from typing import Any
 
 from dyod_studio.evaluation.compare import Apart, apart_from
 from dyod_studio.evaluation.results import Figure, PointResult
-from dyod_studio.studio.evaluation.report import figure_text
-from dyod_studio.studio.evaluation.views import EvaluationSettings, EvaluationView
+from dyod_studio.services.evaluation.report import figure_text
+from dyod_studio.services.evaluation.views import EvaluationSettings, EvaluationView
 from tools.reproduce.bench import Bench
 from tools.reproduce.pages import markdown_table, write_plot, write_section, write_strips
 from tools.reproduce.sets import sets_of

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from dyod_studio.evaluation.results import PointResult
 from dyod_studio.models.anl import Condition
 from dyod_studio.models.customised import Reverse
-from dyod_studio.studio.evaluation.report import figure_text
-from dyod_studio.studio.evaluation.views import EvaluationSettings
+from dyod_studio.services.evaluation.report import figure_text
+from dyod_studio.services.evaluation.views import EvaluationSettings
 from tools.reproduce.bench import Bench
 from tools.reproduce.drawing import AT_ONCE, draw, features_of, own_base, reference_of, squares
 from tools.reproduce.pages import markdown_table, write_plot, write_section, write_strips

@@ -6,7 +6,7 @@ from typing import Literal
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.references import STARTER
-from dyod_studio.studio.parts import check_known
+from dyod_studio.services.parts import check_known
 
 Start = Literal["prompt", "distribution", "image"]
 STARTS: tuple[Start, ...] = ("prompt", "distribution", "image")

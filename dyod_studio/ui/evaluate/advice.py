@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dyod_studio.studio.evaluation.plot import advice_svg
+from dyod_studio.services.evaluation.plot import advice_svg
 from dyod_studio.ui.errors import quiet_on_timer
 from dyod_studio.ui.wiring import SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 Applied = tuple[int | None, float | None]
 """The project and the t0 that the slider was set to last; a hand on it is left alone."""

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from dyod_studio.studio.evaluation.plot import plot_of, svg_of
-from dyod_studio.studio.evaluation.report import figure_table, how_to_read
-from dyod_studio.studio.evaluation.views import METRICS, SWEEPS, EvaluationView
-from dyod_studio.studio.evaluation.words import copies_sentence, distances
+from dyod_studio.services.evaluation.plot import plot_of, svg_of
+from dyod_studio.services.evaluation.report import figure_table, how_to_read
+from dyod_studio.services.evaluation.summary import copies_sentence, distances
+from dyod_studio.services.evaluation.views import METRICS, SWEEPS, EvaluationView
 from dyod_studio.ui.job_pieces import progress_bar, time_left
 from dyod_studio.ui.pieces import note
 

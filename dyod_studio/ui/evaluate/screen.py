@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.studio.evaluation.views import (
+from dyod_studio.services.evaluation.views import (
     METRICS,
     SWEEPS,
     EvaluationSettings,
@@ -22,7 +22,7 @@ from dyod_studio.ui.pieces import heading
 from dyod_studio.ui.wiring import PRIVATE, SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 EMPTY = """
 <div class="empty"><h3>Nothing measured yet</h3><p>Press Measure. New pictures are made at several

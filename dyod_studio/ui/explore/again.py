@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dyod_studio.studio.exploring.requests import NUM_TRAITS, SPAN
+from dyod_studio.services.explore.views import NUM_TRAITS, SPAN
 from dyod_studio.studio.sampling.requests import Denoising
 from dyod_studio.ui.errors import shown_to_user
 from dyod_studio.ui.explore.between import FIXED, FREE, ROUND, STRAIGHT, Between
@@ -15,7 +15,7 @@ from dyod_studio.ui.explore.picks import ends_updates
 from dyod_studio.ui.explore.traits import AVERAGE, Traits, where_html
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.gallery.views import AgainView
+    from dyod_studio.services.gallery.views import AgainView
 
 WAYS = {"interpolation": "between", "place": "traits", "traversal": "traits"}
 """Which of the three ways makes pictures of a kind; the others are new pictures."""

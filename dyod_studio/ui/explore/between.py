@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from dyod_studio.studio.exploring.plans import Walk
-from dyod_studio.studio.exploring.requests import WalkView
+from dyod_studio.services.explore.strips import Walk
+from dyod_studio.services.explore.views import WalkView
 from dyod_studio.studio.sampling.requests import InterpolationSettings
 from dyod_studio.ui.controls import Slider
 from dyod_studio.ui.errors import chosen, quiet_on_timer, shown_to_user
@@ -20,7 +20,7 @@ from dyod_studio.ui.typed import whole_in
 from dyod_studio.ui.wiring import SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 NUM_FRAMES = 17
 EMPTY = "Pick two pictures. What lies between them appears here."

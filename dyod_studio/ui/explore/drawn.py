@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from dyod_studio.studio.parts import ADAPTERS, MAIN, PARTS, usual_parts
+from dyod_studio.services.parts import ADAPTERS, MAIN, PARTS, usual_parts
 from dyod_studio.studio.sampling.requests import Denoising
 from dyod_studio.ui.controls import Slider, build_fine_controls, t0_slider
 from dyod_studio.ui.job_pieces import method_name
@@ -14,7 +14,7 @@ from dyod_studio.ui.typed import guidance_in, whole_in
 from dyod_studio.ui.wiring import SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 
 class Drawn(NamedTuple):

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import gradio as gr
 
+from dyod_studio.services.explore.views import FrameView, WalkView
 from dyod_studio.settings import ASSETS_DIR
-from dyod_studio.studio.exploring.requests import FrameView, WalkView
 from dyod_studio.ui.pieces import counted, note
 
 SETTLE = """

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.studio.exploring.moving import (
+from dyod_studio.services.explore.animation import (
     DEFAULT_FPS,
     MAX_FPS,
     SUFFIXES,
     WRITERS,
     there_and_back,
 )
-from dyod_studio.studio.exploring.plans import Walk
+from dyod_studio.services.explore.strips import Walk
 from dyod_studio.ui.controls import Slider
 from dyod_studio.ui.errors import chosen, shown_to_user
 from dyod_studio.ui.wiring import PRIVATE, SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 NONE_YET = "There is no strip yet: pick two pictures first."
 FETCH = "() => document.querySelector('#moving-file').click()"

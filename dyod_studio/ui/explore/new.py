@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.studio.exploring.requests import NearSettings
+from dyod_studio.services.explore.views import NearSettings
+from dyod_studio.services.views import GenerationView
 from dyod_studio.studio.sampling.requests import SampleSettings, Start
-from dyod_studio.studio.views import GenerationView
 from dyod_studio.ui.controls import Slider, captioned, seed_field, told
 from dyod_studio.ui.errors import chosen, shown_to_user
 from dyod_studio.ui.explore.between import visitor_of
@@ -18,7 +18,7 @@ from dyod_studio.ui.typed import any_text, seed_in, whole_in
 from dyod_studio.ui.wiring import PRIVATE, PROGRESS, SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 STARTS = [("From the shapes it learned", "distribution"), ("From the word alone", "prompt")]
 NOTHING_YET = (

@@ -15,7 +15,7 @@ from dyod_studio.ui.paging import PAGE_SIZE, Pager, build_pager, pager_updates, 
 from dyod_studio.ui.wiring import SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 SOURCES = [("Your set", "set"), ("Made here", "made")]
 NO_ENDS: dict[str, Any] = {"A": None, "B": None}

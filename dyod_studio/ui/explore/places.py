@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.studio.exploring.requests import NUM_TRAITS
+from dyod_studio.services.explore.views import NUM_TRAITS
 from dyod_studio.ui.errors import chosen, shown_to_user
 from dyod_studio.ui.explore.drawn import Drawn, drawn_updates
 from dyod_studio.ui.explore.traits import Traits, begin_with, place_in, place_inputs, where_html
 from dyod_studio.ui.wiring import PRIVATE, SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 NONE_SAVED = '<p class="quiet">A place that you save is found here again.</p>'
 

@@ -31,7 +31,7 @@ from dyod_studio.ui.explore.traits import (
 from dyod_studio.ui.wiring import SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 NEEDS_SHAPES = """
 <div class="empty"><h3>The shape model is not trained yet</h3><p>It learns what your pictures have

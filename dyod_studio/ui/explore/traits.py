@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from dyod_studio.studio.exploring.plans import Walk
-from dyod_studio.studio.exploring.requests import NUM_TRAITS, SPAN, PlaceSettings, WalkView
+from dyod_studio.services.explore.strips import Walk
+from dyod_studio.services.explore.views import NUM_TRAITS, SPAN, PlaceSettings, WalkView
 from dyod_studio.ui.controls import Slider
 from dyod_studio.ui.errors import chosen, quiet_on_timer, shown_to_user
 from dyod_studio.ui.explore.between import visitor_of
@@ -19,7 +19,7 @@ from dyod_studio.ui.pieces import heading
 from dyod_studio.ui.wiring import SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 AVERAGE = "average"
 EMPTY = "The picture of this place appears here."

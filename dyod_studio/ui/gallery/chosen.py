@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.studio.gallery.views import GalleryFilter
+from dyod_studio.services.gallery.views import GalleryFilter
 from dyod_studio.ui.errors import chosen
 from dyod_studio.ui.pieces import counted, note
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 TRAY_SIZE = 12
 """Pictures of a choice that are shown; the rest is a number."""

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from dyod_studio.studio.views import GenerationView
+from dyod_studio.services.views import GenerationView
 from dyod_studio.ui.job_pieces import method_name
 from dyod_studio.ui.pieces import kind_name, parameter_table
 

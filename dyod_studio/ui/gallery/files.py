@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.studio.gallery.views import AgainView
+from dyod_studio.services.gallery.views import AgainView
 from dyod_studio.ui.errors import chosen, shown_to_user
 from dyod_studio.ui.job_pieces import method_name
 from dyod_studio.ui.pieces import counted
 from dyod_studio.ui.wiring import PRIVATE, PROGRESS, SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 EXPORTS = [
     ("Pictures, with all that made them", "gallery"),

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.studio.gallery.views import GalleryFilter, PartView
+from dyod_studio.services.gallery.views import GalleryFilter, PartView
 from dyod_studio.ui.job_pieces import method_name
 from dyod_studio.ui.pieces import KIND_NAMES
 from dyod_studio.ui.typed import any_text
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 ANY = "any"
 NO_FILTER = ("", "all", ANY, ANY, None, None, ANY)

@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dyod_studio.studio.gallery.views import EVERYTHING, GalleryFilter
-from dyod_studio.studio.views import GenerationView
+from dyod_studio.services.gallery.views import EVERYTHING, GalleryFilter
+from dyod_studio.services.views import GenerationView
 from dyod_studio.ui.gallery.details import CHOOSE, details_html
 from dyod_studio.ui.paging import PAGE_SIZE, pager_updates, turned
 from dyod_studio.ui.pieces import counted, empty, heading
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 NOTHING_FITS = '<p class="quiet">Nothing here is like that. Take a filter away.</p>'
 EMPTY_BIN = '<p class="quiet">The bin is empty.</p>'

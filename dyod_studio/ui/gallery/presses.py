@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.studio.views import GenerationView
+from dyod_studio.services.views import GenerationView
 from dyod_studio.ui.errors import chosen, shown_to_user
 from dyod_studio.ui.gallery.chosen import (
     Compared,
@@ -27,7 +27,7 @@ from dyod_studio.ui.paging import Pager
 from dyod_studio.ui.wiring import PRIVATE, SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 BIN = "bin"
 TO_DETAILS = """

@@ -17,7 +17,7 @@ from dyod_studio.ui.paging import build_pager, turned
 from dyod_studio.ui.wiring import SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 COLUMNS = 6
 """On a wide screen; the style sheet sets as many as there is room for."""

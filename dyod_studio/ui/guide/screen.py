@@ -34,7 +34,7 @@ from dyod_studio.ui.pieces import heading
 from dyod_studio.ui.wiring import PRIVATE, SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 SKIP = (
     '<p class="quiet">You know your way? Every step has a screen of its own above: '

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError, StudioError
-from dyod_studio.studio.training.methods import METHOD_SUMMARIES
+from dyod_studio.services.training.methods import METHOD_SUMMARIES
 from dyod_studio.ui.errors import chosen, shown_to_user
 from dyod_studio.ui.job_pieces import method_name
 from dyod_studio.ui.pictures.collection import show_set
@@ -18,7 +18,7 @@ from dyod_studio.ui.typed import any_text
 from dyod_studio.ui.wiring import PRIVATE, PROGRESS
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 PICTURES, CHECK, LEARN, NEED, TRAIN, FIRST = range(1, 7)
 OFFERED = ("inversion", "vae", "dreambooth", "custom-diffusion", "anl")

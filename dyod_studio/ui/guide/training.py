@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
+from dyod_studio.services.views import JobView, ProjectView
 from dyod_studio.studio.sampling.requests import SampleSettings, closest_t0
-from dyod_studio.studio.views import JobView, ProjectView
 from dyod_studio.ui.controls import captioned, told
 from dyod_studio.ui.errors import chosen, quiet_on_timer, shown_to_user
 from dyod_studio.ui.guide.steps import FIRST, TRAIN, at
@@ -19,7 +19,7 @@ from dyod_studio.ui.runs import NEWEST, watched_job
 from dyod_studio.ui.wiring import PRIVATE, PROGRESS, SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 NUM_FIRST = 4
 NOTHING_YET = '<div class="run"><p class="quiet">Nothing trains at the moment.</p></div>'

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from html import escape
 
-from dyod_studio.studio.pictures import CheckView, PictureDetails
+from dyod_studio.services.pictures import CheckView, PictureDetails
 from dyod_studio.ui.thumbs import data_uri
 
 SIDE_PX = 192

@@ -15,7 +15,7 @@ from dyod_studio.ui.presses import PRESSES
 from dyod_studio.ui.wiring import SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 
 class PictureSet(NamedTuple):

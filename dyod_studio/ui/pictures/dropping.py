@@ -13,7 +13,7 @@ from dyod_studio.ui.pieces import import_report
 from dyod_studio.ui.wiring import PRIVATE, PROGRESS, SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 Show = Callable[["Studio", int | None], tuple[Any, ...]]
 """Fills the components that change when pictures are added."""

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from dyod_studio.studio.pictures import PictureDetails
+from dyod_studio.services.pictures import PictureDetails
 from dyod_studio.ui.controls import Slider
 from dyod_studio.ui.errors import chosen, shown_to_user
 from dyod_studio.ui.thumbs import data_uri
 from dyod_studio.ui.wiring import SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 SHOWN_PX = 480
 

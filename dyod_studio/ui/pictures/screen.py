@@ -11,7 +11,7 @@ from dyod_studio.ui.pieces import heading
 from dyod_studio.ui.wiring import SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 
 def build_pictures(

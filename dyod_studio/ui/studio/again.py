@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from PIL import Image
 
-from dyod_studio.studio.sampling.given_pictures import square_of
+from dyod_studio.services.sampling.service import square_of
 from dyod_studio.ui.controls import LEAST_STEPS, MOST_STEPS
 from dyod_studio.ui.errors import shown_to_user
 from dyod_studio.ui.studio.canvas import SIDE, marked_layer
 from dyod_studio.ui.studio.desk import digest_of
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.gallery.views import AgainView
+    from dyod_studio.services.gallery.views import AgainView
 
 NAMES = (
     "canvas", "region", "under", "region_note", "t0", "number", "seed", "is_locked", "prompt",

@@ -27,7 +27,7 @@ from dyod_studio.ui.studio.hand import build_hand
 from dyod_studio.ui.wiring import SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 DEFAULT_T0 = 0.5
 BRUSHED = "Only what you brushed is drawn again; the rest stays as it is."

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.studio.sampling.asking import OnProgress
-from dyod_studio.studio.sampling.grids import STRIP_T0, Axis, Grid, axis_of
-from dyod_studio.studio.sampling.sheets import write_sheet
+from dyod_studio.services.sampling.dispatcher import OnProgress
+from dyod_studio.services.sampling.grid import STRIP_T0, Axis, Grid, axis_of, write_sheet
 from dyod_studio.ui.errors import chosen
 from dyod_studio.ui.studio.canvas import UNTOUCHED
 from dyod_studio.ui.studio.results import captioned, result_updates
 from dyod_studio.ui.studio.wish import Wish, request_for
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 LIVE_STEPS = 12
 """Steps of the whole way for a picture that follows the hand."""

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from dyod_studio.studio.parts import ADAPTERS, MAIN, PARTS, usual_parts
+from dyod_studio.services.parts import ADAPTERS, MAIN, PARTS, usual_parts
 from dyod_studio.ui.controls import Slider
 from dyod_studio.ui.job_pieces import method_name
 from dyod_studio.ui.typed import any_text
 from dyod_studio.ui.wiring import SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 MOST_MASKED = 0.9
 TURNS = '<div class="heading"><p>Reference pictures: it draws after them, in turn.</p></div>'

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.studio.views import GenerationView
+from dyod_studio.services.views import GenerationView
 from dyod_studio.ui.errors import shown_to_user
 from dyod_studio.ui.pieces import heading
 from dyod_studio.ui.studio.canvas import SIDE, Canvas, sketch_from_canvas

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import SampleCancelledError
-from dyod_studio.studio.parts import MAIN
-from dyod_studio.studio.sampling.asking import OnProgress
+from dyod_studio.services.parts import MAIN
+from dyod_studio.services.sampling.dispatcher import OnProgress
 from dyod_studio.ui.controls import Slider, build_fine_controls, told, training_note
 from dyod_studio.ui.errors import shown_to_user
 from dyod_studio.ui.pieces import heading
@@ -31,7 +31,7 @@ from dyod_studio.ui.studio.wish import Fields, Wish, read_wish, visitor_of, wish
 from dyod_studio.ui.wiring import PROGRESS, SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 ALONE: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
 """No visitor waits for another one before the studio hears of the wish."""

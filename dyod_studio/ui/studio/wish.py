@@ -17,7 +17,7 @@ from dyod_studio.ui.studio.parts import wishes
 from dyod_studio.ui.typed import any_text, guidance_in, seed_in, whole_in
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 MAX_NEW_SEED = 2**31
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dyod_studio.studio.training.curves import curve_svg
-from dyod_studio.studio.views import JobView, ProjectView
+from dyod_studio.services.training.report import curve_svg
+from dyod_studio.services.views import JobView, ProjectView
 from dyod_studio.ui.errors import quiet_on_timer
 from dyod_studio.ui.job_pieces import (
     METHOD_NAMES,
@@ -24,7 +24,7 @@ from dyod_studio.ui.train.states import states_html
 from dyod_studio.ui.wiring import SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 EMPTY = """
 <div class="empty"><h3>Nothing is training</h3><p>Press Train both. Loss and first pictures

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from dyod_studio.errors import StudioError
-from dyod_studio.studio.views import PlanView
+from dyod_studio.services.views import PlanView
 from dyod_studio.ui.errors import chosen, shown_to_user
 from dyod_studio.ui.job_pieces import duration, memory, method_name, progress_bar
 from dyod_studio.ui.pieces import note
 from dyod_studio.ui.wiring import PRIVATE, PROGRESS, SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 LOOKING = '<div class="plan"><p class="quiet">Looking at what this computer has free …</p></div>'
 MEASURED = "Measured on this computer."

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dyod_studio.studio.training.methods import METHOD_SUMMARIES
-from dyod_studio.studio.views import FieldView, MethodView
+from dyod_studio.services.training.methods import METHOD_SUMMARIES
+from dyod_studio.services.views import FieldView, MethodView
 from dyod_studio.ui.errors import chosen, shown_to_user
 from dyod_studio.ui.job_pieces import method_name
 from dyod_studio.ui.pieces import heading
@@ -19,7 +19,7 @@ from dyod_studio.ui.train.plans import build_plan, plan_html
 from dyod_studio.ui.wiring import PRIVATE, SILENT
 
 if TYPE_CHECKING:
-    from dyod_studio.studio.facade import Studio
+    from dyod_studio.services.studio import Studio
 
 BOTH = ("inversion", "vae")
 """What a newcomer needs, in the order it is trained."""

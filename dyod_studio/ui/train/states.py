@@ -5,7 +5,7 @@ from contextlib import suppress
 from html import escape
 from pathlib import Path
 
-from dyod_studio.studio.views import CheckpointView, JobView
+from dyod_studio.services.views import CheckpointView, JobView
 from dyod_studio.ui.job_pieces import press
 from dyod_studio.ui.thumbs import data_uri
 

@@ -1,0 +1,102 @@
+"""What the Evaluate screen and ``evaluate`` ask for and are shown."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dyod_studio.errors import InvalidInputError
+from dyod_studio.evaluation.advice import Advice
+from dyod_studio.evaluation.plan import EVALUATION as EVALUATION
+from dyod_studio.evaluation.plan import EvaluationConfig, Sweep
+from dyod_studio.evaluation.results import METRICS as METRICS
+from dyod_studio.evaluation.results import PointResult
+from dyod_studio.services.views import JobView
+
+SWEEPS: dict[Sweep, tuple[str, str]] = {
+    "t0": ("How much may change (t0)", "t0: how much may change"),
+    "mask-rate": ("How freely a reference is read (mask rate)", "mask rate"),
+    "guidance": ("How strictly the style is followed (guidance)", "guidance"),
+    "steps": ("Steps", "steps of the whole way"),
+    "artifact": ("Trained parts", "trained part"),
+    "none": ("As it draws now", ""),
+}
+"""What can be varied: its name for a choice, and what stands below a plot."""
+
+
+def sweep_named(name: str) -> Sweep:
+    """The sweep of that name.
+
+    Raises:
+        InvalidInputError: there is none.
+    """
+    for sweep in SWEEPS:
+        if sweep == name:
+            return sweep
+    raise InvalidInputError(f"{name!r} cannot be swept: choose one of {', '.join(SWEEPS)}.")
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSettings:
+    """What a person asks an evaluation for; see ``EvaluationConfig``.
+
+    Args:
+        use: kinds of the parts to draw with; None for what is usual.
+        compare: the kind whose trained parts take turns in a sweep of artifacts.
+    """
+
+    sweep: Sweep = "t0"
+    values: Sequence[float] = ()
+    metrics: Sequence[str] = tuple(METRICS)
+    num: int = 100
+    extractors: Sequence[str] = ("base",)
+    text: str = ""
+    t0: float | None = None
+    guidance_scale: float | None = None
+    num_inference_steps: int = 50
+    seed: int = 0
+    has_baselines: bool = True
+    use: Sequence[str] | None = None
+    compare: str = "inversion"
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationView:
+    """One evaluation with what is measured of it so far.
+
+    ``points`` are the finished ones; ``summary`` is empty until there is something to say.
+    """
+
+    job: JobView
+    config: EvaluationConfig
+    points: tuple[PointResult, ...]
+    num_points: int
+    summary: tuple[str, ...]
+    advice: Advice | None
+
+    @property
+    def swept(self) -> tuple[PointResult, ...]:
+        return tuple(point for point in self.points if point.role == "sweep")
+
+    @property
+    def baselines(self) -> tuple[PointResult, ...]:
+        return tuple(point for point in self.points if point.role != "sweep")
+
+    @property
+    def advice_metric(self) -> str | None:
+        """What the advice was read off."""
+        return None if self.advice is None else self.advice.metric
+
+    @property
+    def extractors(self) -> tuple[str, ...]:
+        """The names of what the pictures were compared with."""
+        return tuple(self.points[0].figures) if self.points else ()
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The figures that were measured, in the order of the table."""
+        found = {name for point in self.points for told in point.figures.values() for name in told}
+        return tuple(name for name in METRICS if name in found)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What has to be known about the figures, each once."""
+        return tuple(dict.fromkeys(note for point in self.points for note in point.notes))

@@ -1,0 +1,182 @@
+"""From what a picture says of itself back to the request that made it."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy.orm import Session
+
+from dyod_studio.errors import InvalidInputError
+from dyod_studio.jobs.parameters import KINDS, AnyParameters
+from dyod_studio.services.gallery.views import AgainView, Screen, Source
+from dyod_studio.store.artifacts import ArtifactRepository
+from dyod_studio.store.storage import Storage
+from dyod_studio.store.tables import Artifact
+from dyod_studio.studio.sampling.requests import MAX_FRAMES, MAX_IMAGES, MAX_TEXT
+
+INPUT_SUFFIX = "_sha256"
+"""What a picture says of a file it began from: ``image_sha256``, ``a_sha256``, ..."""
+SHA256 = re.compile(r"[0-9a-f]{64}")
+BOUNDS = {
+    "num_images": (1, MAX_IMAGES),
+    "num_frames": (2, MAX_FRAMES),
+    "num_inference_steps": (1, 1000),
+    "guidance_scale": (0, 50),
+    "span": (0.01, 10),
+}
+LISTS = ("places", "frames")
+TEXTS = ("prompt", "condition_text")
+NAMES = {
+    "image": "the sketch",
+    "a": "end A",
+    "b": "end B",
+    "origin": "the picture of the place",
+    "region": "the region",
+}
+
+
+def request_of(kind: str, said: Mapping[str, Any]) -> AnyParameters:
+    """The parameters of the whole request that made a picture of these parameters.
+
+    Raises:
+        InvalidInputError: no request is of this kind or has such values.
+    """
+    if kind not in KINDS:
+        raise InvalidInputError(f"A picture of kind {kind!r} cannot be made by this release.")
+    fields = KINDS[kind].model_fields
+    values = {name: value for name, value in said.items() if name in fields}
+    if "first_seed" in said:
+        values["seed"] = said["first_seed"]
+    try:
+        return KINDS[kind].model_validate(values)
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise InvalidInputError(
+            f"What the picture says of itself cannot be used: {name}: {first['msg']}."
+        ) from exc
+
+
+def inputs_of(said: Mapping[str, Any]) -> dict[str, str]:
+    """Name -> SHA-256 of the files that the request began from."""
+    names = [name for name in said if name.endswith(INPUT_SUFFIX) and name != "mask_sha256"]
+    found = {name.removesuffix(INPUT_SUFFIX): said[name] for name in sorted(names)}
+    for name, sha256 in found.items():
+        if not (isinstance(sha256, str) and SHA256.fullmatch(sha256)):
+            raise InvalidInputError(f"What the picture says of {called(name)} is no SHA-256.")
+    return found
+
+
+def stored_input(storage: Storage, sha256: str) -> Path | None:
+    """The stored file of this content, whatever its suffix; None when it is gone."""
+    folder = storage.files.path(sha256, "").parent
+    return next((path for path in sorted(folder.glob(f"{sha256}.*")) if path.is_file()), None)
+
+
+def called(name: str) -> str:
+    """An input as a person calls it."""
+    if name.startswith("condition"):
+        number = name.removeprefix("condition").lstrip("_") or "1"
+        return f"reference picture {number}"
+    return NAMES.get(name, f"the picture {name!r}")
+
+
+def again_view(
+    storage: Storage,
+    session: Session,
+    project_id: int,
+    said: Mapping[str, Any],
+    *,
+    generation_id: int | None = None,
+    source: Source = "dyod",
+    unused: tuple[str, ...] = (),
+) -> AgainView:
+    """All that the screen which made the picture needs, and what it lacks now.
+
+    Args:
+        said: what the picture says of itself, its ``kind`` among it.
+        unused: what else it says that has no meaning here.
+    """
+    kind = str(said.get("kind"))
+    parameters = request_of(kind, said).model_dump(mode="json")
+    inputs: dict[str, Path] = {}
+    notes = [f"Not used here: {', '.join(unused)}."] if unused else []
+    for name, sha256 in inputs_of(said).items():
+        path = stored_input(storage, sha256)
+        if path is None:
+            notes.append(f"{_sentence(called(name))} is no longer in this storage.")
+        else:
+            inputs[name] = path
+    return AgainView(
+        project_id=project_id,
+        kind=kind,
+        screen=screen_of(kind),
+        parameters=parameters,
+        inputs=inputs,
+        use=tuple(parameters["artifacts"]),
+        picture_seed=whole_number(said, "seed", parameters["seed"]),
+        generation_id=generation_id,
+        source=source,
+        notes=(*notes, *_changed_parts(session, project_id, parameters["artifacts"])),
+    )
+
+
+def whole_number(said: Mapping[str, Any], name: str, default: int) -> int:
+    """A whole number that is not negative, as the picture says it.
+
+    Raises:
+        InvalidInputError: it is something else.
+    """
+    value = said.get(name, default)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise InvalidInputError(f"What the picture says of its {name} is no whole number.")
+    return value
+
+
+def check_bounds(parameters: Mapping[str, Any]) -> None:
+    """Refuse a file's request that would run for days.
+
+    Raises:
+        InvalidInputError: the value that is out of bounds.
+    """
+    for name, (low, high) in BOUNDS.items():
+        value = parameters.get(name)
+        if value is not None and not low <= value <= high:
+            raise InvalidInputError(f"{name} must lie in [{low:g}, {high:g}], got {value:g}.")
+    for name in LISTS:
+        if len(parameters.get(name) or ()) > MAX_FRAMES:
+            raise InvalidInputError(f"{name} must be at most {MAX_FRAMES}.")
+    for name in TEXTS:
+        if len(parameters.get(name) or "") > MAX_TEXT:
+            raise InvalidInputError(f"{name} must be at most {MAX_TEXT} characters long.")
+
+
+def screen_of(kind: str) -> Screen:
+    """The screen that makes pictures of this kind."""
+    return "studio" if kind == "image" else "explore"
+
+
+def find_part(session: Session, project_id: int, sha256: str) -> Artifact | None:
+    """The project's trained part of this content."""
+    parts = ArtifactRepository(session).of_project(project_id)
+    return next((part for part in reversed(parts) if part.sha256 == sha256), None)
+
+
+def _changed_parts(session: Session, project_id: int, parts: Mapping[str, str]) -> list[str]:
+    """A sentence for each part that is gone, or that a newer one has taken the place of."""
+    notes = []
+    for kind, sha256 in parts.items():
+        newest = ArtifactRepository(session).latest(project_id, kind)
+        if newest is None:
+            notes.append(f"The {kind} it was drawn with is not in this project.")
+        elif newest.sha256 != sha256:
+            gone = find_part(session, project_id, sha256) is None
+            what = "is not in this project" if gone else "is an earlier one"
+            notes.append(f"The {kind} it was drawn with {what}; the newest draws now.")
+    return notes
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,209 @@
+"""Make a picture again from its file: whatever screen, project or day it came from."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from dyod_studio.datasets.reading import ReadLimits, read_image
+from dyod_studio.errors import InvalidInputError, RejectedImageError
+from dyod_studio.jobs.parameters import CONDITION
+from dyod_studio.services.gallery.png_metadata import Said, read_metadata
+from dyod_studio.services.gallery.provenance import (
+    again_view,
+    called,
+    check_bounds,
+    find_part,
+    inputs_of,
+    request_of,
+    stored_input,
+    whole_number,
+)
+from dyod_studio.services.gallery.views import AgainView
+from dyod_studio.services.parts import choose_parts
+from dyod_studio.services.projects import Projects
+from dyod_studio.services.sampling.dispatcher import Asked, Desk, OnProgress, RunRequest
+from dyod_studio.services.views import GenerationView
+from dyod_studio.store.generations import GenerationRepository
+from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.storage import Storage
+
+ANY_SIZE = ReadLimits(min_side_px=1)
+DEFAULT_STEPS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class RecallView:
+    """What became of a picture that was made again.
+
+    ``is_identical`` compares pixels with the file's; None for a file of another tool.
+    """
+
+    again: AgainView
+    picture: GenerationView
+    is_identical: bool | None
+
+
+class Recalling:
+    """What ``recall`` and a picture dropped into the gallery ask for."""
+
+    def __init__(self, storage: Storage, projects: Projects, run_request: RunRequest) -> None:
+        self._storage, self._projects = storage, projects
+        self._desk = Desk(storage, run_request)
+
+    def read(self, path: Path, ref: int | str | None = None) -> AgainView:
+        """What the file says of how it was made, as a screen needs it.
+
+        Args:
+            ref: the project that shall draw it; None for the one that has what it was drawn with.
+
+        Raises:
+            InvalidInputError: the file says nothing that can be used, or no project is meant.
+        """
+        said = read_metadata(path)
+        with self._storage.database.session() as session:
+            project_id = self._project(session, said, path, ref)
+            values = said.values
+            if said.source != "dyod":
+                values = self._from_elsewhere(project_id, said)
+            check_bounds(request_of(str(values.get("kind")), values).model_dump())
+            return again_view(
+                self._storage, session, project_id, values, source=said.source, unused=said.unused
+            )
+
+    def recall(
+        self, path: Path, ref: int | str | None = None, on_progress: OnProgress | None = None
+    ) -> RecallView:
+        """Draw the picture of the file again, with the very parts and inputs it was drawn with.
+
+        It is drawn by itself; should that not give the same pixels, with all its request.
+
+        Raises:
+            InvalidInputError: the file says nothing that can be used, or which part or input of
+                it is missing here.
+        """
+        again = self.read(path, ref)
+        if again.source != "dyod":
+            (picture,) = self._draw(again, dict(again.parameters), dict(again.inputs), on_progress)
+            return RecallView(again, picture, None)
+        said = read_metadata(path).values
+        self._check_complete(again.project_id, said)
+        place = whole_number(said, "position", 0)
+        alone = _alone(again, place)
+        if alone is not None:
+            (picture,) = self._draw(again, *alone, on_progress)
+            if _same_pixels(path, picture.file):
+                return RecallView(again, picture, True)
+        made = self._draw(again, dict(again.parameters), dict(again.inputs), on_progress)
+        if not 0 <= place < len(made):
+            raise InvalidInputError(f"The picture says it is number {place} of {len(made)}.")
+        return RecallView(again, made[place], _same_pixels(path, made[place].file))
+
+    def _project(self, session: Session, said: Said, path: Path, ref: int | str | None) -> int:
+        """The project that is named, that made this very file, or that has all its parts."""
+        if ref is not None:
+            return ProjectRepository(session).find(ref).id
+        made = GenerationRepository(session).by_sha256(_sha256(path))
+        if made is not None:
+            return made.project_id
+        parts = said.values.get("artifacts")
+        if isinstance(parts, dict) and parts:
+            for project in reversed(ProjectRepository(session).all()):
+                if all(find_part(session, project.id, str(part)) for part in parts.values()):
+                    return project.id
+            raise InvalidInputError(
+                f"No project here has what {path.name} was drawn with "
+                f"({_named(parts)}): import that project first, or name another one."
+            )
+        raise InvalidInputError(f"Name the project that shall draw {path.name}.")
+
+    def _from_elsewhere(self, project_id: int, said: Said) -> dict[str, Any]:
+        """A request in the manner of the project, with what another tool's file says."""
+        project = self._projects.get(project_id)
+        with self._storage.database.session() as session:
+            parts = choose_parts(session, project, None, needs_vae=False)
+        return {
+            "kind": "prompt",
+            "base": project.base,
+            "artifacts": {kind: row.sha256 for kind, row in parts.items() if kind != "vae"},
+            "t0": 1.0,
+            "seed": 0,
+            "num_images": 1,
+            "num_inference_steps": DEFAULT_STEPS,
+            "guidance_scale": None,
+            "prompt": None,
+            **said.values,
+        }
+
+    def _check_complete(self, project_id: int, said: Mapping[str, Any]) -> None:
+        """Say which part or input is missing, before anything is drawn.
+
+        Raises:
+            InvalidInputError: what is missing.
+        """
+        parts = dict(said.get("artifacts") or {})
+        with self._storage.database.session() as session:
+            gone = {
+                kind: sha256
+                for kind, sha256 in parts.items()
+                if find_part(session, project_id, sha256) is None
+            }
+        if gone:
+            raise InvalidInputError(
+                f"This project does not have the trained part that the picture was drawn with: "
+                f"{_named(gone)}."
+            )
+        for name, sha256 in inputs_of(said).items():
+            if stored_input(self._storage, sha256) is None:
+                raise InvalidInputError(
+                    f"The picture cannot be made again: {called(name)} that it began from "
+                    f"({sha256[:10]}) is no longer in this storage."
+                )
+
+    def _draw(
+        self,
+        again: AgainView,
+        parameters: dict[str, Any],
+        files: dict[str, Path],
+        on_progress: OnProgress | None,
+    ) -> list[GenerationView]:
+        parameters["base"] = self._projects.get(again.project_id).base
+        with self._desk.errand(None) as errand:
+            asked = Asked(again.project_id, again.kind, parameters, files)
+            return self._desk.ask(asked, errand, on_progress)
+
+
+def _alone(again: AgainView, place: int) -> tuple[dict[str, Any], dict[str, Path]] | None:
+    """The request for this picture without its siblings; None where it needs all of them."""
+    parameters = {**again.parameters, "seed": again.picture_seed}
+    files = {name: path for name, path in again.inputs.items() if not name.startswith(CONDITION)}
+    if conditions := again.conditions:
+        files[CONDITION] = conditions[place % len(conditions)]
+    if "num_images" in parameters:
+        return {**parameters, "num_images": 1}, files
+    if "places" in parameters and place < len(parameters["places"]):
+        return {**parameters, "places": [parameters["places"][place]]}, files
+    if again.kind == "interpolation" and not parameters["free_noise"]:
+        frames = parameters["frames"] or list(range(parameters["num_frames"]))
+        return ({**parameters, "frames": frames[place : place + 1]}, files) if frames else None
+    return None
+
+
+def _same_pixels(one: Path, other: Path) -> bool:
+    try:
+        images = [read_image(path, limits=ANY_SIZE) for path in (one, other)]
+    except RejectedImageError as exc:
+        raise InvalidInputError(f"{one.name} {exc}.") from exc
+    return images[0].size == images[1].size and images[0].tobytes() == images[1].tobytes()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _named(parts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{kind} {str(sha256)[:10]}" for kind, sha256 in sorted(parts.items()))

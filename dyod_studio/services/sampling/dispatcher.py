@@ -1,0 +1,275 @@
+"""Hand requests to the sampler, tell how far they are, and stop those that nobody wants any more.
+
+Every request is a row first; whoever asked is known by a name that the page gives to each visitor.
+"""
+
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from dyod_studio.errors import SampleCancelledError
+from dyod_studio.jobs.devices import host_name
+from dyod_studio.jobs.processes import identify
+from dyod_studio.jobs.retrying import patiently
+from dyod_studio.services.views import GenerationView, generation_view
+from dyod_studio.store.cleaning import FileName, remove_unreferenced
+from dyod_studio.store.files import PNG, WEBP
+from dyod_studio.store.generations import GenerationRepository
+from dyod_studio.store.requests import InputFile, Owner, SampleRequestRepository
+from dyod_studio.store.storage import Storage
+from dyod_studio.store.tables import JobState
+from dyod_studio.studio.sampling.requests import SamplingProgress
+
+POLL_S = 0.2
+STOPPED = "This request was cancelled."
+OnProgress = Callable[[SamplingProgress], None]
+RunRequest = Callable[[int], None]
+"""Carries out the sample request of this id and returns when it is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one request says. ``files`` are its input pictures by their names."""
+
+    project_id: int
+    kind: str
+    parameters: Mapping[str, Any]
+    files: Mapping[str, Path]
+
+
+class Errand:
+    """The requests that one press of a button leads to, one after the other."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_cancelled = False
+        self.request_id: int | None = None
+        """The request in hand, or the last one."""
+
+    @property
+    def is_cancelled(self) -> bool:
+        return self._is_cancelled
+
+    def begin(self, request_id: int) -> bool:
+        """Note what is in hand now; False when nothing more is wanted."""
+        with self._lock:
+            self.request_id = request_id
+            return not self._is_cancelled
+
+    def stop(self) -> int | None:
+        """Want nothing more; returns the request in hand."""
+        with self._lock:
+            self._is_cancelled = True
+            return self.request_id
+
+
+class Desk:
+    """Takes requests for the sampler, from any number of visitors at once."""
+
+    def __init__(self, storage: Storage, run_request: RunRequest) -> None:
+        self._storage, self._run_request = storage, run_request
+        self._lock = threading.Lock()
+        self._errands: defaultdict[str, set[Errand]] = defaultdict(set)
+
+    @contextmanager
+    def errand(self, visitor: str | None) -> Iterator[Errand]:
+        """Requests made in this block end when ``cancel`` is called for the visitor."""
+        errand, name = Errand(), visitor or ""
+        with self._lock:
+            self._errands[name].add(errand)
+        try:
+            yield errand
+        finally:
+            with self._lock:
+                self._errands[name].discard(errand)
+                if not self._errands[name]:
+                    del self._errands[name]
+
+    def cancel(self, visitor: str | None) -> int:
+        """Stop all that the visitor asked for; returns how many errands that were."""
+        with self._lock:
+            errands = list(self._errands.get(visitor or "", ()))
+        for errand in errands:
+            self.stop(errand)
+        return len(errands)
+
+    def stop(self, errand: Errand) -> None:
+        """Stop an errand: its request ends before the next denoiser call, its row at once."""
+        request_id = errand.stop()
+        if request_id is not None:
+            patiently(partial(self._cancel, request_id))
+
+    def ask(
+        self, asked: Asked, errand: Errand, on_progress: OnProgress | None = None
+    ) -> list[GenerationView]:
+        """Have one request carried out; returns what was made, in its order.
+
+        Raises:
+            SampleCancelledError: it was cancelled; this is said at once.
+            StudioError: why it could not be done.
+        """
+        if errand.is_cancelled:
+            raise SampleCancelledError(STOPPED)
+        request_id = self._add(asked)
+        if not errand.begin(request_id):
+            patiently(partial(self._cancel, request_id))
+        try:
+            self._watch(request_id, on_progress)
+        except KeyboardInterrupt:
+            self.stop(errand)
+            raise
+        with self._storage.database.session() as session:
+            rows = GenerationRepository(session).of_request(request_id)
+            return [generation_view(self._storage, made) for made in rows]
+
+    def forget(self, request_id: int) -> None:
+        """Delete a request and what it made, unless somebody has marked one of its images."""
+        with self._storage.files.guard():
+            with self._storage.database.session() as session:
+                made = GenerationRepository(session).of_request(request_id)
+                if any(row.is_favorite for row in made):
+                    return
+                names = [FileName(row.sha256, PNG) for row in made]
+                names += [FileName(row.thumbnail_sha256, WEBP) for row in made]
+                inputs = SampleRequestRepository(session).delete(request_id)
+                names += [FileName(file.sha256, file.suffix) for file in inputs]
+            remove_unreferenced(self._storage, names)
+
+    def _add(self, asked: Asked) -> int:
+        store = self._storage.files
+        with store.guard():
+            inputs = tuple(
+                InputFile(name, stored.sha256, stored.path.suffix)
+                for name, path in asked.files.items()
+                if (stored := store.add_file(path, path.suffix.lower()))
+            )
+            with self._storage.database.session() as session:
+                row = SampleRequestRepository(session).add(
+                    asked.project_id,
+                    asked.kind,
+                    asked.parameters,
+                    num_steps=asked.parameters["num_inference_steps"],
+                    inputs=inputs,
+                    owner=this_process(),
+                )
+                return row.id
+
+    def _cancel(self, request_id: int) -> None:
+        with self._storage.database.session() as session:
+            SampleRequestRepository(session).end(request_id, JobState.CANCELLED)
+
+    def _watch(self, request_id: int, on_progress: OnProgress | None) -> None:
+        """Wait for the request, telling how far it is; its error is raised here.
+
+        A cancelled one is not waited for: the sampler leaves it within a step.
+        """
+        running = _in_thread(partial(self._run_request, request_id))
+        while not wait_for([running], timeout=POLL_S).done:
+            with self._storage.database.session() as session:
+                row = SampleRequestRepository(session).get(request_id)
+            if row.state is JobState.CANCELLED:
+                raise SampleCancelledError(STOPPED)
+            if on_progress:
+                on_progress(SamplingProgress(row.step, row.num_steps))
+        running.result()
+
+
+@lru_cache
+def this_process() -> Owner:
+    """How the rows of this process's requests name it."""
+    identity = identify(os.getpid())
+    assert identity is not None  # it is this very process
+    return Owner(host_name(), identity.pid, identity.started_at)
+
+
+def _in_thread(action: Callable[[], None]) -> "Future[None]":
+    """Run in a thread that nobody needs to wait for."""
+    future: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            action()
+            future.set_result(None)
+        except BaseException as exc:  # whoever waits for the future is told
+            future.set_exception(exc)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
+
+
+Draw = Callable[[Errand], list[GenerationView]]
+"""Makes one request and returns its picture."""
+
+
+@dataclass(eq=False, slots=True)
+class Track:
+    """What is known of one visitor.
+
+    ``newest`` counts what was asked for; ``errand`` is in hand now; ``last`` is the request whose
+    picture is shown; ``turn`` is held while a picture is made.
+    """
+
+    newest: int = 0
+    errand: Errand | None = None
+    last: int | None = None
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Live:
+    """Draws the newest of what each visitor asks for."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._lock = threading.Lock()
+        self._tracks: dict[str, Track] = {}
+
+    def draw(self, visitor: str, draw: Draw) -> GenerationView | None:
+        """The picture; None when a newer stroke has overtaken it, or it was cancelled."""
+        track, ticket = self._overtake(visitor)
+        with track.turn, self._desk.errand(visitor) as errand:
+            with self._lock:
+                if ticket != track.newest:
+                    return None
+                track.errand = errand
+            try:
+                view = draw(errand)[0]
+            except SampleCancelledError:
+                self._forget(errand.request_id)
+                return None
+            if ticket != track.newest or errand.is_cancelled:
+                self._forget(errand.request_id)
+                return None
+            self._forget(track.last)
+            track.last = errand.request_id
+            return view
+
+    def stop(self, visitor: str) -> None:
+        """Nothing more is wanted; the last picture stays."""
+        self._overtake(visitor)
+
+    def keep(self, visitor: str) -> None:
+        """Leave the picture that is shown where it is when the next one comes."""
+        with self._lock:
+            if visitor in self._tracks:
+                self._tracks[visitor].last = None
+
+    def _overtake(self, visitor: str) -> tuple[Track, int]:
+        with self._lock:
+            track = self._tracks.setdefault(visitor, Track())
+            track.newest += 1
+            ticket, errand = track.newest, track.errand
+        if errand is not None:
+            self._desk.stop(errand)
+        return track, ticket
+
+    def _forget(self, request_id: int | None) -> None:
+        if request_id is not None:
+            self._desk.forget(request_id)

@@ -1,0 +1,39 @@
+"""Everything a person can ask for, as one object with a part for each screen."""
+
+from dataclasses import dataclass
+
+from dyod_studio.services.artifacts import Artifacts
+from dyod_studio.services.augmentation.service import Augmenting
+from dyod_studio.services.evaluation.service import Evaluation
+from dyod_studio.services.exchange.export import Exports
+from dyod_studio.services.exchange.project_import import Imports
+from dyod_studio.services.explore.bookmarks import Places
+from dyod_studio.services.explore.service import Exploring
+from dyod_studio.services.gallery.recreate import Recalling
+from dyod_studio.services.gallery.service import Gallery
+from dyod_studio.services.machine import Doctor, Tokens
+from dyod_studio.services.pictures import Pictures
+from dyod_studio.services.projects import Projects
+from dyod_studio.services.sampling.service import Sampling
+from dyod_studio.services.training.service import Training
+
+
+@dataclass(frozen=True)
+class Studio:
+    """What the page and the command line call; nothing here knows either."""
+
+    projects: Projects
+    pictures: Pictures
+    training: Training
+    sampling: Sampling
+    exploring: Exploring
+    places: Places
+    gallery: Gallery
+    exports: Exports
+    imports: Imports
+    recalling: Recalling
+    doctor: Doctor
+    artifacts: Artifacts
+    tokens: Tokens
+    augmenting: Augmenting
+    evaluation: Evaluation
