@@ -45,15 +45,13 @@ from dyod_studio.models.rare_tokens import Subject
 from dyod_studio.models.whole_unet import with_own_unet
 from dyod_studio.training.anl import AnlTask
 from dyod_studio.training.baselines import BaselineTask
-from dyod_studio.training.config import MethodConfig
 from dyod_studio.training.custom_diffusion import CustomDiffusionTask
 from dyod_studio.training.dreambooth import DreamboothTask, learner_of
-from dyod_studio.training.events import StepDone
 from dyod_studio.training.initial_vae import VaeTask
 from dyod_studio.training.loop import TrainTask, accelerator_for, train
 from dyod_studio.training.planning import plan_run
-from dyod_studio.training.registry import METHODS, parse_config
-from dyod_studio.training.run import Adjustments, Run
+from dyod_studio.training.registry import METHODS, MethodConfig, parse_config
+from dyod_studio.training.run import Adjustments, Run, StepDone
 from dyod_studio.training.textual_inversion import InversionTask, initial_vectors
 from tools.sized_base import build_base
 

@@ -21,17 +21,16 @@ from sqlalchemy.orm import Session
 from dyod_studio.errors import StudioError, TrainingError
 from dyod_studio.jobs.devices import device_name
 from dyod_studio.jobs.processes import environment
-from dyod_studio.jobs.retrying import patiently
 from dyod_studio.models.base_size import base_size
 from dyod_studio.models.memory_plan import Measurement
 from dyod_studio.models.references import fingerprint_of, locate_base
 from dyod_studio.settings import STARTER_DIR, Settings
 from dyod_studio.store.calibrations import CalibrationRepository
+from dyod_studio.store.retry import patiently
 from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.store.tables import Calibration
-from dyod_studio.training.config import MethodConfig
 from dyod_studio.training.planning import Known, calibration_key
-from dyod_studio.training.registry import load_method, parse_config
+from dyod_studio.training.registry import MethodConfig, load_method, parse_config
 from dyod_studio.training.run import UNCHANGED, Adjustments
 
 COMMAND = (sys.executable, "-m", "dyod_studio.jobs.calibration")

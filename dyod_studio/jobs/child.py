@@ -25,11 +25,10 @@ from dyod_studio.errors import (
 from dyod_studio.evaluation.plan import EVALUATION
 from dyod_studio.jobs.devices import host_name
 from dyod_studio.jobs.processes import identify
-from dyod_studio.jobs.retrying import patiently, stubbornly
 from dyod_studio.settings import Settings
 from dyod_studio.store.database import Database
-from dyod_studio.store.job_rows import Owner
-from dyod_studio.store.jobs import JobRepository
+from dyod_studio.store.jobs import JobRepository, Owner
+from dyod_studio.store.retry import patiently, stubbornly
 from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.store.tables import Job, JobState
 

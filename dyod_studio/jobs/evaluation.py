@@ -40,7 +40,6 @@ from dyod_studio.evaluation.results import (
 )
 from dyod_studio.jobs.inputs import load_inputs
 from dyod_studio.jobs.metrics import Pace
-from dyod_studio.jobs.retrying import patiently
 from dyod_studio.models.anl import Condition
 from dyod_studio.models.artifacts import Artifact, load_artifact
 from dyod_studio.models.base import BaseModel
@@ -50,10 +49,9 @@ from dyod_studio.models.feature_extractors import open_extractor
 from dyod_studio.settings import STARTER_DIR, Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import SAFETENSORS
-from dyod_studio.store.job_requests import Asked
-from dyod_studio.store.job_rows import Owner
-from dyod_studio.store.jobs import JobRepository
+from dyod_studio.store.jobs import Asked, JobRepository, Owner
 from dyod_studio.store.pictures import PictureRepository
+from dyod_studio.store.retry import patiently
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import Job, JobState, Picture
 

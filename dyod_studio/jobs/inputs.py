@@ -15,8 +15,8 @@ from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.storage import Storage
-from dyod_studio.training.config import MethodConfig, PromptedConfig
 from dyod_studio.training.data import TrainingPicture, TrainingSet
+from dyod_studio.training.registry import MethodConfig, PromptedConfig
 
 
 def load_base_model(settings: Settings, ref: str) -> BaseModel:

@@ -41,7 +41,6 @@ from dyod_studio.jobs.parameters import (
     TraversalParameters,
     read_parameters,
 )
-from dyod_studio.jobs.retrying import patiently
 from dyod_studio.models.anl import Condition
 from dyod_studio.models.artifacts import Artifact, load_artifact
 from dyod_studio.models.compose import open_customised
@@ -52,6 +51,7 @@ from dyod_studio.store.cleaning import FileName, remove_unreferenced
 from dyod_studio.store.files import PNG, SAFETENSORS, WEBP
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.requests import InputFile, SampleRequestRepository
+from dyod_studio.store.retry import patiently
 from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.store.tables import Generation, JobState
 

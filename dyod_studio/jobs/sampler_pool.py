@@ -15,9 +15,9 @@ from functools import partial
 from dyod_studio.errors import SampleCancelledError, SamplerError
 from dyod_studio.jobs.devices import host_name
 from dyod_studio.jobs.processes import ProcessIdentity
-from dyod_studio.jobs.retrying import patiently
 from dyod_studio.settings import Settings
 from dyod_studio.store.requests import SampleRequestRepository
+from dyod_studio.store.retry import patiently
 from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.store.tables import JobState
 

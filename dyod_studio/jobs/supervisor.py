@@ -23,9 +23,8 @@ from dyod_studio.jobs.processes import (
     end_process_tree,
     identify,
 )
-from dyod_studio.jobs.retrying import stubbornly
-from dyod_studio.store.job_rows import Owner
-from dyod_studio.store.jobs import JobRepository
+from dyod_studio.store.jobs import JobRepository, Owner
+from dyod_studio.store.retry import stubbornly
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import Job, JobState, utc_now
 

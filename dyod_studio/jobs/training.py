@@ -14,34 +14,34 @@ from dyod_studio.errors import InvalidInputError, TrainingCancelledError, Traini
 from dyod_studio.jobs.calibration import age_of_this_process, keep
 from dyod_studio.jobs.inputs import knowing_word, load_inputs
 from dyod_studio.jobs.metrics import MetricsLog, Pace, open_metrics
-from dyod_studio.jobs.retrying import patiently
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.devices import peak_memory_mb, release_memory
 from dyod_studio.settings import Settings
-from dyod_studio.store import job_requests
+from dyod_studio.store import jobs as job_requests
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import PNG, SAFETENSORS
-from dyod_studio.store.job_rows import Owner
-from dyod_studio.store.jobs import JobRepository
+from dyod_studio.store.jobs import JobRepository, Owner
+from dyod_studio.store.retry import patiently
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import Job, JobState
+from dyod_studio.training.calibration import Meter
 from dyod_studio.training.checkpoints import Checkpoint, list_checkpoints
-from dyod_studio.training.config import MethodConfig
 from dyod_studio.training.data import TrainingSet
-from dyod_studio.training.events import (
+from dyod_studio.training.ladder import ALLOCATORS_RAISE, is_out_of_memory, next_rung
+from dyod_studio.training.registry import Method, MethodConfig, load_method, parse_config
+from dyod_studio.training.run import (
+    Adjustments,
     ArtifactReady,
+    Asked,
     CheckpointSaved,
     Event,
     Note,
     PicturesPrepared,
     PreviewsFailed,
     PreviewsReady,
+    Run,
     StepDone,
 )
-from dyod_studio.training.ladder import ALLOCATORS_RAISE, is_out_of_memory, next_rung
-from dyod_studio.training.metering import Meter
-from dyod_studio.training.registry import Method, load_method, parse_config
-from dyod_studio.training.run import Adjustments, Asked, Run
 
 WRITE_EVERY_S = 0.5
 """How often the row shows a new step; the metrics file has them all."""

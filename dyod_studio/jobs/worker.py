@@ -17,10 +17,10 @@ from contextlib import contextmanager
 
 from dyod_studio.jobs.devices import device_key, host_name
 from dyod_studio.jobs.processes import identify, start_detached
-from dyod_studio.jobs.retrying import stubbornly
 from dyod_studio.jobs.supervisor import Supervisor, Timing
 from dyod_studio.settings import Settings
 from dyod_studio.store.jobs import JobRepository
+from dyod_studio.store.retry import stubbornly
 from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.store.tables import Job
 

@@ -8,12 +8,11 @@ from sqlalchemy.orm import Session
 
 from dyod_studio.datasets.advice import PictureFacts, advise, small_ones, soft_ones
 from dyod_studio.errors import InvalidInputError, NotFoundError
-from dyod_studio.store.columns import utc_now
 from dyod_studio.store.files import WEBP
 from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import Picture
+from dyod_studio.store.tables import Picture, utc_now
 
 MAX_CAPTION_LENGTH = 500
 MIN_CROP_PX = 32

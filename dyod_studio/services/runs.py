@@ -15,8 +15,7 @@ from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import NEXT_STATES, Job, JobState
 from dyod_studio.training.checkpoints import Checkpoint, best_checkpoint, list_checkpoints
-from dyod_studio.training.config import MethodConfig
-from dyod_studio.training.registry import parse_config
+from dyod_studio.training.registry import MethodConfig, parse_config
 
 ENDED_EARLY = (JobState.FAILED, JobState.CANCELLED)
 

@@ -12,8 +12,7 @@ from dyod_studio.datasets.outcomes import DuplicateFile, RejectedFile
 from dyod_studio.evaluation.plan import EVALUATION
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import PNG, WEBP
-from dyod_studio.store.job_queue import WAITING
-from dyod_studio.store.jobs import JobRepository
+from dyod_studio.store.jobs import WAITING, JobRepository
 from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.storage import Storage

@@ -9,9 +9,7 @@ from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session
 
 from dyod_studio.errors import NotFoundError
-from dyod_studio.store.columns import utc_now
-from dyod_studio.store.gallery_tables import GenerationPart
-from dyod_studio.store.tables import Generation
+from dyod_studio.store.tables import Generation, GenerationPart, utc_now
 
 MAX_WORDS = 500
 """Characters of an image's texts that can be searched."""

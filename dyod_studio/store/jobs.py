@@ -1,15 +1,230 @@
 """The jobs table and, with ``job_queue`` and ``job_requests``, all that changes a job's state."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, delete, exists, func, select, update
+from sqlalchemy.orm import Session, aliased
 
-from dyod_studio.errors import JobStateError
-from dyod_studio.store.job_queue import JobQueue
-from dyod_studio.store.job_requests import JobRequests
-from dyod_studio.store.job_rows import Owner, owned_by
+from dyod_studio.errors import InvalidInputError, JobStateError, NotFoundError
 from dyod_studio.store.tables import NEXT_STATES, Job, JobState, Preview, states_before, utc_now
+
+
+class Owner(NamedTuple):
+    """The process that runs a job. One that was given up for dead owns it no longer."""
+
+    host: str | None
+    pid: int | None
+    """None: a worker has claimed the job, and has not named its process yet."""
+
+
+class JobRows:
+    """Jobs in the session it is given; the caller commits."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get(self, job_id: int) -> Job:
+        """The job as it stands in the database now."""
+        job = self.find(job_id)
+        if job is None:
+            raise NotFoundError(f"There is no job {job_id}.")
+        return job
+
+    def find(self, job_id: int) -> Job | None:
+        return self._session.get(Job, job_id, populate_existing=True)
+
+    def _change(self, job_id: int, *conditions: ColumnElement[bool], **values: Any) -> bool:
+        """Change the row in one statement if the conditions hold; whether they did."""
+        change = update(Job).where(Job.id == job_id, *conditions).values(values)
+        return self._session.scalar(change.returning(Job.id)) is not None
+
+
+def owned_by(owner: Owner | None) -> list[ColumnElement[bool]]:
+    """The condition that a job is still the owner's; None asks for nothing."""
+    return [] if owner is None else [Job.host == owner.host, Job.pid == owner.pid]
+
+
+WAITING = (JobState.QUEUED, JobState.PAUSED)
+
+
+class JobQueue(JobRows):
+    """The queue of all projects."""
+
+    def queue(self) -> list[Job]:
+        """Every job that has not come to an end: what runs first, then the order of the queue."""
+        chosen = select(Job).where(Job.state.in_(list(NEXT_STATES)))
+        rests = Job.state != JobState.RUNNING
+        return list(self._session.scalars(chosen.order_by(rests, Job.place, Job.id)))
+
+    def claim_next(self, device: str, host: str) -> Job | None:
+        """Take the first queued job, in one statement, so two workers never share one.
+
+        Nothing is taken while a job runs on the device.
+        """
+        other = aliased(Job)
+        is_busy = exists(
+            select(other.id).where(other.state == JobState.RUNNING, other.device == device)
+        )
+        is_queued = Job.state == JobState.QUEUED
+        first = select(Job.id).where(is_queued).order_by(Job.place, Job.id).limit(1)
+        now = utc_now()
+        claim = (
+            update(Job)
+            .where(Job.id == first.scalar_subquery(), is_queued, ~is_busy)
+            .values(
+                state=JobState.RUNNING,
+                device=device,
+                host=host,
+                pid=None,
+                pid_started_at=None,
+                started_at=now,
+                heartbeat_at=now,
+                attempts=Job.attempts + 1,
+            )
+            .returning(Job)
+        )
+        return self._session.scalars(
+            claim, execution_options={"populate_existing": True}
+        ).one_or_none()
+
+    def set_place(self, job_id: int, position: int) -> Job:
+        """Put a waiting job at this position among the waiting ones, counted from 1.
+
+        Raises:
+            InvalidInputError: the position is below 1; one beyond the end means the end.
+            JobStateError: the job is not waiting any more.
+        """
+        if position < 1:
+            raise InvalidInputError(f"The place in the queue counts from 1, got {position}.")
+        waiting = self._waiting()
+        order = [job.id for job in waiting if job.id != job_id]
+        if len(order) == len(waiting):
+            state = self.get(job_id).state
+            raise JobStateError(f"Job {job_id} is {state}; only a waiting job can be moved.")
+        order.insert(position - 1, job_id)
+        for place, moved in enumerate(order, start=min(job.place for job in waiting)):
+            self._change(moved, place=place)
+        return self.get(job_id)
+
+    def position(self, job_id: int) -> int | None:
+        """Its position among the waiting jobs, counted from 1; None when it does not wait."""
+        waiting = [job.id for job in self._waiting()]
+        return waiting.index(job_id) + 1 if job_id in waiting else None
+
+    def put_first(self, job_id: int) -> Job:
+        """Make a waiting job the next one."""
+        return self.set_place(job_id, 1)
+
+    def _waiting(self) -> list[Job]:
+        return [job for job in self.queue() if job.state in WAITING]
+
+
+QUEUED, RUNNING, PAUSED = JobState.QUEUED, JobState.RUNNING, JobState.PAUSED
+
+
+class Asked(NamedTuple):
+    """What is asked of a running job now."""
+
+    cancel: bool
+    pause: bool
+    save: bool
+    sample: bool
+
+
+class JobRequests(JobRows):
+    """Cancel, pause, resume, save now, sample now."""
+
+    def asked(self, job_id: int, owner: Owner | None = None) -> Asked | None:
+        """What is asked of a running job; None when it is not to be run (any more, by this one)."""
+        flags = (
+            Job.cancel_requested,
+            Job.pause_requested,
+            Job.save_requested,
+            Job.sample_requested,
+        )
+        chosen = select(*flags).where(Job.id == job_id, Job.state == RUNNING, *owned_by(owner))
+        row = self._session.execute(chosen).one_or_none()
+        return None if row is None else Asked(*row)
+
+    def is_wanted(self, job_id: int) -> bool:
+        """Whether the job's process should go on: still there, running, not asked to stop."""
+        asked = self.asked(job_id)
+        return asked is not None and not asked.cancel
+
+    def request_cancel(self, job_id: int) -> Job:
+        """Cancel a waiting job at once; ask a running one to stop.
+
+        Raises:
+            JobStateError: the job has come to an end already.
+        """
+        ended = {"state": JobState.CANCELLED, "finished_at": utc_now(), "pause_requested": False}
+        if self._change(
+            job_id, Job.state.in_([QUEUED, PAUSED]), cancel_requested=True, **ended
+        ) or self._change(job_id, Job.state == RUNNING, cancel_requested=True):
+            return self.get(job_id)
+        raise JobStateError(f"Job {job_id} is {self.get(job_id).state}; it cannot be cancelled.")
+
+    def request_pause(self, job_id: int) -> Job:
+        """Pause a queued job at once; ask a running one to save its state and rest.
+
+        Raises:
+            JobStateError: the job is paused, was asked to stop, or has come to an end.
+        """
+        if self._change(job_id, Job.state == QUEUED, state=PAUSED) or self._change(
+            job_id, Job.state == RUNNING, Job.cancel_requested.is_(False), pause_requested=True
+        ):
+            return self.get(job_id)
+        raise self._refusal(job_id, "paused")
+
+    def resume(self, job_id: int) -> Job:
+        """Queue a paused job again, at its old place; a pause not yet obeyed is taken back.
+
+        Raises:
+            JobStateError: the job is neither paused nor about to be.
+        """
+        if self._change(
+            job_id, Job.state == PAUSED, state=QUEUED, attempts=0, pause_requested=False
+        ) or self._change(
+            job_id, Job.state == RUNNING, Job.pause_requested.is_(True), pause_requested=False
+        ):
+            return self.get(job_id)
+        raise self._refusal(job_id, "resumed")
+
+    def request_save(self, job_id: int) -> Job:
+        """Ask a running job for a checkpoint at the end of its step.
+
+        Raises:
+            JobStateError: the job is not running, or was asked to stop.
+        """
+        return self._ask_running(job_id, "save_requested", "asked for a checkpoint")
+
+    def request_sample(self, job_id: int) -> Job:
+        """Ask a running job for preview pictures at the end of its step.
+
+        Raises:
+            JobStateError: the job is not running, or was asked to stop.
+        """
+        return self._ask_running(job_id, "sample_requested", "asked for pictures")
+
+    def fulfil(self, job_id: int, *, save: bool = False, sample: bool = False) -> None:
+        """Take back the requests that have been obeyed."""
+        done = {"save_requested": False} if save else {}
+        done |= {"sample_requested": False} if sample else {}
+        if done:
+            self._change(job_id, **done)
+
+    def _ask_running(self, job_id: int, flag: str, what: str) -> Job:
+        wanted = (Job.state == RUNNING, Job.cancel_requested.is_(False))
+        if self._change(job_id, *wanted, **{flag: True}):
+            return self.get(job_id)
+        raise self._refusal(job_id, what)
+
+    def _refusal(self, job_id: int, what: str) -> JobStateError:
+        job = self.get(job_id)
+        state = "being cancelled" if job.state is RUNNING and job.cancel_requested else job.state
+        return JobStateError(f"Job {job_id} is {state}; it cannot be {what}.")
+
 
 MAX_NOTES = 50
 """A run that says more than this has said it."""

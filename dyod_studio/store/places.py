@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from dyod_studio.errors import NotFoundError
-from dyod_studio.store.columns import AUTOINCREMENT, Base, utc_now
+from dyod_studio.store.tables import AUTOINCREMENT, Base, utc_now
 
 
 class Frame(Base):

@@ -32,7 +32,6 @@ from dyod_studio.models.anl import AnlAdapter, AnlShape, conditioned, start_from
 from dyod_studio.models.artifacts import Artifact, save_artifact
 from dyod_studio.models.base import BaseModel, to_pictures, to_tensor
 from dyod_studio.models.clip import Clip, open_clip
-from dyod_studio.training.config import PromptedConfig
 from dyod_studio.training.data import (
     Cached,
     TrainingSet,
@@ -43,9 +42,9 @@ from dyod_studio.training.data import (
     step_generator,
 )
 from dyod_studio.training.denoising import Draw, draw, fixed_loss, loss_of, steady_end
-from dyod_studio.training.events import ArtifactReady, Event, PicturesPrepared
 from dyod_studio.training.loop import accelerator_for, train
-from dyod_studio.training.run import Run
+from dyod_studio.training.registry import PromptedConfig
+from dyod_studio.training.run import ArtifactReady, Event, PicturesPrepared, Run
 
 NUM_PREVIEWS = 4
 PREVIEW_STEPS = 20

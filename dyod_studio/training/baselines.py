@@ -17,7 +17,6 @@ from dyod_studio.models.artifacts import Artifact, save_artifact
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.customised import CustomisedModel, Reverse
 from dyod_studio.models.whole_unet import load_unet, to_store, unet_tensors, with_own_unet
-from dyod_studio.training.config import PromptedConfig
 from dyod_studio.training.data import (
     Cached,
     TrainingSet,
@@ -27,9 +26,9 @@ from dyod_studio.training.data import (
     step_generator,
 )
 from dyod_studio.training.denoising import draw, fixed_loss, loss_of, steady_end
-from dyod_studio.training.events import ArtifactReady, Event
 from dyod_studio.training.loop import accelerator_for, train
-from dyod_studio.training.run import Run
+from dyod_studio.training.registry import PromptedConfig
+from dyod_studio.training.run import ArtifactReady, Event, Run
 
 PREVIEW_SEEDS = (1, 2, 3, 4)
 

@@ -18,13 +18,11 @@ from dyod_studio.models.custom_diffusion import CrossAttentionChange, with_custo
 from dyod_studio.models.customised import CustomisedModel, Reverse
 from dyod_studio.models.placeholder import trained_vectors, with_placeholder
 from dyod_studio.models.rare_tokens import find_rare_tokens
-from dyod_studio.training.class_pictures import class_latents
 from dyod_studio.training.data import Cached, TrainingSet
 from dyod_studio.training.denoising import fixed_loss
-from dyod_studio.training.events import ArtifactReady, Event
 from dyod_studio.training.loop import accelerator_for, train
-from dyod_studio.training.run import Run
-from dyod_studio.training.subjects import SubjectConfig, TwoTerms, learning_rate_of
+from dyod_studio.training.run import ArtifactReady, Event, Run
+from dyod_studio.training.subjects import SubjectConfig, TwoTerms, class_latents, learning_rate_of
 from dyod_studio.training.textual_inversion import initial_vectors
 
 PREVIEW_SEEDS = (1, 2, 3, 4)

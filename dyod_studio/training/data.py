@@ -26,7 +26,7 @@ from dyod_studio.datasets.reading import read_image
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.base import BaseModel, from_pixels, to_tensor
 from dyod_studio.training.checkpoints import told_when_full
-from dyod_studio.training.events import PicturesPrepared
+from dyod_studio.training.run import PicturesPrepared
 
 ENCODE_BATCH = 8
 ENCODED_PX = ENCODE_BATCH * 256 * 256

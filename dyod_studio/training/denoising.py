@@ -12,8 +12,8 @@ from torch import Tensor
 from dyod_studio.diffusion.losses import denoising_loss
 from dyod_studio.diffusion.sampling import generators_of, randn_per_image
 from dyod_studio.models.base import BaseModel
-from dyod_studio.training.config import MethodConfig
 from dyod_studio.training.data import Cached, rows_at
+from dyod_studio.training.registry import MethodConfig
 
 STEADY_SHARE = 0.2
 """The last part of a run, in which the updates grow smaller."""

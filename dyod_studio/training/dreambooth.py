@@ -29,14 +29,19 @@ from dyod_studio.models.whole_unet import (
     unet_tensors,
     with_own_unet,
 )
-from dyod_studio.training.class_pictures import class_latents, draw_class
-from dyod_studio.training.dangers import diversity, hold_back
 from dyod_studio.training.data import Cached, TrainingSet, rows_at
 from dyod_studio.training.denoising import fixed_loss
-from dyod_studio.training.events import ArtifactReady, Event
 from dyod_studio.training.loop import accelerator_for, train
-from dyod_studio.training.run import Run
-from dyod_studio.training.subjects import SubjectConfig, TwoTerms, learning_rate_of
+from dyod_studio.training.run import ArtifactReady, Event, Run
+from dyod_studio.training.subjects import (
+    SubjectConfig,
+    TwoTerms,
+    class_latents,
+    diversity,
+    draw_class,
+    hold_back,
+    learning_rate_of,
+)
 
 PREVIEW_SEEDS = (1, 2, 3, 4)
 NUM_COMPARED = 12

@@ -20,7 +20,6 @@ from dyod_studio.models.artifacts import Artifact, save_artifact
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.customised import CustomisedModel, Reverse
 from dyod_studio.models.initial_vae import InitialVae, TrainedVae, VaeShape
-from dyod_studio.training.config import MethodConfig
 from dyod_studio.training.data import (
     Cached,
     TrainingSet,
@@ -29,9 +28,9 @@ from dyod_studio.training.data import (
     shares,
     step_generator,
 )
-from dyod_studio.training.events import ArtifactReady, Event
 from dyod_studio.training.loop import train
-from dyod_studio.training.run import Run
+from dyod_studio.training.registry import MethodConfig
+from dyod_studio.training.run import ArtifactReady, Event, Run
 
 PREVIEW_SEEDS = (1, 2, 3, 4)
 STATISTICS_BATCH = 64

@@ -3,8 +3,7 @@
 from dataclasses import replace
 
 from dyod_studio.errors import OutOfMemoryError
-from dyod_studio.training.config import MethodConfig
-from dyod_studio.training.registry import MethodInfo
+from dyod_studio.training.registry import MethodConfig, MethodInfo
 from dyod_studio.training.run import Adjustments
 
 SAID_BY_ALLOCATORS = (

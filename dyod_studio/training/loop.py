@@ -18,18 +18,18 @@ from torch import Tensor
 from dyod_studio.errors import InvalidInputError, OutOfMemoryError, TrainingDivergedError
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.devices import peak_memory_mb, release_memory
-from dyod_studio.training.config import MethodConfig
-from dyod_studio.training.events import (
+from dyod_studio.training.ladder import is_out_of_memory, micro_batch
+from dyod_studio.training.registry import MethodConfig
+from dyod_studio.training.run import (
+    Asked,
     CheckpointSaved,
     Event,
     PreviewsFailed,
     PreviewsReady,
+    Run,
     StepDone,
 )
-from dyod_studio.training.ladder import is_out_of_memory, micro_batch
-from dyod_studio.training.randomness import seed_everything, untouched_generators
-from dyod_studio.training.run import Asked, Run
-from dyod_studio.training.run_state import RunState
+from dyod_studio.training.run_state import RunState, seed_everything, untouched_generators
 
 LONGEST_WINDOW = 1000
 """Most steps that a checkpoint's loss is the mean of; fewer when checkpoints are closer."""

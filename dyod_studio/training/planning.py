@@ -15,9 +15,8 @@ from dyod_studio.models.memory_plan import (
     make_plan,
     scaled,
 )
-from dyod_studio.training.config import MethodConfig
 from dyod_studio.training.ladder import describe, micro_batch, next_rung
-from dyod_studio.training.registry import METHODS, MethodInfo
+from dyod_studio.training.registry import METHODS, MethodConfig, MethodInfo
 from dyod_studio.training.run import UNCHANGED, Adjustments
 
 

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.services.views import JobView, ProjectView
-from dyod_studio.ui.errors import quiet_on_timer
-from dyod_studio.ui.job_pieces import method_name, share_done, time_left
-from dyod_studio.ui.pieces import counted
-from dyod_studio.ui.runs import watched_job
-from dyod_studio.ui.thumbs import data_uri
+from dyod_studio.ui.common.handlers import quiet_on_timer
+from dyod_studio.ui.common.html import counted, data_uri
+from dyod_studio.ui.train.run_actions import watched_job
+from dyod_studio.ui.train.run_html import method_name, share_done, time_left
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio

@@ -1,5 +1,7 @@
 """The whole page: the bar on top, and the five screens in the order of the work."""
 
+import os
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -7,22 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dyod_studio.settings import ASSETS_DIR
+from dyod_studio.settings import ASSETS_DIR, Settings
 from dyod_studio.ui.bar import build_bar, describe_running
-from dyod_studio.ui.errors import shown_to_user
+from dyod_studio.ui.common.handlers import SILENT, calm, shown_to_user
+from dyod_studio.ui.draw.screen import build_studio_screen, show_studio
 from dyod_studio.ui.evaluate.screen import build_evaluate, show_evaluate
 from dyod_studio.ui.explore.screen import build_explore, show_explore
-from dyod_studio.ui.gallery.files import build_import
+from dyod_studio.ui.gallery.import_export import build_import
 from dyod_studio.ui.gallery.screen import Links, build_gallery
 from dyod_studio.ui.guide.screen import build_guide
 from dyod_studio.ui.guide.steps import show_guide
 from dyod_studio.ui.links import LINKS
 from dyod_studio.ui.pictures.screen import build_pictures, show_pictures
 from dyod_studio.ui.projects import Shell, build_question, build_start, opened, wire_projects
-from dyod_studio.ui.studio.screen import build_studio_screen, show_studio
 from dyod_studio.ui.train.live import show_training
 from dyod_studio.ui.train.screen import build_train
-from dyod_studio.ui.wiring import SILENT, calm
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
@@ -98,3 +99,123 @@ def _keep_fresh(
     """Fill a screen when another project is opened and when the screen comes into sight."""
     handler = partial(shown_to_user(show), studio)
     gr.on([project.change, tab.select], handler, project, outputs, **SILENT)
+
+
+QUIET_ENVIRONMENT = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
+
+
+def launch(studio: "Studio", settings: Settings, *, block: bool = True) -> Any:
+    """Serve ``studio`` at the address in ``settings``; returns the running gr.Blocks.
+
+    Gradio reads where its files go and whether it reports home when it is imported, so the
+    environment is written first and the page imported after.
+    """
+    storage = settings.storage.resolve()
+    scratch = fresh_folder(storage / "tmp" / f"page-{settings.port}")
+    os.environ.update(QUIET_ENVIRONMENT, GRADIO_TEMP_DIR=str(scratch))
+    import gradio as gr
+
+    page = build_page(studio, scratch)
+    gr.set_static_paths([storage / "files"])
+    page.launch(
+        server_name=settings.host,
+        server_port=settings.port,
+        share=False,
+        inbrowser=False,
+        pwa=False,
+        ssr_mode=False,
+        mcp_server=False,
+        run_history=False,
+        footer_links=[],
+        quiet=True,
+        theme=build_theme(),
+        css_paths=[ASSETS_DIR / "studio.css"],
+        favicon_path=str(ASSETS_DIR / "mark.svg"),
+        allowed_paths=allowed_paths(storage),
+        prevent_thread_lock=not block,
+    )
+    return page
+
+
+def fresh_folder(folder: Path) -> Path:
+    """An empty folder; what an earlier page left in it is gone."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def allowed_paths(storage: Path) -> list[str]:
+    """The only folders a browser may read: pictures, and the examples."""
+    return [str(storage / "files"), str(ASSETS_DIR / "examples")]
+
+
+SANS = (
+    "system-ui",
+    "-apple-system",
+    "Segoe UI",
+    "Cantarell",
+    "Noto Sans",
+    "Liberation Sans",
+    "sans-serif",
+)
+MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace")
+
+LOOK = {
+    "body_background_fill": "*neutral_100",
+    "body_background_fill_dark": "*neutral_950",
+    "background_fill_primary": "white",
+    "background_fill_primary_dark": "*neutral_900",
+    "block_border_width": "1px",
+    "block_border_color": "*neutral_200",
+    "block_border_color_dark": "*neutral_800",
+    "block_label_background_fill": "transparent",
+    "block_label_background_fill_dark": "transparent",
+    "block_label_border_width": "0px",
+    "block_label_text_color": "*neutral_600",
+    "block_label_text_color_dark": "*neutral_400",
+    "block_title_text_weight": "600",
+    "block_title_text_color": "*neutral_800",
+    "block_title_text_color_dark": "*neutral_200",
+    "block_info_text_color": "*neutral_600",
+    "block_info_text_color_dark": "*neutral_400",
+    "body_text_color_subdued": "*neutral_600",
+    "body_text_color_subdued_dark": "*neutral_400",
+    "button_primary_background_fill": "*primary_700",
+    "button_primary_background_fill_hover": "*primary_800",
+    "button_primary_background_fill_dark": "*primary_700",
+    "button_primary_background_fill_hover_dark": "*primary_800",
+    "button_primary_text_color": "white",
+    "button_secondary_background_fill": "white",
+    "button_secondary_background_fill_hover": "*neutral_100",
+    "button_secondary_background_fill_dark": "*neutral_800",
+    "button_secondary_background_fill_hover_dark": "*neutral_700",
+    "button_secondary_border_color": "*neutral_300",
+    "button_secondary_border_color_dark": "*neutral_700",
+    "button_large_text_weight": "600",
+    "button_border_width": "1px",
+    "button_primary_border_color": "*primary_700",
+    "button_primary_border_color_dark": "*primary_700",
+    "button_cancel_background_fill": "white",
+    "button_cancel_background_fill_dark": "*neutral_800",
+    "button_cancel_text_color": "#b91c1c",
+    "button_cancel_text_color_dark": "#f87171",
+    "button_cancel_border_color": "#b91c1c",
+    "color_accent": "*primary_700",
+    "slider_color": "*primary_600",
+    "input_background_fill": "*neutral_50",
+    "input_background_fill_dark": "*neutral_800",
+}
+"""Where this look differs from Gradio's plain one."""
+
+
+def build_theme() -> gr.themes.Base:
+    """A theme that loads no font from anywhere: plain names stand for local fonts."""
+    theme = gr.themes.Base(
+        primary_hue=gr.themes.colors.teal,
+        secondary_hue=gr.themes.colors.stone,
+        neutral_hue=gr.themes.colors.stone,
+        radius_size=gr.themes.sizes.radius_md,
+        font=list(SANS),
+        font_mono=list(MONO),
+    )
+    return theme.set(**LOOK)

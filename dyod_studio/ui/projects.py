@@ -9,12 +9,10 @@ import gradio as gr
 from dyod_studio.errors import NotFoundError, StudioError
 from dyod_studio.settings import ASSETS_DIR
 from dyod_studio.ui.bar import Bar, show_switcher, switcher_html
-from dyod_studio.ui.errors import chosen, shown_to_user
+from dyod_studio.ui.common.controls import any_text
+from dyod_studio.ui.common.handlers import PRIVATE, PROGRESS, SILENT, chosen, shown_to_user
+from dyod_studio.ui.common.html import counted, data_uri, note
 from dyod_studio.ui.links import project_in, screen_in
-from dyod_studio.ui.pieces import counted, note
-from dyod_studio.ui.thumbs import data_uri
-from dyod_studio.ui.typed import any_text
-from dyod_studio.ui.wiring import PRIVATE, PROGRESS, SILENT
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dyod_studio.settings import Settings
 from dyod_studio.studio.sampling.requests import SampleSettings
-from dyod_studio.ui.launching import launch
+from dyod_studio.ui.page import launch
 from tests.ui.fakes import build_fake_studio
 
 

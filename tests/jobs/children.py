@@ -17,10 +17,10 @@ from dyod_studio.jobs.child import run_child
 from dyod_studio.jobs.metrics import open_metrics
 from dyod_studio.jobs.training import Recorder
 from dyod_studio.settings import Settings
-from dyod_studio.store.job_rows import Owner
+from dyod_studio.store.jobs import Owner
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import Job
-from dyod_studio.training.events import ArtifactReady, PreviewsReady, StepDone
+from dyod_studio.training.run import ArtifactReady, PreviewsReady, StepDone
 
 
 def take_steps(settings: Settings, storage: Storage, job: Job) -> None:

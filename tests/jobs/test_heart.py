@@ -4,7 +4,7 @@ import time
 
 from dyod_studio.jobs.child import beating
 from dyod_studio.jobs.devices import host_name
-from dyod_studio.store.job_rows import Owner
+from dyod_studio.store.jobs import Owner
 from tests.jobs.conftest import wait_until
 
 

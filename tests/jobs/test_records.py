@@ -13,15 +13,16 @@ from dyod_studio.jobs.metrics import (
     read_losses,
     read_rows,
 )
-from dyod_studio.jobs.retrying import patiently
 from dyod_studio.jobs.training import Recorder
 from dyod_studio.store.cleaning import delete_project
 from dyod_studio.store.database import Database
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.retry import patiently
 from dyod_studio.store.tables import JobState
-from dyod_studio.training.events import (
+from dyod_studio.training.run import (
     ArtifactReady,
+    Asked,
     CheckpointSaved,
     Note,
     PicturesPrepared,
@@ -29,7 +30,6 @@ from dyod_studio.training.events import (
     PreviewsReady,
     StepDone,
 )
-from dyod_studio.training.run import Asked
 
 
 def test_the_tail_is_the_last_forty_lines_with_a_redrawn_bar_as_it_stands(tmp_path):

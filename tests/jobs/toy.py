@@ -22,12 +22,10 @@ from dyod_studio.jobs import training as training_job
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.tables import Job
 from dyod_studio.training import run_state
-from dyod_studio.training.config import MethodConfig
 from dyod_studio.training.data import step_generator
-from dyod_studio.training.events import ArtifactReady, Event
 from dyod_studio.training.loop import train
-from dyod_studio.training.registry import METHODS, MethodInfo
-from dyod_studio.training.run import Run
+from dyod_studio.training.registry import METHODS, MethodConfig, MethodInfo
+from dyod_studio.training.run import ArtifactReady, Event, Run
 
 NOBODY_HAS = 1 << 50
 """Bytes that no allocator gives."""

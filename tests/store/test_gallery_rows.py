@@ -10,9 +10,8 @@ from alembic import command
 from alembic.config import Config
 
 from dyod_studio.errors import NotFoundError
-from dyod_studio.store.database import Database
+from dyod_studio.store.database import SCRIPTS_DIR, Database
 from dyod_studio.store.generations import GenerationRepository, Wanted
-from dyod_studio.store.migrating import SCRIPTS_DIR
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.requests import SampleRequestRepository
 from dyod_studio.store.tables import Generation

@@ -3,8 +3,7 @@
 import pytest
 
 from dyod_studio.errors import InvalidInputError, JobStateError
-from dyod_studio.store.job_rows import Owner
-from dyod_studio.store.jobs import MAX_NOTES, JobRepository
+from dyod_studio.store.jobs import MAX_NOTES, JobRepository, Owner
 from dyod_studio.store.tables import NEXT_STATES, JobState
 
 HERE, CPU = "here", "here/cpu"

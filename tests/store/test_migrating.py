@@ -10,12 +10,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.store import migrating
+from dyod_studio.store import database as migrating
 from dyod_studio.store.database import Database
-from dyod_studio.store.gallery_tables import GenerationPart
 from dyod_studio.store.places import Place
 from dyod_studio.store.projects import ProjectRepository
-from dyod_studio.store.tables import Job, Project
+from dyod_studio.store.tables import GenerationPart, Job, Project
 
 NEXT_VERSION = """
 import sqlalchemy as sa

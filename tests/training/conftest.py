@@ -7,7 +7,9 @@ from PIL import Image, ImageDraw
 
 from dyod_studio.datasets.preparing import Crop
 from dyod_studio.models.base import BaseModel
-from dyod_studio.training import class_pictures, dreambooth, first_words
+from dyod_studio.training import dreambooth
+from dyod_studio.training import subjects as class_pictures
+from dyod_studio.training import textual_inversion as first_words
 from dyod_studio.training.data import TrainingPicture, TrainingSet
 from tests.conftest import open_base
 

@@ -12,9 +12,8 @@ from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.models.clip import condition_embeddings, open_clip
 from dyod_studio.training.anl import prepare_embeddings
 from dyod_studio.training.data import TrainingSet
-from dyod_studio.training.events import ArtifactReady, PicturesPrepared, PreviewsReady, StepDone
 from dyod_studio.training.registry import load_method, parse_config
-from dyod_studio.training.run import Run
+from dyod_studio.training.run import ArtifactReady, PicturesPrepared, PreviewsReady, Run, StepDone
 from tests.training.needed import with_needed
 
 KINDS = [{}, {"variant": "unconditional"}]

@@ -10,9 +10,8 @@ from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.models.compose import open_customised
 from dyod_studio.models.customised import Reverse
-from dyod_studio.training.events import PreviewsReady, StepDone
 from dyod_studio.training.registry import load_method, parse_config
-from dyod_studio.training.run import Adjustments, Run
+from dyod_studio.training.run import Adjustments, PreviewsReady, Run, StepDone
 from tests.training.needed import with_needed
 from tests.training.test_methods import weights_of
 

@@ -14,8 +14,7 @@ from safetensors import SafetensorError
 from dyod_studio.errors import StorageFullError
 from dyod_studio.training import checkpoints, run_state
 from dyod_studio.training.checkpoints import best_checkpoint, list_checkpoints
-from dyod_studio.training.events import CheckpointSaved
-from dyod_studio.training.run import Adjustments, Asked, Run
+from dyod_studio.training.run import Adjustments, Asked, CheckpointSaved, Run
 from tests.training.toy import Toy, config_of, events_of, losses_of, run_toy, weights
 
 ROOT = Path(__file__).parents[2]
@@ -151,7 +150,7 @@ import sys
 from pathlib import Path
 from dyod_studio.errors import StorageFullError
 from dyod_studio.training.checkpoints import list_checkpoints
-from dyod_studio.training.events import CheckpointSaved
+from dyod_studio.training.run import CheckpointSaved
 from dyod_studio.training.run import Run
 from tests.training.toy import Toy, config_of, events_of
 

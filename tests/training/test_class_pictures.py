@@ -2,8 +2,8 @@ import numpy as np
 import torch
 
 from dyod_studio.diffusion.sampling import randn_per_image
-from dyod_studio.training import class_pictures
-from dyod_studio.training.class_pictures import class_latents, draw_class
+from dyod_studio.training import subjects as class_pictures
+from dyod_studio.training.subjects import class_latents, draw_class
 
 
 def made(base, folder, number, *, prompt="a dog", seed=0):

@@ -8,9 +8,8 @@ from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.models.custom_diffusion import load_custom_diffusion, with_custom_diffusion
 from dyod_studio.models.customised import CustomisedModel, Reverse
 from dyod_studio.models.placeholder import with_placeholder
-from dyod_studio.training.events import PicturesPrepared, StepDone
 from dyod_studio.training.registry import load_method, parse_config
-from dyod_studio.training.run import Run
+from dyod_studio.training.run import PicturesPrepared, Run, StepDone
 
 METHOD = "custom-diffusion"
 QUICK = {

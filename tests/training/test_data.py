@@ -8,7 +8,7 @@ import pytest
 from dyod_studio.errors import StorageFullError
 from dyod_studio.training import data
 from dyod_studio.training.data import shares
-from dyod_studio.training.events import PicturesPrepared
+from dyod_studio.training.run import PicturesPrepared
 
 
 def finish(generator):

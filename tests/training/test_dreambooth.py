@@ -10,14 +10,12 @@ from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.models.customised import CustomisedModel, Reverse
 from dyod_studio.models.lora import with_lora, with_new_lora
 from dyod_studio.models.rare_tokens import find_rare_tokens
-from dyod_studio.training.class_pictures import draw_class
-from dyod_studio.training.dangers import diversity, hold_back
 from dyod_studio.training.data import TrainingSet
 from dyod_studio.training.denoising import draw, loss_of
 from dyod_studio.training.dreambooth import DreamboothTask, name_subject
 from dyod_studio.training.registry import load_method, parse_config
 from dyod_studio.training.run import Run
-from dyod_studio.training.subjects import SD_WIDTH
+from dyod_studio.training.subjects import SD_WIDTH, diversity, draw_class, hold_back
 from tests.training.test_methods import weights_of
 
 QUICK = {"preview_every": 10_000, "checkpoint_every": 10_000, "num_class_pictures": 3}

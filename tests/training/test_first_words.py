@@ -8,12 +8,15 @@ import torch
 
 from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.models.base import BaseModel
-from dyod_studio.training import first_words
-from dyod_studio.training.events import Note, PicturesPrepared
-from dyod_studio.training.first_words import first_word, known_words
+from dyod_studio.training import textual_inversion as first_words
 from dyod_studio.training.registry import load_method, parse_config
-from dyod_studio.training.run import Run
-from dyod_studio.training.textual_inversion import START_NOTE, initial_vectors
+from dyod_studio.training.run import Note, PicturesPrepared, Run
+from dyod_studio.training.textual_inversion import (
+    START_NOTE,
+    first_word,
+    initial_vectors,
+    known_words,
+)
 
 
 @pytest.fixture

@@ -10,10 +10,16 @@ from dyod_studio.errors import InvalidInputError, OutOfMemoryError
 from dyod_studio.models.placeholder import with_placeholder
 from dyod_studio.training import initial_vae
 from dyod_studio.training.checkpoints import list_checkpoints
-from dyod_studio.training.events import ArtifactReady, CheckpointSaved, PreviewsReady, StepDone
 from dyod_studio.training.ladder import is_out_of_memory, micro_batch, next_rung
 from dyod_studio.training.registry import METHODS, load_method, parse_config
-from dyod_studio.training.run import Adjustments, Run
+from dyod_studio.training.run import (
+    Adjustments,
+    ArtifactReady,
+    CheckpointSaved,
+    PreviewsReady,
+    Run,
+    StepDone,
+)
 from dyod_studio.training.textual_inversion import InversionTask, initial_vectors
 from tests.training.needed import with_needed
 

@@ -8,8 +8,15 @@ from PIL import Image
 
 from dyod_studio.errors import InvalidInputError, TrainingDivergedError
 from dyod_studio.training.checkpoints import list_checkpoints
-from dyod_studio.training.events import CheckpointSaved, PreviewsFailed, PreviewsReady, StepDone
-from dyod_studio.training.run import Adjustments, Asked, Run
+from dyod_studio.training.run import (
+    Adjustments,
+    Asked,
+    CheckpointSaved,
+    PreviewsFailed,
+    PreviewsReady,
+    Run,
+    StepDone,
+)
 from tests.training.toy import Toy, at_step, config_of, events_of, losses_of, run_toy, weights
 
 

@@ -10,15 +10,16 @@ from safetensors.torch import load_file
 from dyod_studio.errors import InvalidInputError, TrainingDivergedError
 from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.training.data import TrainingSet, batch_indices
-from dyod_studio.training.events import (
+from dyod_studio.training.registry import METHODS, load_method, parse_config
+from dyod_studio.training.run import (
     ArtifactReady,
+    Asked,
     CheckpointSaved,
     PicturesPrepared,
     PreviewsReady,
+    Run,
     StepDone,
 )
-from dyod_studio.training.registry import METHODS, load_method, parse_config
-from dyod_studio.training.run import Asked, Run
 from tests.training.needed import with_needed
 
 QUICK = {"preview_every": 10_000, "checkpoint_every": 10_000}

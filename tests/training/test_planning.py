@@ -10,20 +10,21 @@ from dyod_studio.errors import TrainingError
 from dyod_studio.models.base_size import STABLE_DIFFUSION, base_size
 from dyod_studio.models.memory_plan import Measurement
 from dyod_studio.settings import STARTER_DIR
-from dyod_studio.training.calibration import MEASURED_STEPS, measure
+from dyod_studio.training.calibration import MEASURED_STEPS, Meter, measure
 from dyod_studio.training.checkpoints import list_checkpoints
-from dyod_studio.training.events import (
+from dyod_studio.training.planning import Known, calibration_key, plan_run, workload
+from dyod_studio.training.registry import METHODS, load_method, parse_config
+from dyod_studio.training.run import (
+    UNCHANGED,
+    Adjustments,
     ArtifactReady,
     CheckpointSaved,
     PicturesPrepared,
     PreviewsFailed,
     PreviewsReady,
+    Run,
     StepDone,
 )
-from dyod_studio.training.metering import Meter
-from dyod_studio.training.planning import Known, calibration_key, plan_run, workload
-from dyod_studio.training.registry import METHODS, load_method, parse_config
-from dyod_studio.training.run import UNCHANGED, Adjustments, Run
 from tests.training.needed import with_needed
 from tests.training.test_ladder import SmallMemory
 

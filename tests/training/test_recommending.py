@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from dyod_studio.training.recommending import DeviceFacts, Need, SetFacts, recommend
+from dyod_studio.training.recommend import DeviceFacts, Need, SetFacts, recommend
 from dyod_studio.training.registry import METHODS
 
 OFFERED = [name for name, info in METHODS.items() if not info.is_baseline]
@@ -85,5 +85,5 @@ def test_a_baseline_is_never_recommended():
 
 
 def test_recommending_needs_no_torch():
-    code = "import sys, dyod_studio.training.recommending; sys.exit('torch' in sys.modules)"
+    code = "import sys, dyod_studio.training.recommend; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,10 +11,8 @@ from dyod_studio.models.artifacts import Artifact, load_artifact
 from dyod_studio.models.compose import open_customised
 from dyod_studio.models.customised import Reverse
 from dyod_studio.models.placeholder import trained_vectors, with_placeholder
-from dyod_studio.training.config import PromptedConfig
-from dyod_studio.training.events import PicturesPrepared
-from dyod_studio.training.registry import METHODS, load_method, parse_config
-from dyod_studio.training.run import Run
+from dyod_studio.training.registry import METHODS, PromptedConfig, load_method, parse_config
+from dyod_studio.training.run import PicturesPrepared, Run
 from tests.training.needed import with_needed
 
 SAYING = {

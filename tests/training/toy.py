@@ -11,11 +11,10 @@ from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor
 
-from dyod_studio.training.config import MethodConfig
 from dyod_studio.training.data import shares, step_generator
-from dyod_studio.training.events import Event, StepDone
 from dyod_studio.training.loop import train
-from dyod_studio.training.run import Asked, Run
+from dyod_studio.training.registry import MethodConfig
+from dyod_studio.training.run import Asked, Event, Run, StepDone
 
 QUICK = {"steps": 12, "batch_size": 4, "checkpoint_every": 4, "preview_every": 6}
 

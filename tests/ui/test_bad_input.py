@@ -8,7 +8,7 @@ import gradio as gr
 import pytest
 from gradio.state_holder import SessionState
 
-from dyod_studio.ui.controls import Slider
+from dyod_studio.ui.common.controls import Slider
 from dyod_studio.ui.page import build_page
 
 HUGE = "9" * 400

@@ -13,8 +13,8 @@ from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.settings import Settings
 from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.storage import open_storage
-from dyod_studio.ui.gallery.files import on_bring, on_export
-from dyod_studio.ui.studio.parts import show_parts
+from dyod_studio.ui.common.part_picker import show_parts
+from dyod_studio.ui.gallery.import_export import on_bring, on_export
 from tests.conftest import open_base
 from tests.models.parts import dreambooth_part
 from tests.studio.rows import rows_in

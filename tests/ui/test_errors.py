@@ -6,7 +6,7 @@ import gradio as gr
 import pytest
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.ui.errors import chosen, quiet_on_timer, shown_to_user
+from dyod_studio.ui.common.handlers import chosen, quiet_on_timer, shown_to_user
 
 
 def fail_for_the_user() -> None:

@@ -10,14 +10,17 @@ from PIL import Image
 
 from dyod_studio.services.explore.views import NUM_TRAITS, FrameView, PlaceSettings, WalkView
 from dyod_studio.services.gallery.views import AgainView
-from dyod_studio.ui.explore.again import again_updates
-from dyod_studio.ui.explore.between import FREE, ROUND, on_between, on_make, on_tick
-from dyod_studio.ui.explore.drawn import drawn_in, drawn_updates, on_choose_kinds, show_choice
-from dyod_studio.ui.explore.films import film_html, how_far
-from dyod_studio.ui.explore.moving import on_keep, on_take
-from dyod_studio.ui.explore.new import on_near, on_new_pictures, on_pick, on_start
-from dyod_studio.ui.explore.picks import NO_ENDS, on_swap, picked, show_source
-from dyod_studio.ui.explore.places import (
+from dyod_studio.ui.common.part_picker import drawn_in, drawn_updates, on_choose_kinds, show_choice
+from dyod_studio.ui.explore.between import (
+    FREE,
+    ROUND,
+    on_between,
+    on_keep,
+    on_make,
+    on_take,
+    on_tick,
+)
+from dyod_studio.ui.explore.bookmarks import (
     on_forget,
     on_open,
     on_rename,
@@ -25,7 +28,10 @@ from dyod_studio.ui.explore.places import (
     saved_updates,
     traits_updates,
 )
-from dyod_studio.ui.explore.screen import on_around, on_end, show_explore
+from dyod_studio.ui.explore.new import on_near, on_new_pictures, on_pick, on_start
+from dyod_studio.ui.explore.picker import NO_ENDS, on_swap, picked, show_source
+from dyod_studio.ui.explore.screen import again_updates, on_around, on_end, show_explore
+from dyod_studio.ui.explore.strips import film_html, how_far
 from dyod_studio.ui.explore.traits import on_look, on_origin, on_place, on_reset, where_html
 
 DRAWN = (0.4, "2,5", 20, None, 1.0)

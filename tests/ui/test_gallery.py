@@ -8,10 +8,7 @@ import pytest
 
 from dyod_studio.services.gallery.views import GalleryFilter
 from dyod_studio.studio.sampling.requests import SampleSettings
-from dyod_studio.ui.gallery.files import file_stem, on_bring, on_export, on_import
-from dyod_studio.ui.gallery.filter import NO_FILTER, filter_of
-from dyod_studio.ui.gallery.page import show_gallery
-from dyod_studio.ui.gallery.presses import (
+from dyod_studio.ui.gallery.actions import (
     on_again,
     on_compare,
     on_every,
@@ -21,6 +18,9 @@ from dyod_studio.ui.gallery.presses import (
     on_remove,
     on_undo,
 )
+from dyod_studio.ui.gallery.filter import NO_FILTER, filter_of
+from dyod_studio.ui.gallery.import_export import file_stem, on_bring, on_export, on_import
+from dyod_studio.ui.gallery.page import show_gallery
 from dyod_studio.ui.gallery.screen import on_filter, on_open, on_project, on_turn
 
 SUMMARY, THUMBS, VIEWS = range(3)

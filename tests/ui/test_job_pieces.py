@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from dyod_studio.ui.job_pieces import (
+from dyod_studio.ui.train.live import states_html
+from dyod_studio.ui.train.run_html import (
     failure_card,
     memory,
     run_actions,
@@ -12,7 +13,6 @@ from dyod_studio.ui.job_pieces import (
     run_list,
     time_left,
 )
-from dyod_studio.ui.train.states import states_html
 from tests.ui.fake_training import a_job
 
 EVIL = '<img src=x onerror="alert(1)">'

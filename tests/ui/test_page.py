@@ -10,9 +10,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from dyod_studio.ui.launching import allowed_paths, fresh_folder
-from dyod_studio.ui.page import build_page
-from dyod_studio.ui.theme import build_theme
+from dyod_studio.ui.page import allowed_paths, build_page, build_theme, fresh_folder
 
 
 async def built(studio: Any, scratch: Path) -> gr.Blocks:

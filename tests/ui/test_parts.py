@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from dyod_studio.services.training.methods import METHOD_SUMMARIES
-from dyod_studio.ui.job_pieces import METHOD_NAMES
-from dyod_studio.ui.studio.making import make
-from dyod_studio.ui.studio.parts import on_choose, show_parts, show_use, wishes
-from dyod_studio.ui.studio.screen import show_studio
-from dyod_studio.ui.studio.wish import Wish
+from dyod_studio.ui.common.part_picker import on_choose, show_parts, show_use, wishes
+from dyod_studio.ui.draw.actions import make
+from dyod_studio.ui.draw.form import Wish
+from dyod_studio.ui.draw.screen import show_studio
 from dyod_studio.ui.train.live import learned_chips
+from dyod_studio.ui.train.run_html import METHOD_NAMES
 
 NAMES = ("panel", "kinds", "strength", "heard", "references", "use", "shown")
 CANVAS = {"background": Image.new("RGBA", (64, 64), "red"), "layers": []}

@@ -4,9 +4,8 @@ import gradio as gr
 import pytest
 
 from dyod_studio.ui.pictures.collection import on_aside, on_turn, show_set
-from dyod_studio.ui.pictures.dropping import on_add, on_add_examples
 from dyod_studio.ui.pictures.editor import on_caption, on_crop, on_out, on_picture
-from dyod_studio.ui.pictures.screen import show_pictures
+from dyod_studio.ui.pictures.screen import on_add, on_add_examples, show_pictures
 from tests.ui.drawing import draw_picture
 
 SUMMARY, CHECK, GALLERY = 0, 1, 2

@@ -8,7 +8,7 @@ from dyod_studio.services.views import (
     GenerationView,
     ImportReport,
 )
-from dyod_studio.ui.pieces import counted, import_report, parameter_table
+from dyod_studio.ui.common.html import counted, import_report, parameter_table
 
 NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 EVIL = '<img src=x onerror="alert(1)">'

@@ -4,7 +4,7 @@ import gradio as gr
 import pytest
 
 from dyod_studio.errors import BaseModelError
-from dyod_studio.ui.train.plans import ESTIMATED, MEASURED, on_measure, show_plan
+from dyod_studio.ui.train.plan import ESTIMATED, MEASURED, on_measure, show_plan
 
 BOTH = (("inversion", {}), ("vae", {}))
 

@@ -3,8 +3,7 @@
 import gradio as gr
 import pytest
 
-from dyod_studio.ui.presses import TOLD, actions, on_edit, on_press, on_report
-from dyod_studio.ui.runs import NEWEST
+from dyod_studio.ui.train.run_actions import NEWEST, TOLD, actions, on_edit, on_press, on_report
 from dyod_studio.ui.train.screen import proposed_method
 from tests.ui.fake_training import METHODS
 

@@ -3,7 +3,7 @@
 import gradio as gr
 import pytest
 
-from dyod_studio.ui.paging import pager_updates, turned
+from dyod_studio.ui.common.controls import pager_updates, turned
 from dyod_studio.ui.projects import (
     free_name,
     on_ask,

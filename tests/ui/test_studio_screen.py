@@ -6,10 +6,7 @@ from PIL import Image, ImageDraw
 
 from dyod_studio.errors import InvalidInputError, SampleCancelledError
 from dyod_studio.services.gallery.views import AgainView
-from dyod_studio.ui.studio.again import NAMES, again_updates
-from dyod_studio.ui.studio.canvas import region_from_canvas
-from dyod_studio.ui.studio.desk import show_brushes, show_region
-from dyod_studio.ui.studio.making import (
+from dyod_studio.ui.draw.actions import (
     LIVE_STEPS,
     axes_in,
     cancel,
@@ -18,9 +15,12 @@ from dyod_studio.ui.studio.making import (
     make_live,
     make_strip,
 )
-from dyod_studio.ui.studio.results import Shown, on_adopt, on_compare, result_updates
-from dyod_studio.ui.studio.screen import count_strokes, worked
-from dyod_studio.ui.studio.wish import Wish, seed_for
+from dyod_studio.ui.draw.canvas import region_from_canvas
+from dyod_studio.ui.draw.canvas_panel import show_brushes, show_region
+from dyod_studio.ui.draw.form import Wish, seed_for
+from dyod_studio.ui.draw.restore import NAMES, again_updates
+from dyod_studio.ui.draw.results import Shown, on_adopt, on_compare, result_updates
+from dyod_studio.ui.draw.screen import count_strokes, worked
 
 CLEAR = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
 

@@ -36,7 +36,6 @@ from dyod_studio.services.views import ProjectView
 from dyod_studio.settings import STARTER_DIR
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.cleaning import FileName, remove_unreferenced
-from dyod_studio.store.columns import utc_now
 from dyod_studio.store.files import PNG, SAFETENSORS, WEBP, FileStore
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.pictures import PictureRepository
@@ -45,7 +44,7 @@ from dyod_studio.store.places import PlaceRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.requests import InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import Generation, JobState, Picture
+from dyod_studio.store.tables import Generation, JobState, Picture, utc_now
 
 
 def keep_project(storage: Storage, checked: Checked, *, name: str, token: str, base: str) -> int:

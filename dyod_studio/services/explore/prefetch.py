@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from dyod_studio.errors import InvalidInputError, SampleCancelledError, StudioError
-from dyod_studio.jobs.retrying import patiently
 from dyod_studio.services.explore.frames import Frames
 from dyod_studio.services.explore.strips import Step, Walk, portion
 from dyod_studio.services.explore.views import FrameView, WalkView
 from dyod_studio.services.sampling.dispatcher import Desk, Errand, OnProgress
+from dyod_studio.store.retry import patiently
 from dyod_studio.store.storage import Storage
 
 FIRST_PORTION, PORTION = 3, 4

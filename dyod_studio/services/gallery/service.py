@@ -9,10 +9,10 @@ from dyod_studio.services.gallery.views import EVERYTHING, AgainView, GalleryFil
 from dyod_studio.services.views import GenerationView, generation_view
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.cleaning import purge_bin
-from dyod_studio.store.columns import utc_now
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.storage import Storage
+from dyod_studio.store.tables import utc_now
 
 BIN_DAYS = 7
 """How long a deleted picture can be brought back."""

@@ -14,9 +14,15 @@ from dyod_studio.settings import STARTER_DIR, Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.tables import Project
-from dyod_studio.training.config import MethodConfig, PromptedConfig
-from dyod_studio.training.recommending import DeviceFacts, Need, SetFacts, recommend
-from dyod_studio.training.registry import METHODS, MethodInfo, load_method, parse_config
+from dyod_studio.training.recommend import DeviceFacts, Need, SetFacts, recommend
+from dyod_studio.training.registry import (
+    METHODS,
+    MethodConfig,
+    MethodInfo,
+    PromptedConfig,
+    load_method,
+    parse_config,
+)
 
 HIDDEN_FIELDS = {"token", "templates", "word"}
 """Settings that the page does not ask for: the project gives the token and the word."""

@@ -16,8 +16,8 @@ from dyod_studio.settings import STARTER_DIR, Settings
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import Job
-from dyod_studio.training.config import MethodConfig
 from dyod_studio.training.planning import plan_run
+from dyod_studio.training.registry import MethodConfig
 from dyod_studio.training.run import UNCHANGED, Adjustments
 
 

@@ -9,13 +9,19 @@ from dyod_studio.errors import InvalidInputError
 from dyod_studio.services.explore.views import NearSettings
 from dyod_studio.services.views import GenerationView
 from dyod_studio.studio.sampling.requests import SampleSettings, Start
-from dyod_studio.ui.controls import Slider, captioned, seed_field, told
-from dyod_studio.ui.errors import chosen, shown_to_user
+from dyod_studio.ui.common.controls import (
+    Slider,
+    any_text,
+    captioned,
+    seed_field,
+    seed_in,
+    told,
+    whole_in,
+)
+from dyod_studio.ui.common.handlers import PRIVATE, PROGRESS, SILENT, chosen, shown_to_user
+from dyod_studio.ui.common.html import empty, heading
+from dyod_studio.ui.common.part_picker import Drawn, drawn_in
 from dyod_studio.ui.explore.between import visitor_of
-from dyod_studio.ui.explore.drawn import Drawn, drawn_in
-from dyod_studio.ui.pieces import empty, heading
-from dyod_studio.ui.typed import any_text, seed_in, whole_in
-from dyod_studio.ui.wiring import PRIVATE, PROGRESS, SILENT
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio

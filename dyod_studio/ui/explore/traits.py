@@ -9,14 +9,13 @@ import gradio as gr
 
 from dyod_studio.services.explore.strips import Walk
 from dyod_studio.services.explore.views import NUM_TRAITS, SPAN, PlaceSettings, WalkView
-from dyod_studio.ui.controls import Slider
-from dyod_studio.ui.errors import chosen, quiet_on_timer, shown_to_user
+from dyod_studio.ui.common.controls import Slider
+from dyod_studio.ui.common.handlers import SILENT, chosen, quiet_on_timer, shown_to_user
+from dyod_studio.ui.common.html import heading
+from dyod_studio.ui.common.part_picker import Drawn, drawn_in
 from dyod_studio.ui.explore.between import visitor_of
-from dyod_studio.ui.explore.drawn import Drawn, drawn_in
-from dyod_studio.ui.explore.films import TICK_S, build_film, build_stage, film_html, how_far
-from dyod_studio.ui.explore.picks import MAX_SEED_DRAWN
-from dyod_studio.ui.pieces import heading
-from dyod_studio.ui.wiring import SILENT
+from dyod_studio.ui.explore.picker import MAX_SEED_DRAWN
+from dyod_studio.ui.explore.strips import TICK_S, build_film, build_stage, film_html, how_far
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio

@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from dyod_studio.ui.errors import shown_to_user
-from dyod_studio.ui.gallery.chosen import build_compared, build_tray, build_undo
-from dyod_studio.ui.gallery.details import CHOOSE
-from dyod_studio.ui.gallery.files import build_bring, build_export
+from dyod_studio.ui.common.controls import build_pager, turned
+from dyod_studio.ui.common.handlers import SILENT, shown_to_user
+from dyod_studio.ui.gallery.actions import Details, Screen, wire_presses
 from dyod_studio.ui.gallery.filter import NO_FILTER, build_filters, choices_of, filter_of
-from dyod_studio.ui.gallery.page import show_gallery
-from dyod_studio.ui.gallery.presses import Details, Screen, wire_presses
-from dyod_studio.ui.paging import build_pager, turned
-from dyod_studio.ui.wiring import SILENT
+from dyod_studio.ui.gallery.import_export import build_bring, build_export
+from dyod_studio.ui.gallery.page import CHOOSE, show_gallery
+from dyod_studio.ui.gallery.selection import build_compared, build_tray, build_undo
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from dyod_studio.ui.common.handlers import PRIVATE, SILENT
+from dyod_studio.ui.common.html import heading
 from dyod_studio.ui.guide.steps import (
     CHECK,
     FIRST,
@@ -29,9 +31,7 @@ from dyod_studio.ui.guide.steps import (
 )
 from dyod_studio.ui.guide.training import build_first, build_run, wire_run
 from dyod_studio.ui.pictures.collection import build_set
-from dyod_studio.ui.pictures.dropping import build_drop
-from dyod_studio.ui.pieces import heading
-from dyod_studio.ui.wiring import PRIVATE, SILENT
+from dyod_studio.ui.pictures.screen import build_drop
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio

@@ -9,13 +9,12 @@ import gradio as gr
 
 from dyod_studio.errors import InvalidInputError, StudioError
 from dyod_studio.services.training.methods import METHOD_SUMMARIES
-from dyod_studio.ui.errors import chosen, shown_to_user
-from dyod_studio.ui.job_pieces import method_name
+from dyod_studio.ui.common.controls import any_text
+from dyod_studio.ui.common.handlers import PRIVATE, PROGRESS, chosen, shown_to_user
+from dyod_studio.ui.common.html import heading, note
 from dyod_studio.ui.pictures.collection import show_set
-from dyod_studio.ui.pieces import heading, note
-from dyod_studio.ui.train.plans import LOOKING, on_measure, show_plan
-from dyod_studio.ui.typed import any_text
-from dyod_studio.ui.wiring import PRIVATE, PROGRESS
+from dyod_studio.ui.train.plan import LOOKING, on_measure, show_plan
+from dyod_studio.ui.train.run_html import method_name
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio

@@ -9,14 +9,19 @@ import gradio as gr
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.services.views import JobView, ProjectView
 from dyod_studio.studio.sampling.requests import SampleSettings, closest_t0
-from dyod_studio.ui.controls import captioned, told
-from dyod_studio.ui.errors import chosen, quiet_on_timer, shown_to_user
+from dyod_studio.ui.common.controls import captioned, told
+from dyod_studio.ui.common.handlers import (
+    PRIVATE,
+    PROGRESS,
+    SILENT,
+    chosen,
+    quiet_on_timer,
+    shown_to_user,
+)
+from dyod_studio.ui.common.html import heading
 from dyod_studio.ui.guide.steps import FIRST, TRAIN, at
-from dyod_studio.ui.job_pieces import failure_card, run_actions, run_card
-from dyod_studio.ui.pieces import heading
-from dyod_studio.ui.presses import PRESSES, on_press
-from dyod_studio.ui.runs import NEWEST, watched_job
-from dyod_studio.ui.wiring import PRIVATE, PROGRESS, SILENT
+from dyod_studio.ui.train.run_actions import NEWEST, PRESSES, on_press, watched_job
+from dyod_studio.ui.train.run_html import failure_card, run_actions, run_card
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio

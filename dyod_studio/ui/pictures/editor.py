@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.services.pictures import PictureDetails
-from dyod_studio.ui.controls import Slider
-from dyod_studio.ui.errors import chosen, shown_to_user
-from dyod_studio.ui.thumbs import data_uri
-from dyod_studio.ui.wiring import SILENT
+from dyod_studio.ui.common.controls import Slider
+from dyod_studio.ui.common.handlers import SILENT, chosen, shown_to_user
+from dyod_studio.ui.common.html import data_uri
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio

@@ -1,30 +1,95 @@
 """What training runs show while they work, and what can be asked of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from dyod_studio.services.training.report import curve_svg
-from dyod_studio.services.views import JobView, ProjectView
-from dyod_studio.ui.errors import quiet_on_timer
-from dyod_studio.ui.job_pieces import (
+from dyod_studio.services.views import CheckpointView, JobView, ProjectView
+from dyod_studio.ui.common.handlers import SILENT, quiet_on_timer
+from dyod_studio.ui.common.html import data_uri
+from dyod_studio.ui.train.run_actions import (
+    NEWEST,
+    PRESSES,
+    Form,
+    build_report,
+    in_order,
+    watched_job,
+    wire_presses,
+)
+from dyod_studio.ui.train.run_html import (
     METHOD_NAMES,
     failure_card,
     method_name,
+    press,
     run_actions,
     run_card,
     run_list,
 )
-from dyod_studio.ui.presses import PRESSES, Form, build_report, wire_presses
-from dyod_studio.ui.runs import NEWEST, in_order, watched_job
-from dyod_studio.ui.train.states import states_html
-from dyod_studio.ui.wiring import SILENT
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
+
+THUMBNAIL_PX = 112
+HEAD = """<div class="heading"><h3>Saved states</h3><p>The same four seeds in each, so that they
+compare. {hint}</p></div>"""
+HINT_FINAL = "Take the one that you like best, the last is not always it."
+HINT_OPEN = "Once the run rests or has ended you can choose one."
+
+
+def states_html(job: JobView, states: Sequence[CheckpointView]) -> str:
+    """Every saved state, the newest first; empty when there is none."""
+    if not states:
+        return ""
+    hint = HINT_FINAL if "choose" in job.can else HINT_OPEN
+    rows = "".join(_state(job, state) for state in reversed(states))
+    return f'{HEAD.format(hint=hint)}<div class="states">{rows}</div>'
+
+
+def _state(job: JobView, state: CheckpointView) -> str:
+    loss = "" if state.loss is None else f"loss {state.loss:.4g}"
+    marks = {"lowest loss": state.is_best, "kept": state.is_kept}
+    chips = "".join(
+        f'<span class="chip chip-mark">{name}</span>' for name, is_set in marks.items() if is_set
+    )
+    pictures = "".join(
+        f'<img alt="" width="{THUMBNAIL_PX}" src="{uri}">' for uri in _thumbnails(state.previews)
+    )
+    if not pictures:
+        loss += " · saved without pictures"
+    return (
+        f'<div class="state" data-step="{state.step}"><div class="state-pictures">{pictures}</div>'
+        f'<div class="state-words"><b>Step {state.step:,}</b><span>{escape(loss)}</span>{chips}'
+        f'<span class="presses">{_ways(job, state)}</span></div></div>'
+    )
+
+
+def _ways(job: JobView, state: CheckpointView) -> str:
+    ways = ""
+    if "choose" in job.can:
+        ways += press(
+            "choose", job, "Use this one", "Draw with the model as it was here.", step=state.step
+        )
+    if "retry" in job.can and state.step < job.num_steps:
+        ways += press(
+            "retry", job, "Go on from here", "A new run from this state.", step=state.step
+        )
+    return ways
+
+
+def _thumbnails(paths: Sequence[Path]) -> list[str]:
+    """The pictures as data; one that a running job has cleared away meanwhile is left out."""
+    found = []
+    for path in paths:
+        with suppress(FileNotFoundError):
+            found.append(data_uri(path, 2 * THUMBNAIL_PX))
+    return found
+
 
 EMPTY = """
 <div class="empty"><h3>Nothing is training</h3><p>Press Train both. Loss and first pictures

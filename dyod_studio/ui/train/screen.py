@@ -10,13 +10,12 @@ import gradio as gr
 
 from dyod_studio.services.training.methods import METHOD_SUMMARIES
 from dyod_studio.services.views import FieldView, MethodView
-from dyod_studio.ui.errors import chosen, shown_to_user
-from dyod_studio.ui.job_pieces import method_name
-from dyod_studio.ui.pieces import heading
-from dyod_studio.ui.presses import Form
+from dyod_studio.ui.common.handlers import PRIVATE, SILENT, chosen, shown_to_user
+from dyod_studio.ui.common.html import heading
 from dyod_studio.ui.train.live import build_live
-from dyod_studio.ui.train.plans import build_plan, plan_html
-from dyod_studio.ui.wiring import PRIVATE, SILENT
+from dyod_studio.ui.train.plan import build_plan, plan_html
+from dyod_studio.ui.train.run_actions import Form
+from dyod_studio.ui.train.run_html import method_name
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio

@@ -1,0 +1,172 @@
+"""The settings that every way of making pictures shares."""
+
+from abc import ABCMeta
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import gradio as gr
+
+from dyod_studio.errors import InvalidInputError
+from dyod_studio.services.views import GenerationView
+from dyod_studio.studio.sampling.requests import SamplingProgress
+from dyod_studio.ui.common.html import note
+
+if TYPE_CHECKING:
+    from dyod_studio.services.studio import Studio
+
+DEFAULT_STEPS = 50
+LEAST_STEPS, MOST_STEPS = 5, 100
+
+
+def _read_slider(self: Any, payload: float | None) -> float:
+    if payload is None:
+        raise gr.Error(f"{self.label} is empty: type a number.", print_exception=False)
+    value: float = gr.Slider.preprocess(self, payload)
+    return value
+
+
+Slider: Any = ABCMeta.__new__(
+    type(gr.Slider), "Slider", (gr.Slider,), {"is_template": True, "preprocess": _read_slider}
+)
+"""A gr.Slider that says in a sentence what is wrong when its number field was emptied.
+
+Made by hand, for a class statement has Gradio write an interface file beside this module.
+"""
+
+
+class FineControls(NamedTuple):
+    """What rarely needs a hand."""
+
+    guidance: gr.Textbox
+    steps: gr.Slider
+
+
+def t0_slider(label: str, info: str, value: float, elem_id: str) -> gr.Slider:
+    return Slider(0, 1, value=value, step=0.05, label=label, info=info, elem_id=elem_id)
+
+
+def seed_field(elem_id: str) -> gr.Textbox:
+    """A text field: a number field cannot be left empty, and rounds large numbers."""
+    return gr.Textbox(
+        label="Seed", info="Same number, same picture.", placeholder="a new one each time",
+        max_lines=1, elem_id=elem_id, min_width=140,
+    )  # fmt: skip
+
+
+def build_fine_controls(elem_id: str) -> FineControls:
+    with gr.Accordion("Fine controls", open=False):
+        guidance = gr.Textbox(
+            label="Guidance", placeholder="the base model's own", max_lines=1,
+            elem_id=f"{elem_id}-guidance",
+            info="How strictly the learned style is followed (guidance scale); 1 is off.",
+        )  # fmt: skip
+        steps = Slider(
+            LEAST_STEPS, MOST_STEPS, value=DEFAULT_STEPS, step=1, label="Steps",
+            elem_id=f"{elem_id}-steps",
+            info="More is finer and slower (inference steps over the whole way).",
+        )  # fmt: skip
+    return FineControls(guidance, steps)
+
+
+def told(progress: gr.Progress) -> Callable[[SamplingProgress], None]:
+    """A callback that moves the page's progress bar."""
+
+    def tell(state: SamplingProgress) -> None:
+        progress((state.step, state.num_steps), desc="Making pictures", unit="steps")
+
+    return tell
+
+
+def captioned(views: Sequence[GenerationView]) -> list[tuple[str, str]]:
+    """Pictures for a gallery, each under its seed."""
+    return [(str(view.file), f"seed {view.seed}") for view in views]
+
+
+def training_note(studio: "Studio", project: int | None, needed: Sequence[str]) -> str:
+    """A hint when a part is missing that this screen draws with; else nothing."""
+    if project is None:
+        return ""
+    learned = studio.projects.get(project).artifacts
+    if all(kind in learned for kind in needed):
+        return ""
+    if not learned:
+        return note("This project has not learned anything yet. Go to Train first.")
+    return note("One part is still missing here: train both on the Train screen.")
+
+
+PAGE_SIZE = 60
+
+
+class Pager(NamedTuple):
+    """The components; ``offset`` holds the index of the page's first picture."""
+
+    row: gr.Row
+    offset: gr.State
+    before: gr.Button
+    where: gr.HTML
+    after: gr.Button
+
+
+def build_pager(before: str, after: str, elem_id: str) -> Pager:
+    with gr.Row(elem_classes="pager", visible=False) as row:
+        offset = gr.State(0)
+        left = gr.Button(before, size="sm", min_width=90, scale=0, elem_id=f"{elem_id}-before")
+        where = gr.HTML(elem_classes="where", padding=False)
+        right = gr.Button(after, size="sm", min_width=90, scale=0, elem_id=f"{elem_id}-after")
+    return Pager(row, offset, left, where, right)
+
+
+def turned(offset: int, pages: int, total: int) -> int:
+    """The offset ``pages`` further on, kept within the pictures there are."""
+    last = max(0, (total - 1) // PAGE_SIZE) * PAGE_SIZE
+    return min(max(0, offset + pages * PAGE_SIZE), last)
+
+
+def pager_updates(offset: int, total: int) -> tuple[Any, int, Any, str, Any]:
+    """New values of a Pager's components."""
+    last = min(offset + PAGE_SIZE, total)
+    return (
+        gr.update(visible=total > PAGE_SIZE),
+        offset,
+        gr.update(interactive=offset > 0),
+        f"{offset + 1:,} to {last:,} of {total:,}",
+        gr.update(interactive=last < total),
+    )
+
+
+MOST_DIGITS = 40
+"""More than any seed has; what is longer was pasted by mistake."""
+
+
+def any_text(text: str | None) -> str | None:
+    """A text field's value, or None when it holds nothing but blanks.
+
+    A field that was never in sight, as in a closed drawer, arrives as None.
+    """
+    return (text or "").strip() or None
+
+
+def seed_in(text: str | None) -> int | None:
+    """The seed that was typed; None when the field was left empty."""
+    typed = any_text(text)
+    if typed is not None and not (typed.isascii() and typed.isdecimal()):
+        raise InvalidInputError(f"Seed must be a whole number or empty, got {typed!r}.")
+    if typed is not None and len(typed) > MOST_DIGITS:
+        raise InvalidInputError(f"Seed has up to {MOST_DIGITS} digits, got {len(typed)}.")
+    return None if typed is None else int(typed)
+
+
+def guidance_in(text: str | None) -> float | None:
+    """The guidance scale that was typed; None when the field was left empty."""
+    typed = any_text(text)
+    try:
+        return None if typed is None else float(typed.replace(",", "."))
+    except ValueError as exc:
+        raise InvalidInputError(f"Guidance must be a number or empty, got {typed!r}.") from exc
+
+
+def whole_in(name: str, value: float | None) -> int:
+    """A slider's number field, which lets anything through, as a whole number."""
+    if value is None or not float(value).is_integer():
+        raise InvalidInputError(f"{name} must be a whole number, got {value!r}.")
+    return int(value)

@@ -1,0 +1,265 @@
+"""Which trained parts a picture is drawn with, and the pictures that an ANL draws after.
+
+Nothing of this is in sight while only the style word and the shape model are trained.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import gradio as gr
+
+from dyod_studio.services.parts import ADAPTERS, MAIN, PARTS, usual_parts
+from dyod_studio.studio.sampling.requests import Denoising
+from dyod_studio.ui.common.controls import (
+    Slider,
+    any_text,
+    build_fine_controls,
+    guidance_in,
+    t0_slider,
+    whole_in,
+)
+from dyod_studio.ui.common.handlers import SILENT
+from dyod_studio.ui.train.run_html import method_name
+
+if TYPE_CHECKING:
+    from dyod_studio.services.studio import Studio
+
+MOST_MASKED = 0.9
+TURNS = '<div class="heading"><p>Reference pictures: it draws after them, in turn.</p></div>'
+
+SHOWN_ONLY = ("kinds", "heard")
+Shown = Mapping[str, Any]
+"""What the page shows already: the project and the parts that can be chosen."""
+
+
+class PartControls(NamedTuple):
+    """The choice; ``use`` holds it on the server: None as long as nothing was chosen by hand."""
+
+    kinds: gr.CheckboxGroup
+    heard: gr.Column
+    use: gr.State
+    strength: gr.Slider
+    references: gr.Gallery
+    mask_rate: gr.Slider
+    condition_text: gr.Textbox
+    text_weight: gr.Slider
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Name of an argument of ``wishes`` -> component."""
+        return {name: part for name, part in self._asdict().items() if name not in SHOWN_ONLY}
+
+
+def build_parts(studio: "Studio", project: gr.State, tab: gr.Tab) -> PartControls:
+    """Lay out the choice and wire it; it is filled when the screen comes into sight."""
+    use, shown = gr.State(None), gr.State({})
+    with gr.Accordion("Trained parts to use", open=True, visible=False, elem_id="parts") as panel:
+        kinds = gr.CheckboxGroup(show_label=False, container=False, elem_id="parts-use")
+        strength = Slider(
+            0, 1, value=1, step=0.05, label="Strength", visible=False, elem_id="parts-strength",
+            info="Of what these parts change; 0 is the base model's own way.",
+        )  # fmt: skip
+        with gr.Column(visible=False, elem_id="parts-references") as heard:
+            gr.HTML(TURNS)
+            references = gr.Gallery(
+                label="Reference pictures", show_label=False, type="filepath", file_types=["image"],
+                columns=3, height=180, object_fit="contain", buttons=[], interactive=True,
+                elem_id="references",
+            )  # fmt: skip
+            mask_rate = Slider(
+                0, MOST_MASKED, value=0, step=0.05, elem_id="mask-rate",
+                label="How freely the reference is read",
+                info="Left: closely. Right: only glimpses of it are seen (mask rate).",
+            )  # fmt: skip
+            condition_text = gr.Textbox(
+                label="Or in words", max_lines=1, placeholder="a red one", elem_id="condition-text",
+                info="Read in the same way as a reference picture (condition text).",
+            )  # fmt: skip
+            text_weight = Slider(
+                0, 1, value=0.5, step=0.05, label="Words or pictures", elem_id="text-weight",
+                info="Left: the pictures count. Right: the words (text weight).",
+            )  # fmt: skip
+    gr.on(
+        [project.change, tab.select], partial(show_parts, studio), [project, shown, use],
+        [panel, kinds, strength, heard, references, use, shown], **SILENT,
+    )  # fmt: skip
+    kinds.input(on_choose, kinds, [use, strength, heard], **SILENT)
+    return PartControls(
+        kinds, heard, use, strength, references, mask_rate, condition_text, text_weight
+    )
+
+
+def show_parts(
+    studio: "Studio", project: int | None, shown: Shown, use: Sequence[str] | None = None
+) -> Any:
+    """What is trained, with the usual parts chosen; nothing is sent again that the page shows.
+
+    A choice that was made before this screen was ever in sight, by going back to how a picture
+    was made, stays.
+    """
+    trained = studio.projects.get(project).artifacts if project is not None else ()
+    kinds = [kind for kind in PARTS if kind in trained and kind != "vae"]
+    now = {"project": project, "kinds": kinds}
+    if now == shown:
+        return gr.skip()
+    is_first, is_other = not shown, shown.get("project") != project
+    wanted = use if is_first and use is not None else usual_parts(trained)
+    usual = [kind for kind in wanted if kind in kinds]
+    return (
+        gr.update(visible=any(kind in MAIN for kind in kinds)),
+        gr.update(choices=[(method_name(kind), kind) for kind in kinds], value=usual),
+        *_in_sight(usual),
+        None if is_other and not is_first else gr.skip(),
+        gr.skip() if is_first else None,
+        now,
+    )
+
+
+def on_choose(kinds: Sequence[str] | None) -> tuple[list[str], Any, Any]:
+    """The choice made by hand, and the controls that count with it."""
+    chosen = list(kinds or ())
+    return chosen, *_in_sight(chosen)
+
+
+def show_use(use: Sequence[str] | None) -> tuple[Any, Any, Any]:
+    """The boxes and the controls that go with a choice that was not made by hand."""
+    chosen = [kind for kind in use or () if kind != "vae"]
+    return gr.update(value=chosen), *_in_sight(chosen)
+
+
+def _in_sight(chosen: Sequence[str]) -> tuple[Any, Any]:
+    """Strength belongs to what changes the U-Net, references to an ANL alone."""
+    return (
+        gr.update(visible=any(kind in ADAPTERS for kind in chosen)),
+        gr.update(visible="anl" in chosen),
+    )
+
+
+def wishes(
+    trained: Sequence[str],
+    use: Sequence[str] | None,
+    strength: float | None,
+    references: Sequence[tuple[str, str | None]] | None,
+    mask_rate: float | None,
+    condition_text: str | None = None,
+    text_weight: float | None = None,
+) -> dict[str, Any]:
+    """The choice as settings of a sample; references count only while an ANL is in use."""
+    used = usual_parts(trained) if use is None else tuple(use)
+    pictures = tuple(Path(path) for path, _ in references or ()) if "anl" in used else ()
+    words = any_text(condition_text) if "anl" in used else None
+    return {
+        "use": None if use is None else used,
+        "strength": 1.0 if strength is None else strength,
+        "conditions": pictures,
+        "mask_rate": (mask_rate or 0.0) if pictures else 0.0,
+        "condition_text": words,
+        "text_weight": 0.5 if text_weight is None else text_weight,
+    }
+
+
+class Drawn(NamedTuple):
+    """The controls; ``use`` holds the parts on the server, None as long as none were chosen."""
+
+    t0: gr.Slider
+    guidance: gr.Textbox
+    steps: gr.Slider
+    use: gr.State
+    strength: gr.Slider
+    kinds: gr.CheckboxGroup
+
+    @property
+    def inputs(self) -> list[Any]:
+        """What ``drawn_in`` is given."""
+        return list(self[:5])
+
+
+def build_drawn(studio: "Studio", project: gr.State, tab: gr.Tab) -> Drawn:
+    """Lay out the row above the three ways to explore, and wire the choice of parts."""
+    use, shown = gr.State(None), gr.State({})
+    with gr.Row(elem_id="explore-drawn"):
+        with gr.Column(scale=2, min_width=300):
+            t0 = t0_slider(
+                "How much may change",
+                "Left: the bare shape it begins with. Right: only the style counts (t0).",
+                0.5, "explore-t0",
+            )  # fmt: skip
+        with gr.Column(scale=2, min_width=300, visible=False) as panel:
+            kinds = gr.CheckboxGroup(
+                label="Trained parts to use", elem_id="explore-parts",
+                info="Beside the shape model, which draws what everything here begins with.",
+            )  # fmt: skip
+            strength = Slider(
+                0, 1, value=1, step=0.05, label="Strength", visible=False,
+                elem_id="explore-strength",
+                info="Of what these parts change; 0 is the base model's own way.",
+            )  # fmt: skip
+        with gr.Column(scale=1, min_width=260):
+            fine = build_fine_controls("explore")
+    gr.on(
+        [project.change, tab.select], partial(show_choice, studio), [project, shown],
+        [panel, kinds, strength, use, shown], **SILENT,
+    )  # fmt: skip
+    kinds.input(on_choose_kinds, kinds, [use, strength], **SILENT)
+    return Drawn(t0, fine.guidance, fine.steps, use, strength, kinds)
+
+
+def show_choice(studio: "Studio", project: int | None, shown: dict[str, Any]) -> Any:
+    """What is trained, with the usual parts chosen; nothing is sent again that the page shows."""
+    trained = studio.projects.get(project).artifacts if project is not None else ()
+    kinds = [kind for kind in PARTS if kind in trained and kind != "vae"]
+    now = {"project": project, "kinds": kinds}
+    if now == shown:
+        return gr.skip()
+    usual = [kind for kind in usual_parts(trained) if kind in kinds]
+    return (
+        gr.update(visible=any(kind in MAIN for kind in kinds)),
+        gr.update(choices=[(method_name(kind), kind) for kind in kinds], value=usual),
+        _strength(usual),
+        None,
+        now,
+    )
+
+
+def on_choose_kinds(kinds: Sequence[str] | None) -> tuple[list[str], Any]:
+    """The choice made by hand; strength counts with what changes the U-Net."""
+    chosen = list(kinds or ())
+    return chosen, _strength(chosen)
+
+
+def _strength(kinds: Sequence[str]) -> Any:
+    return gr.update(visible=any(kind in ADAPTERS for kind in kinds))
+
+
+def drawn_in(
+    t0: float | None, guidance: str | None, steps: float | None, use: Sequence[str] | None,
+    strength: float | None,
+) -> dict[str, Any]:  # fmt: skip
+    """The controls as settings of any request."""
+    return {
+        "t0": t0,
+        "guidance_scale": guidance_in(guidance),
+        "num_inference_steps": whole_in("Steps", steps),
+        "use": None if use is None else tuple(use),
+        "strength": 1.0 if strength is None else strength,
+    }
+
+
+def drawn_updates(settings: Denoising) -> tuple[Any, ...]:
+    """The controls as they stood when something was drawn, in the order of a Drawn."""
+    guidance = settings.guidance_scale
+    kinds = None if settings.use is None else [kind for kind in settings.use if kind != "vae"]
+    return (
+        0.5 if settings.t0 is None else settings.t0,
+        "" if guidance is None else f"{guidance:g}",
+        settings.num_inference_steps,
+        kinds,
+        gr.update(value=settings.strength) if kinds is None else _strength_of(settings, kinds),
+        gr.skip() if kinds is None else kinds,
+    )
+
+
+def _strength_of(settings: Denoising, kinds: Sequence[str]) -> Any:
+    return {**_strength(kinds), "value": settings.strength}
