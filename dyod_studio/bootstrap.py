@@ -83,7 +83,7 @@ def page_studio(settings: Settings) -> Iterator[Studio]:
 
 def serve(settings: Settings) -> None:
     """Serve the page until it is interrupted."""
-    from dyod_studio.ui.page import launch
+    from dyod_studio.ui.launch import launch
 
     with page_studio(settings) as studio:
         launch(studio, settings)

@@ -28,23 +28,23 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": {*MODELS, "models", "datasets"},
     "store": {"errors"},
     "jobs": {*MODELS, "settings", "models", "datasets", "training", "evaluation", "store"},
-    "studio": BELOW_STUDIO,
-    "ui": {"errors", "settings", "studio"},
-    "cli": {"errors", "settings", "studio", "bootstrap"},
-    "bootstrap": {*BELOW_STUDIO, "studio", "ui"},
+    "services": BELOW_STUDIO,
+    "ui": {"errors", "settings", "services"},
+    "cli": {"errors", "settings", "services", "bootstrap"},
+    "bootstrap": {*BELOW_STUDIO, "services", "ui"},
     "__main__": {"cli"},
 }
 """Layer -> the other layers of the package that it may import."""
 
 FOREIGN_TO = {
     "gradio": {"ui", "bootstrap"},
-    "sqlalchemy": {"store", "jobs", "studio", "bootstrap"},
+    "sqlalchemy": {"store", "jobs", "services", "bootstrap"},
     "alembic": {"store"},
     "typer": {"cli"},
     "diffusers": {"models", "training", "jobs"},
     "transformers": {"models", "training", "jobs"},
     "peft": {"models", "training"},
-    "torch": {"diffusion", "models", "datasets", "training", "evaluation", "jobs", "studio"},
+    "torch": {"diffusion", "models", "datasets", "training", "evaluation", "jobs", "services"},
 }
 """Library -> the only layers that may name it in an import, wherever it stands."""
 

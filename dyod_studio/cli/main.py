@@ -19,7 +19,6 @@ from dyod_studio.cli import (
     evaluating,
     exploring,
     gallery,
-    house,
     jobs,
     projects,
     sampling,
@@ -72,10 +71,11 @@ def build_app() -> typer.Typer:
         artifacts,
         augmenting,
         evaluating,
-        house,
     )
     for part in parts:
         part.register(app)
+    for command in (doctor, serve):
+        app.command(command.__name__)(command)
     return app
 
 
@@ -107,12 +107,6 @@ def _fail(message: str, *, exit_code: int, as_json: bool) -> int:
     else:
         sys.stderr.write(f"{sentence}\n")
     return exit_code
-
-
-def register(app: typer.Typer) -> None:
-    """Add ``doctor`` and ``serve``."""
-    app.command("doctor")(doctor)
-    app.command("serve")(serve)
 
 
 def doctor(ctx: typer.Context) -> Reply:

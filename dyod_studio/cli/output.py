@@ -14,9 +14,9 @@ import typer
 from tqdm import tqdm
 
 from dyod_studio.cli.session import check_writable
+from dyod_studio.requests.sampling import SamplingProgress
 from dyod_studio.services.explore.animation import DEFAULT_FPS, WRITERS, check_name, there_and_back
 from dyod_studio.services.views import GenerationView, JobView, to_json
-from dyod_studio.studio.sampling.requests import SamplingProgress
 
 NUMBERED = re.compile(r"(\d{4,})_seed\d+\.png")
 

@@ -24,15 +24,15 @@ from dyod_studio.cli.output import (
 from dyod_studio.cli.projects import ProjectRef
 from dyod_studio.cli.session import check_writable, studio_of
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.services.sampling.grid import Grid, read_axis, write_sheet
-from dyod_studio.services.views import GenerationView
-from dyod_studio.studio.sampling.requests import (
+from dyod_studio.requests.sampling import (
     Denoising,
     InterpolationSettings,
     SampleSettings,
     SamplingProgress,
     TraversalSettings,
 )
+from dyod_studio.services.sampling.grid import Grid, read_axis, write_sheet
+from dyod_studio.services.views import GenerationView
 
 Asked = TypeVar("Asked", bound=Denoising)
 Draw = Callable[[str, Asked, Callable[[SamplingProgress], None]], list[GenerationView]]

@@ -28,7 +28,11 @@ from dyod_studio.diffusion.codes import (
 from dyod_studio.errors import JobStateError, NotFoundError, SampleCancelledError, StudioError
 from dyod_studio.jobs.images import store_image
 from dyod_studio.jobs.inputs import load_base_model
-from dyod_studio.jobs.parameters import (
+from dyod_studio.models.anl import Condition
+from dyod_studio.models.artifacts import Artifact, load_artifact
+from dyod_studio.models.compose import open_customised
+from dyod_studio.models.customised import CustomisedModel, OnStep, Reverse, Start
+from dyod_studio.requests.sampling import (
     AVERAGE,
     CONDITION,
     ORIGIN,
@@ -41,10 +45,6 @@ from dyod_studio.jobs.parameters import (
     TraversalParameters,
     read_parameters,
 )
-from dyod_studio.models.anl import Condition
-from dyod_studio.models.artifacts import Artifact, load_artifact
-from dyod_studio.models.compose import open_customised
-from dyod_studio.models.customised import CustomisedModel, OnStep, Reverse, Start
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.cleaning import FileName, remove_unreferenced

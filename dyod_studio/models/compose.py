@@ -22,8 +22,8 @@ from dyod_studio.models.initial_vae import load_vae
 from dyod_studio.models.lora import with_lora
 from dyod_studio.models.lora_files import join_loras
 from dyod_studio.models.placeholder import with_placeholder
-from dyod_studio.models.taught_words import WITH_WORDS, check_words
 from dyod_studio.models.whole_unet import beside_unet, has_unet, with_unet
+from dyod_studio.requests.part_kinds import WITH_WORDS, check_words
 
 WITH_LORA = ("dreambooth", "lora")
 CHANGING = ("full-finetune", "scratch", "custom-diffusion", *WITH_LORA, "anl")

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy.orm import Session
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.models.taught_words import WITH_WORDS, check_words
+from dyod_studio.requests.part_kinds import WITH_WORDS, check_words
 from dyod_studio.services.views import ProjectView
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.tables import Artifact

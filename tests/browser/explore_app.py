@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from dyod_studio.settings import Settings
-from dyod_studio.ui.page import launch
+from dyod_studio.ui.launch import launch
 from tests.ui.fakes import build_fake_studio
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dyod_studio.services.views import JobView
 from dyod_studio.settings import Settings
-from dyod_studio.ui.page import launch
+from dyod_studio.ui.launch import launch
 from tests.ui.fake_training import FakeTraining
 from tests.ui.fakes import build_fake_studio
 

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
+from dyod_studio.requests.sampling import SampleSettings
 from dyod_studio.settings import Settings
-from dyod_studio.studio.sampling.requests import SampleSettings
-from dyod_studio.ui.page import launch
+from dyod_studio.ui.launch import launch
 from tests.ui.fakes import build_fake_studio
 
 

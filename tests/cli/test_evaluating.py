@@ -6,7 +6,7 @@ import pytest
 
 from dyod_studio.store.storage import open_storage
 from tests.cli.conftest import CommandLine
-from tests.studio.evaluated import add_parts, measured
+from tests.services.evaluated import add_parts, measured
 
 OUT = "report"
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from dyod_studio.cli.main import main
-from tests.studio.trained import train_everything
+from tests.services.trained import train_everything
 
 STEPS = ("--steps", "4")
 

@@ -8,7 +8,7 @@ import pytest
 from dyod_studio.settings import Settings
 from dyod_studio.store.storage import open_storage
 from tests.cli.conftest import CommandLine
-from tests.studio.pictures_made import make
+from tests.services.pictures_made import make
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from dyod_studio.cli.main import main
 from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.store.tables import JobState
 from tests.cli.conftest import CommandLine
-from tests.studio.rows import end, run, save_state, write_metrics
+from tests.services.rows import end, run, save_state, write_metrics
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image, ImageChops
 
 from dyod_studio.errors import InvalidInputError, JobStateError, NotFoundError, SamplerError
-from dyod_studio.jobs.parameters import read_parameters
 from dyod_studio.jobs.sampler import run_request
 from dyod_studio.models.artifacts import save_artifact
+from dyod_studio.requests.sampling import read_parameters
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.cleaning import delete_project

@@ -320,7 +320,7 @@ def test_the_page_starts_a_worker_that_goes_on_when_the_page_is_killed(queue, se
 
 def test_the_worker_is_imported_without_torch():
     heavy = "{'torch', 'diffusers', 'transformers'} & set(sys.modules)"
-    modules = "dyod_studio.jobs.worker, dyod_studio.jobs.parameters, dyod_studio.jobs.child"
+    modules = "dyod_studio.jobs.worker, dyod_studio.requests.sampling, dyod_studio.jobs.child"
     script = f"import sys, {modules}; print({heavy})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.strip() == "set()", done.stderr

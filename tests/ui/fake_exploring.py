@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dyod_studio.errors import InvalidInputError, NotFoundError
+from dyod_studio.requests.sampling import InterpolationSettings
 from dyod_studio.services.explore.strips import Step, Walk, around, key_of, way
 from dyod_studio.services.explore.views import (
     FrameView,
@@ -18,7 +19,6 @@ from dyod_studio.services.explore.views import (
 )
 from dyod_studio.services.sampling.dispatcher import Asked
 from dyod_studio.services.views import GenerationView
-from dyod_studio.studio.sampling.requests import InterpolationSettings
 from tests.ui.drawing import draw_picture
 
 FRAMES_A_LOOK = 3

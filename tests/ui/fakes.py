@@ -12,6 +12,12 @@ from PIL import Image
 
 from dyod_studio.datasets.outcomes import DuplicateFile, RejectedFile
 from dyod_studio.errors import InvalidInputError, NotFoundError
+from dyod_studio.requests.sampling import (
+    InterpolationSettings,
+    SampleSettings,
+    SamplingProgress,
+    TraversalSettings,
+)
 from dyod_studio.services.pictures import CheckView, PictureDetails
 from dyod_studio.services.sampling.grid import Grid, GridView
 from dyod_studio.services.views import (
@@ -21,12 +27,6 @@ from dyod_studio.services.views import (
     PictureView,
     ProjectView,
     to_json,
-)
-from dyod_studio.studio.sampling.requests import (
-    InterpolationSettings,
-    SampleSettings,
-    SamplingProgress,
-    TraversalSettings,
 )
 from tests.ui.drawing import draw_picture
 from tests.ui.fake_evaluation import FakeEvaluation

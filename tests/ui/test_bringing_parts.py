@@ -17,7 +17,7 @@ from dyod_studio.ui.common.part_picker import show_parts
 from dyod_studio.ui.gallery.import_export import on_bring, on_export
 from tests.conftest import open_base
 from tests.models.parts import dreambooth_part
-from tests.studio.rows import rows_in
+from tests.services.rows import rows_in
 
 WIDTH = 24
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
+from dyod_studio.requests.sampling import SampleSettings
 from dyod_studio.services.gallery.views import GalleryFilter
-from dyod_studio.studio.sampling.requests import SampleSettings
 from dyod_studio.ui.gallery.actions import (
     on_again,
     on_compare,

@@ -3,7 +3,7 @@
 import gradio as gr
 import pytest
 
-from dyod_studio.studio.sampling.requests import closest_t0
+from dyod_studio.requests.sampling import closest_t0
 from dyod_studio.ui.guide.steps import (
     CHECK,
     FIRST,

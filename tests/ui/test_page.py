@@ -10,7 +10,8 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from dyod_studio.ui.page import allowed_paths, build_page, build_theme, fresh_folder
+from dyod_studio.ui.launch import allowed_paths, fresh_folder
+from dyod_studio.ui.page import build_page, build_theme
 
 
 async def built(studio: Any, scratch: Path) -> gr.Blocks:

@@ -15,9 +15,9 @@ from dyod_studio.datasets.reading import HEAD_BYTES, image_suffix, read_image
 from dyod_studio.datasets.sources import printable
 from dyod_studio.errors import InvalidInputError, RejectedImageError
 from dyod_studio.jobs.augmentation import Wanted
+from dyod_studio.requests.sampling import MAX_SEED, SampleSettings
 from dyod_studio.services.views import ProjectView
 from dyod_studio.store.tables import Artifact, Picture
-from dyod_studio.studio.sampling.requests import MAX_SEED, SampleSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from dyod_studio.evaluation.plan import (
     read_evaluation,
 )
 from dyod_studio.evaluation.results import read_errors, read_points
+from dyod_studio.requests.sampling import DEFAULT_T0
 from dyod_studio.services.evaluation.report import write_reports
 from dyod_studio.services.evaluation.summary import summary_of
 from dyod_studio.services.evaluation.views import EvaluationSettings, EvaluationView, sweep_named
@@ -31,7 +32,6 @@ from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import Artifact, Job
-from dyod_studio.studio.sampling.requests import DEFAULT_T0
 
 POLL_S = 0.3
 SETTINGS = EvaluationSettings()

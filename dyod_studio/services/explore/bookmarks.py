@@ -3,7 +3,7 @@
 from typing import Any
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.jobs.parameters import AVERAGE, SEED_PREFIX
+from dyod_studio.requests.sampling import AVERAGE, SEED_PREFIX
 from dyod_studio.services.explore.service import MADE_PREFIX, SET_PREFIX, Exploring
 from dyod_studio.services.explore.views import PlaceSettings, PlaceView, TraitView
 from dyod_studio.services.projects import Projects

@@ -11,7 +11,13 @@ from sqlalchemy.orm import Session
 from dyod_studio.datasets.preparing import Crop, centre_crop
 from dyod_studio.datasets.reading import read_image
 from dyod_studio.errors import InvalidInputError, NotFoundError
-from dyod_studio.jobs.parameters import AVERAGE, SEED_PREFIX
+from dyod_studio.requests.sampling import (
+    AVERAGE,
+    DEFAULT_T0,
+    SEED_PREFIX,
+    Denoising,
+    InterpolationSettings,
+)
 from dyod_studio.services.explore.frames import Frames
 from dyod_studio.services.explore.prefetch import Walks
 from dyod_studio.services.explore.strips import Step, Walk, around, key_of, way
@@ -26,7 +32,6 @@ from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import Generation, Picture
-from dyod_studio.studio.sampling.requests import DEFAULT_T0, Denoising, InterpolationSettings
 
 SET_PREFIX, MADE_PREFIX = "set:", "made:"
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dyod_studio.jobs.parameters import read_parameters
+from dyod_studio.requests.sampling import read_parameters
 from dyod_studio.services.explore.views import SPAN
 from dyod_studio.services.sampling.dispatcher import Asked
 

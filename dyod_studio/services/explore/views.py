@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.jobs.parameters import AVERAGE
-from dyod_studio.studio.sampling.requests import MAX_IMAGES, Denoising
+from dyod_studio.requests.sampling import AVERAGE, MAX_IMAGES, Denoising
 
 MAX_VALUE = 10.0
 NUM_TRAITS = 8

@@ -9,12 +9,11 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.jobs.parameters import KINDS, AnyParameters
+from dyod_studio.requests.sampling import KINDS, MAX_FRAMES, MAX_IMAGES, MAX_TEXT, AnyParameters
 from dyod_studio.services.gallery.views import AgainView, Screen, Source
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import Artifact
-from dyod_studio.studio.sampling.requests import MAX_FRAMES, MAX_IMAGES, MAX_TEXT
 
 INPUT_SUFFIX = "_sha256"
 """What a picture says of a file it began from: ``image_sha256``, ``a_sha256``, ..."""

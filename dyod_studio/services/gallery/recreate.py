@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from dyod_studio.datasets.reading import ReadLimits, read_image
 from dyod_studio.errors import InvalidInputError, RejectedImageError
-from dyod_studio.jobs.parameters import CONDITION
+from dyod_studio.requests.sampling import CONDITION
 from dyod_studio.services.gallery.png_metadata import Said, read_metadata
 from dyod_studio.services.gallery.provenance import (
     again_view,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.jobs.parameters import CONDITION
+from dyod_studio.requests.sampling import CONDITION
 from dyod_studio.store.generations import Wanted
 
 MAX_TEXT = 200

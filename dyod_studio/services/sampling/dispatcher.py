@@ -18,6 +18,7 @@ from typing import Any
 from dyod_studio.errors import SampleCancelledError
 from dyod_studio.jobs.devices import host_name
 from dyod_studio.jobs.processes import identify
+from dyod_studio.requests.sampling import SamplingProgress
 from dyod_studio.services.views import GenerationView, generation_view
 from dyod_studio.store.cleaning import FileName, remove_unreferenced
 from dyod_studio.store.files import PNG, WEBP
@@ -26,7 +27,6 @@ from dyod_studio.store.requests import InputFile, Owner, SampleRequestRepository
 from dyod_studio.store.retry import patiently
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import JobState
-from dyod_studio.studio.sampling.requests import SamplingProgress
 
 POLL_S = 0.2
 STOPPED = "This request was cancelled."

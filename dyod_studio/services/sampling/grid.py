@@ -9,8 +9,8 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from dyod_studio.errors import InvalidInputError
+from dyod_studio.requests.sampling import SampleSettings
 from dyod_studio.services.views import GenerationView
-from dyod_studio.studio.sampling.requests import SampleSettings
 
 MAX_CELLS = 64
 STRIP_T0 = (0.2, 0.35, 0.5, 0.65, 0.8)

@@ -12,7 +12,16 @@ from safetensors import safe_open
 from dyod_studio.datasets.preparing import centre_crop
 from dyod_studio.datasets.reading import read_image
 from dyod_studio.errors import InvalidInputError, RejectedImageError
-from dyod_studio.jobs.parameters import CONDITION, REGION
+from dyod_studio.requests.sampling import (
+    CONDITION,
+    DEFAULT_T0,
+    REGION,
+    Denoising,
+    InterpolationSettings,
+    SampleSettings,
+    SamplingProgress,
+    TraversalSettings,
+)
 from dyod_studio.services.parts import check_hearing, choose_parts
 from dyod_studio.services.projects import Projects
 from dyod_studio.services.sampling.dispatcher import Asked, Desk, Live, OnProgress, RunRequest
@@ -22,14 +31,6 @@ from dyod_studio.services.views import CoordinateView, GenerationView, ProjectVi
 from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import Artifact
-from dyod_studio.studio.sampling.requests import (
-    DEFAULT_T0,
-    Denoising,
-    InterpolationSettings,
-    SampleSettings,
-    SamplingProgress,
-    TraversalSettings,
-)
 
 ASPECT_TOLERANCE = 0.01
 """A mask may be of another size than its picture, but not of another shape."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
+from dyod_studio.requests.sampling import SamplingProgress
 from dyod_studio.services.views import GenerationView
-from dyod_studio.studio.sampling.requests import SamplingProgress
 from dyod_studio.ui.common.html import note
 
 if TYPE_CHECKING:

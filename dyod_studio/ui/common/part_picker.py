@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
+from dyod_studio.requests.sampling import Denoising
 from dyod_studio.services.parts import ADAPTERS, MAIN, PARTS, usual_parts
-from dyod_studio.studio.sampling.requests import Denoising
 from dyod_studio.ui.common.controls import (
     Slider,
     any_text,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dyod_studio.studio.sampling.requests import SampleSettings
+from dyod_studio.requests.sampling import SampleSettings
 from dyod_studio.ui.common.controls import any_text, guidance_in, seed_in, whole_in
 from dyod_studio.ui.common.handlers import chosen
 from dyod_studio.ui.common.part_picker import wishes

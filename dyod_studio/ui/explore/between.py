@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
+from dyod_studio.requests.sampling import InterpolationSettings
 from dyod_studio.services.explore.animation import (
     DEFAULT_FPS,
     MAX_FPS,
@@ -19,7 +20,6 @@ from dyod_studio.services.explore.animation import (
 )
 from dyod_studio.services.explore.strips import Walk
 from dyod_studio.services.explore.views import WalkView
-from dyod_studio.studio.sampling.requests import InterpolationSettings
 from dyod_studio.ui.common.controls import Slider, whole_in
 from dyod_studio.ui.common.handlers import PRIVATE, SILENT, chosen, quiet_on_timer, shown_to_user
 from dyod_studio.ui.common.html import heading

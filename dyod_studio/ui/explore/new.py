@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
+from dyod_studio.requests.sampling import SampleSettings, Start
 from dyod_studio.services.explore.views import NearSettings
 from dyod_studio.services.views import GenerationView
-from dyod_studio.studio.sampling.requests import SampleSettings, Start
 from dyod_studio.ui.common.controls import (
     Slider,
     any_text,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
+from dyod_studio.requests.sampling import Denoising
 from dyod_studio.services.explore.views import NUM_TRAITS, SPAN
-from dyod_studio.studio.sampling.requests import Denoising
 from dyod_studio.ui.common.controls import training_note
 from dyod_studio.ui.common.handlers import SILENT, shown_to_user
 from dyod_studio.ui.common.part_picker import Drawn, build_drawn, drawn_updates

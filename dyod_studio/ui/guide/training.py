@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
+from dyod_studio.requests.sampling import SampleSettings, closest_t0
 from dyod_studio.services.views import JobView, ProjectView
-from dyod_studio.studio.sampling.requests import SampleSettings, closest_t0
 from dyod_studio.ui.common.controls import captioned, told
 from dyod_studio.ui.common.handlers import (
     PRIVATE,

@@ -9,14 +9,14 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from dyod_studio.errors import InvalidInputError, NotFoundError
-from dyod_studio.store.cleaning import FileName, remove_unreferenced
-from dyod_studio.studio.sampling.requests import (
+from dyod_studio.requests.sampling import (
     InterpolationSettings,
     SampleSettings,
     TraversalSettings,
 )
-from tests.studio.test_picture_metadata import read_as_a1111
-from tests.studio.trained import draw_sketch, opened_studio, train_everything
+from dyod_studio.store.cleaning import FileName, remove_unreferenced
+from tests.services.test_picture_metadata import read_as_a1111
+from tests.services.trained import draw_sketch, opened_studio, train_everything
 
 FEW = {"num_inference_steps": 3, "seed": 11}
 

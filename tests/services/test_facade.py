@@ -10,14 +10,14 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from dyod_studio.errors import InvalidInputError, NotFoundError
-from dyod_studio.services.projects import token_for
-from dyod_studio.store.artifacts import ArtifactRepository
-from dyod_studio.studio.sampling.requests import (
+from dyod_studio.requests.sampling import (
     InterpolationSettings,
     SampleSettings,
     TraversalSettings,
 )
-from tests.studio.rows import rows_in
+from dyod_studio.services.projects import token_for
+from dyod_studio.store.artifacts import ArtifactRepository
+from tests.services.rows import rows_in
 
 
 def add_artifact(storage, project, kind, tensors, config):

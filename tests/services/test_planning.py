@@ -14,7 +14,7 @@ from dyod_studio.models.references import fingerprint_of
 from dyod_studio.services.training import plan as planning
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.training.registry import parse_config
-from tests.studio.rows import rows_in
+from tests.services.rows import rows_in
 
 FEW = {"steps": 20, "batch_size": 2}
 

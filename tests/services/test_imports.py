@@ -24,7 +24,7 @@ from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.places import Picture as StoredPicture
 from dyod_studio.store.places import PlaceRepository
 from dyod_studio.store.storage import open_storage
-from tests.studio.pictures_made import a_picture, make
+from tests.services.pictures_made import a_picture, make
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from dyod_studio.bootstrap import build_studio
 from dyod_studio.errors import BaseModelError, InvalidInputError, NotFoundError, SamplerError
 from dyod_studio.jobs.one_shot import rare_tokens, run_apart, run_here
 from dyod_studio.models.artifacts import load_artifact
+from dyod_studio.requests.sampling import SampleSettings
 from dyod_studio.store.files import SAFETENSORS
-from dyod_studio.studio.sampling.requests import SampleSettings
 from tests.conftest import open_base
 from tests.models.parts import dreambooth_part
-from tests.studio.rows import rows_in
+from tests.services.rows import rows_in
 
 WIDTH = 24
 

@@ -15,6 +15,7 @@ from dyod_studio.errors import (
     SampleCancelledError,
     SamplerError,
 )
+from dyod_studio.requests.sampling import InterpolationSettings, SampleSettings
 from dyod_studio.services.explore.strips import coarse_first
 from dyod_studio.services.explore.views import NearSettings, PlaceSettings
 from dyod_studio.settings import Settings
@@ -22,8 +23,7 @@ from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.requests import SampleRequestRepository
 from dyod_studio.store.tables import JobState, SampleRequest
-from dyod_studio.studio.sampling.requests import InterpolationSettings, SampleSettings
-from tests.studio.trained import opened_studio, train_everything
+from tests.services.trained import opened_studio, train_everything
 
 STEPS = 4
 PROJECT = 1

@@ -17,7 +17,7 @@ from dyod_studio.services.evaluation.views import EvaluationSettings
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.tables import JobState
 from tests.datasets.pictures import many
-from tests.studio.evaluated import CURVE, add_parts, measured
+from tests.services.evaluated import CURVE, add_parts, measured
 
 SWEEP = EvaluationSettings(values=tuple(CURVE), num=10)
 

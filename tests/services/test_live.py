@@ -10,12 +10,12 @@ from PIL import Image
 
 from dyod_studio.bootstrap import build_studio
 from dyod_studio.errors import InvalidInputError, SampleCancelledError
+from dyod_studio.requests.sampling import SampleSettings
 from dyod_studio.services.sampling.grid import Grid, draw_sheet, read_axis, write_sheet
 from dyod_studio.store.files import PNG, WEBP
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.requests import SampleRequestRepository
 from dyod_studio.store.tables import Generation, JobState, SampleRequest
-from dyod_studio.studio.sampling.requests import SampleSettings
 
 STEPS = 20
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from dyod_studio.errors import InvalidInputError, JobStateError, NotFoundError
 from dyod_studio.store.tables import JobState
-from tests.studio.rows import end, rows_in, run, save_state, write_metrics
+from tests.services.rows import end, rows_in, run, save_state, write_metrics
 
 
 @pytest.fixture

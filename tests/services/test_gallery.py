@@ -10,9 +10,9 @@ from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.services.gallery.views import GalleryFilter
 from dyod_studio.store.cleaning import purge_bin
 from dyod_studio.store.tables import utc_now
-from tests.studio.pictures_made import a_picture, make
-from tests.studio.rows import rows_in
-from tests.studio.test_facade import add_artifact
+from tests.services.pictures_made import a_picture, make
+from tests.services.rows import rows_in
+from tests.services.test_facade import add_artifact
 
 TODAY = date.today()
 

@@ -20,7 +20,7 @@ from dyod_studio.store.files import PNG
 from dyod_studio.store.tables import Picture
 from tests.conftest import open_base
 from tests.models.parts import anl_part
-from tests.studio.rows import rows_in
+from tests.services.rows import rows_in
 
 COLOURS = {"cats": ("red", "green", "blue"), "dogs": ("yellow", "black")}
 FEW = 2

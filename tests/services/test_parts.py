@@ -9,18 +9,18 @@ from safetensors.numpy import save_file
 
 from dyod_studio.bootstrap import build_studio
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.jobs.parameters import read_parameters
 from dyod_studio.models.compose import KINDS
+from dyod_studio.requests.sampling import (
+    InterpolationSettings,
+    SampleSettings,
+    TraversalSettings,
+    read_parameters,
+)
 from dyod_studio.services.parts import ADAPTERS, IMPORTED, PARTS, usual_parts
 from dyod_studio.services.training.methods import METHOD_SUMMARIES
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.requests import SampleRequestRepository
-from dyod_studio.studio.sampling.requests import (
-    InterpolationSettings,
-    SampleSettings,
-    TraversalSettings,
-)
-from tests.studio.rows import rows_in
+from tests.services.rows import rows_in
 
 
 @pytest.fixture

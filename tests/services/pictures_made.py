@@ -7,7 +7,7 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from dyod_studio.jobs.images import store_image
-from dyod_studio.jobs.parameters import KINDS, read_parameters
+from dyod_studio.requests.sampling import KINDS, read_parameters
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.requests import InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage
