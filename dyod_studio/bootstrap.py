@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from subprocess import Popen
 
-from dyod_studio.jobs.one_shot import Run, run_apart, run_here
+from dyod_studio.jobs.one_shot import Run, run_here, run_in_subprocess
 from dyod_studio.services.artifacts import Artifacts
 from dyod_studio.services.augmentation.service import Augmenting
 from dyod_studio.services.evaluation.service import Evaluation
 from dyod_studio.services.exchange.export import Exports
 from dyod_studio.services.exchange.project_import import Imports
-from dyod_studio.services.explore.bookmarks import Places
-from dyod_studio.services.explore.service import Exploring
-from dyod_studio.services.gallery.recreate import Recalling
+from dyod_studio.services.explore.bookmarks import Bookmarks
+from dyod_studio.services.explore.service import Explore
+from dyod_studio.services.gallery.recreate import Recreation
 from dyod_studio.services.gallery.service import Gallery
 from dyod_studio.services.machine import Doctor, Tokens
 from dyod_studio.services.pictures import Pictures
@@ -37,18 +37,18 @@ def build_studio(
     projects = Projects(storage, settings.base)
     gallery = Gallery(storage)
     sampling = Sampling(storage, projects, run_request)
-    exploring = Exploring(storage, projects, sampling, run_request)
+    explore = Explore(storage, projects, sampling, run_request)
     return Studio(
         projects=projects,
         pictures=Pictures(storage),
         training=Training(storage, settings),
         sampling=sampling,
-        exploring=exploring,
-        places=Places(storage, projects, sampling, exploring),
+        explore=explore,
+        bookmarks=Bookmarks(storage, projects, sampling, explore),
         gallery=gallery,
         exports=Exports(storage, projects, gallery),
         imports=Imports(storage, projects),
-        recalling=Recalling(storage, projects, run_request),
+        recreation=Recreation(storage, projects, run_request),
         doctor=Doctor(storage, settings),
         artifacts=Artifacts(storage, projects, settings, run),
         tokens=Tokens(settings, run),
@@ -72,12 +72,12 @@ def page_studio(settings: Settings) -> Iterator[Studio]:
 
     with _opened(settings) as storage, worker_kept(settings):
         sampler = SamplerPool(settings)
-        studio = build_studio(settings, storage, sampler.run, run_apart)
+        studio = build_studio(settings, storage, sampler.run, run_in_subprocess)
         studio.gallery.empty_bin()
         try:
             yield studio
         finally:
-            studio.exploring.walks.close()
+            studio.explore.prefetcher.close()
             sampler.close()
 
 

@@ -26,7 +26,7 @@ from dyod_studio.store.tables import Generation
 FEW, MANY = 50, 5_000
 ROUNDS = 41
 PAGE = 60
-SUBJECTS = ("apple", "heart", "face", "cat", "tree", "shoe", "hat", "star", "moon", "boat")
+SUBJECTS = ("apple", "heartbeat", "face", "cat", "tree", "shoe", "hat", "star", "moon", "boat")
 KINDS = ("prompt", "distribution", "image", "interpolation", "traversal")
 BEGIN = datetime(2026, 1, 1, 12).astimezone()
 

@@ -199,8 +199,8 @@ def row_of(order: Order, *, is_measured: bool) -> str:
     plan, adjustments = order.plan("cuda", order.limit_mb)
     method, _ = ROWS[order.row]
     trained = METHODS[method].footprint(order.config.model_dump(), STABLE_DIFFUSION).num_trained
-    rungs = ["recomputed"] * adjustments.gradient_checkpointing
-    fits = f"{'fits' if plan.fits else 'does not fit'}{', '.join(['', *rungs])}"
+    fallbacks = ["recomputed"] * adjustments.gradient_checkpointing
+    fits = f"{'fits' if plan.fits else 'does not fit'}{', '.join(['', *fallbacks])}"
     cells = [order.row, trained, f"{plan.peak_memory_mb:,.0f} MB, {fits}"]
     if is_measured:
         here, _ = order.plan(order.device, free_memory_mb(order.device, order.limit_mb))

@@ -139,8 +139,8 @@ def _answer(view: EvaluationView, files: Sequence[Path]) -> Reply:
         "notes": view.notes,
         "files": files,
     }
-    told = [describe(view), *(f"Wrote {path}." for path in files)]
-    return Reply(document, "\n".join(told), exit_code=0 if view.job.state == "succeeded" else 1)
+    lines = [describe(view), *(f"Wrote {path}." for path in files)]
+    return Reply(document, "\n".join(lines), exit_code=0 if view.job.state == "succeeded" else 1)
 
 
 def _listed(text: str) -> tuple[str, ...]:

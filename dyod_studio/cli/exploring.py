@@ -55,7 +55,7 @@ def near(
         num_inference_steps=steps, guidance_scale=guidance, prompt=prompt, use=named(use),
         strength=strength,
     )  # fmt: skip
-    return draw_pictures(studio_of(ctx).exploring.near, project, settings, out)
+    return draw_pictures(studio_of(ctx).explore.near, project, settings, out)
 
 
 def place(
@@ -73,7 +73,7 @@ def place(
         guidance_scale=guidance, prompt=prompt, use=named(use), strength=strength,
     )  # fmt: skip
     with sampling_progress("Drawing") as on_progress:
-        view = studio_of(ctx).places.save(project, name, settings, on_progress)
+        view = studio_of(ctx).bookmarks.save(project, name, settings, on_progress)
     return Reply(view, f"Saved {view.name!r}; its picture is a favourite of the gallery.")
 
 
@@ -85,10 +85,11 @@ def places(
     """List the saved places, the newest first."""
     studio = studio_of(ctx)
     if forget is not None:
-        studio.places.delete(project, forget)
-    views = studio.places.all(project)
+        studio.bookmarks.delete(project, forget)
+    views = studio.bookmarks.all(project)
     rows = [
-        (view.id, view.name, view.settings.origin, _told(view.settings.moved)) for view in views
+        (view.id, view.name, view.settings.origin, _format_moves(view.settings.moved))
+        for view in views
     ]
     return Reply({"places": views}, table(("id", "name", "from", "moved"), rows))
 
@@ -104,8 +105,8 @@ def traits(
     studio = studio_of(ctx)
     for pair in name or []:
         rank, _, called = pair.partition("=")
-        studio.places.name_trait(project, _rank(rank, pair), called)
-    views = studio.places.traits(project)
+        studio.bookmarks.name_trait(project, _rank(rank, pair), called)
+    views = studio.bookmarks.traits(project)
     rows = [(view.rank, f"{view.kl:.3f}", view.name) for view in views]
     return Reply({"traits": views}, table(("rank", "kl", "name"), rows))
 
@@ -128,5 +129,5 @@ def _rank(text: str, pair: str) -> int:
     return int(text)
 
 
-def _told(moved: dict[int, float]) -> str:
+def _format_moves(moved: dict[int, float]) -> str:
     return ", ".join(f"{rank}={value:g}" for rank, value in moved.items())

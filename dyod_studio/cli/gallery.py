@@ -64,9 +64,9 @@ def gallery(
     views = gallery.page(project, offset, limit, asked)
     rows = [(v.id, v.kind, v.seed, "yes" if v.is_favorite else "", v.file) for v in views]
     listed = table(("id", "kind", "seed", "favourite", "file"), rows) if rows else ""
-    told = f"{len(views)} of {plural(count, 'picture')}."
+    text = f"{len(views)} of {plural(count, 'picture')}."
     images = [{**describe(view, view.file), "is_favorite": view.is_favorite} for view in views]
-    return Reply({"count": count, "images": images}, f"{listed}\n{told}".strip())
+    return Reply({"count": count, "images": images}, f"{listed}\n{text}".strip())
 
 
 def favorite(
@@ -130,12 +130,12 @@ def import_project(
         made = studio_of(ctx).imports.import_project(
             file, name=name, base=base, on_progress=on_progress
         )
-    told = (
+    text = (
         f"Project {made.project.id}, {made.project.name!r}: "
         f"{plural(made.num_pictures, 'picture')} of the set, "
         f"{plural(made.num_parts, 'trained part')}, {plural(made.num_images, 'picture')} made."
     )
-    return Reply(made, told)
+    return Reply(made, text)
 
 
 def recall(
@@ -152,9 +152,9 @@ def recall(
     """Make a picture again from its file; one of A1111 or InvokeAI as far as it maps."""
     if out is not None:
         check_writable(out, option="--out")
-    recalling = studio_of(ctx).recalling
+    recreation = studio_of(ctx).recreation
     if show:
-        again = recalling.read(file, project)
+        again = recreation.read(file, project)
         document = {
             "kind": again.kind, "source": again.source, "screen": again.screen,
             "project": again.project_id, "parameters": again.parameters, "inputs": again.inputs,
@@ -163,7 +163,7 @@ def recall(
         rows = [(name, value) for name, value in again.parameters.items() if value is not None]
         return Reply(document, "\n".join([table(("what", "value"), rows), *again.notes]))
     with sampling_progress("Drawing") as on_progress:
-        made = recalling.recall(file, project, on_progress)
+        made = recreation.recall(file, project, on_progress)
     (path,) = [made.picture.file] if out is None else copy_out([made.picture], out)
     words = {True: "The same pixels.", False: "NOT the same pixels.", None: "As far as it maps."}
     document = {

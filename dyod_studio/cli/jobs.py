@@ -66,12 +66,12 @@ def show(ctx: typer.Context, job: JobId) -> Reply:
 
 def cancel(ctx: typer.Context, job: JobId) -> Reply:
     """Ask a job to stop for good; a running one obeys within a step."""
-    return _told(studio_of(ctx).training.cancel(job))
+    return _job_reply(studio_of(ctx).training.cancel(job))
 
 
 def pause(ctx: typer.Context, job: JobId) -> Reply:
     """Ask a job to save its state and rest; `job resume` goes on from that very step."""
-    return _told(studio_of(ctx).training.pause(job))
+    return _job_reply(studio_of(ctx).training.pause(job))
 
 
 def resume(ctx: typer.Context, job: JobId, wait: Wait = False) -> Reply:
@@ -82,12 +82,12 @@ def resume(ctx: typer.Context, job: JobId, wait: Wait = False) -> Reply:
 
 def save(ctx: typer.Context, job: JobId) -> Reply:
     """Ask a running job to save its state after this step; that state is kept."""
-    return _told(studio_of(ctx).training.save_now(job))
+    return _job_reply(studio_of(ctx).training.save_now(job))
 
 
 def sample(ctx: typer.Context, job: JobId) -> Reply:
     """Ask a running job for preview pictures after this step."""
-    return _told(studio_of(ctx).training.sample_now(job))
+    return _job_reply(studio_of(ctx).training.sample_now(job))
 
 
 def move(
@@ -96,7 +96,7 @@ def move(
     place: Annotated[int, typer.Argument(metavar="PLACE", help="1 is next.")],
 ) -> Reply:
     """Give a waiting job another place in the queue."""
-    return _told(studio_of(ctx).training.move(job, place))
+    return _job_reply(studio_of(ctx).training.move(job, place))
 
 
 def checkpoints(ctx: typer.Context, job: JobId) -> Reply:
@@ -186,7 +186,7 @@ def describe_job(job: JobView) -> str:
     return "\n".join(lines)
 
 
-def _told(view: JobView) -> Reply:
+def _job_reply(view: JobView) -> Reply:
     return Reply(view, describe_job(view))
 
 

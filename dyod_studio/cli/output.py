@@ -106,21 +106,21 @@ FPS = DEFAULT_FPS
 def check_moving(gif: Path | None, mp4: Path | None, sprite: Path | None) -> dict[str, Path]:
     """What shall be written, by its form; refused before anything is drawn when it cannot be."""
     given = {"gif": gif, "mp4": mp4, "sprite": sprite}
-    wanted = {form: path for form, path in given.items() if path is not None}
-    for form, path in wanted.items():
+    targets = {form: path for form, path in given.items() if path is not None}
+    for form, path in targets.items():
         check_name(path, form)
         check_writable(path.parent, option=f"--{form}")
-    return wanted
+    return targets
 
 
-def write_moving(reply: Reply, wanted: dict[str, Path], fps: float, *, is_back: bool) -> Reply:
+def write_moving(reply: Reply, targets: dict[str, Path], fps: float, *, is_back: bool) -> Reply:
     """Write the pictures of a reply as was asked for, and say so in it."""
     files = [Path(image["file"]) for image in reply.document["images"]]
-    for form, out in wanted.items():
+    for form, out in targets.items():
         goes_back = is_back and form != "sprite"
         WRITERS[form](there_and_back(files) if goes_back else files, out, fps=fps)
-    told = "\n".join([reply.text, *(str(out) for out in wanted.values())])
-    return Reply({**reply.document, **wanted}, told)
+    text = "\n".join([reply.text, *(str(out) for out in targets.values())])
+    return Reply({**reply.document, **targets}, text)
 
 
 AFTER_S = 0.3

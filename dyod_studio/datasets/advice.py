@@ -52,9 +52,9 @@ def advise(pictures: Sequence[PictureFacts], *, num_repeats: int = 0) -> list[st
     number = len(pictures)
     if number < FEW_FOR_ANYTHING:
         return [f"{_counted(number)}: add more, 20 at least for a style."]
-    said = [f"{_counted(number)} {_grounds(pictures)}: {_good_for(pictures)}"]
+    sentences = [f"{_counted(number)} {_grounds(pictures)}: {_good_for(pictures)}"]
     if ENOUGH_FOR_STYLE <= number < ENOUGH_FOR_SHAPES:
-        said.append(
+        sentences.append(
             f"From {ENOUGH_FOR_SHAPES} on, new shapes come out well too: "
             f"{ENOUGH_FOR_SHAPES - number} more would do."
         )
@@ -63,12 +63,12 @@ def advise(pictures: Sequence[PictureFacts], *, num_repeats: int = 0) -> list[st
         (small_ones(pictures), "are much smaller than the others and will be enlarged"),
     ):
         if places:
-            said.append(f"{_counted(len(places))} {_agree(words, len(places))}.")
+            sentences.append(f"{_counted(len(places))} {_agree(words, len(places))}.")
     if num_repeats:
         left = "repeats another" if num_repeats == 1 else "repeat others"
         stay, them = ("it stays", "it") if num_repeats == 1 else ("they stay", "them")
-        said.append(f"{_counted(num_repeats)} {left}: {stay} out unless you keep {them}.")
-    return said
+        sentences.append(f"{_counted(num_repeats)} {left}: {stay} out unless you keep {them}.")
+    return sentences
 
 
 def _good_for(pictures: Sequence[PictureFacts]) -> str:

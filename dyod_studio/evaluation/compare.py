@@ -19,7 +19,7 @@ ROUNDS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Apart:
+class PairedDifference:
     """KID x100 of the second less that of the first: above 0, the first is closer.
 
     Args:
@@ -37,7 +37,7 @@ class Apart:
 
 def kid_difference(
     first: Tensor, second: Tensor, real: Tensor, *, rounds: int = ROUNDS, seed: int = 0
-) -> Apart:
+) -> PairedDifference:
     """The difference of two KIDs to one set, pair by pair, with its standard error.
 
     The error is the delete-half jackknife's: the deviation of the difference over random halves
@@ -68,7 +68,7 @@ def kid_difference(
         columns = torch.randperm(len(real), generator=generator)[:half_real]
         found.append(_difference(sides, rows, columns))
     values = torch.stack(found)
-    return Apart(
+    return PairedDifference(
         100 * float(_difference(sides, *everything)), 100 * float(values.std(correction=0))
     )
 
@@ -89,9 +89,9 @@ def _difference(sides: list[tuple[Tensor, Tensor]], rows: Tensor, columns: Tenso
     return second - first
 
 
-def apart_from(
+def paired_difference(
     best: PointResult, points: Sequence[PointResult], run_dir: Path, extractor: str
-) -> dict[str, Apart]:
+) -> dict[str, PairedDifference]:
     """By how much KID x100 of every other point lies above that of ``best``, by its name.
 
     Empty where the features of so many pictures were not kept, or where there are fewer than 4.
@@ -116,5 +116,5 @@ def compare_points(run_dir: Path) -> None:
         return
     extractor = next(iter(swept[0].figures))
     best = min(swept, key=lambda point: point.figures[extractor]["kid"].value)
-    apart = apart_from(best, points, run_dir, extractor)
+    apart = paired_difference(best, points, run_dir, extractor)
     write_errors(run_dir, {name: found.error for name, found in apart.items()})

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dyod_studio.evaluation.features import Source
 from dyod_studio.evaluation.plan import STRIP
-from dyod_studio.evaluation.results import Shown
+from dyod_studio.evaluation.results import ExampleImage
 from dyod_studio.evaluation.scores import closeness, nearest_of
 
 NUM_EXTREMES = 4
@@ -39,9 +39,9 @@ class Showcase:
     ) -> None:
         self._folder, self._real, self._sources = folder, real, sources
         self._names, self._ids = names, ids
-        self._ranked: list[Shown] = []
+        self._ranked: list[ExampleImage] = []
         self.strip: list[str] = []
-        self.copies: list[Shown] = []
+        self.copies: list[ExampleImage] = []
         self.num_copies = 0
 
     def add(self, images: Sequence[Image.Image], seeds: Sequence[int], features: Tensor) -> None:
@@ -54,7 +54,7 @@ class Showcase:
                 is_copy = likeness(image, self._sources[int(index)].open()) >= SAME_PICTURE
             self.num_copies += is_copy
             image.save(self._folder / file)
-            shown = Shown(file, seed, score, self._names[int(index)], self._ids[int(index)])
+            shown = ExampleImage(file, seed, score, self._names[int(index)], self._ids[int(index)])
             self._ranked.append(shown)
             if len(self.strip) < STRIP:
                 self.strip.append(file)
@@ -63,12 +63,12 @@ class Showcase:
         self._forget()
 
     @property
-    def best(self) -> tuple[Shown, ...]:
+    def best(self) -> tuple[ExampleImage, ...]:
         """The closest to the set, the closest first."""
         return tuple(self._ranked[:NUM_EXTREMES])
 
     @property
-    def worst(self) -> tuple[Shown, ...]:
+    def worst(self) -> tuple[ExampleImage, ...]:
         """The strangest, the strangest first."""
         return tuple(self._ranked[::-1][:NUM_EXTREMES])
 

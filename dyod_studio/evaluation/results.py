@@ -101,7 +101,7 @@ FEATURES_FILE = "features.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ExampleImage:
     """A picture that is worth a look.
 
     Args:
@@ -138,9 +138,9 @@ class PointResult:
     seconds: float
     figures: Mapping[str, Figures]
     strip: tuple[str, ...] = ()
-    best: tuple[Shown, ...] = ()
-    worst: tuple[Shown, ...] = ()
-    copies: tuple[Shown, ...] = ()
+    best: tuple[ExampleImage, ...] = ()
+    worst: tuple[ExampleImage, ...] = ()
+    copies: tuple[ExampleImage, ...] = ()
     notes: tuple[str, ...] = ()
     folder: Path = field(default=Path(), compare=False)
 
@@ -211,7 +211,7 @@ def read_point(folder: Path) -> PointResult | None:
         for extractor, found in values.pop("figures").items()
     }
     for name in ("best", "worst", "copies"):
-        values[name] = tuple(Shown(**told) for told in values[name])
+        values[name] = tuple(ExampleImage(**told) for told in values[name])
     for name in ("strip", "notes"):
         values[name] = tuple(values[name])
     return PointResult(**values, figures=figures, folder=folder)

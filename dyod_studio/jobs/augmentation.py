@@ -20,7 +20,7 @@ from dyod_studio.models.anl import Condition
 from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.models.clip import MASK_SALT, Clip
 from dyod_studio.models.compose import open_customised
-from dyod_studio.models.customised import PIXELS_AT_ONCE, CustomisedModel, Reverse
+from dyod_studio.models.customised import PIXELS_AT_ONCE, CustomisedModel, SamplingConfig
 from dyod_studio.settings import Settings
 
 
@@ -38,7 +38,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class AugmentationTarget:
     """One picture that is to be drawn after ``source``, as ``file`` in its class's folder."""
 
     file: str
@@ -47,10 +47,10 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class AugmentedImage:
     """A finished picture as PNG; ``mask`` in cells of the square of ``side`` that CLIP reads."""
 
-    wanted: Wanted
+    target: AugmentationTarget
     png: bytes
     mask: Mapping[str, int]
 
@@ -58,9 +58,9 @@ class Drawn:
 def draw_all(
     settings: Settings,
     recipe: Recipe,
-    classes: Sequence[Sequence[Wanted]],
-    is_done: Callable[[Wanted], bool],
-) -> Iterator[Drawn]:
+    classes: Sequence[Sequence[AugmentationTarget]],
+    is_done: Callable[[AugmentationTarget], bool],
+) -> Iterator[AugmentedImage]:
     """Draw every picture that is not done, in order.
 
     A batch holds the same pictures whatever is done already, so that a picture does not depend on
@@ -80,18 +80,18 @@ def draw_all(
         assert model.anl is not None  # or the request would have been refused
         clip = model.anl.open_clip()
         model = replace(model, anl=replace(model.anl, open_clip=lambda: clip))
-        for wanted in classes:
-            for batch in (wanted[i : i + size] for i in range(0, len(wanted), size)):
+        for target in classes:
+            for batch in (target[i : i + size] for i in range(0, len(target), size)):
                 if not all(is_done(one) for one in batch):
                     made = _draw(model, clip, recipe, batch)
-                    yield from (drawn for drawn in made if not is_done(drawn.wanted))
+                    yield from (drawn for drawn in made if not is_done(drawn.target))
 
 
 def _draw(
-    model: CustomisedModel, clip: Clip, recipe: Recipe, batch: Sequence[Wanted]
-) -> list[Drawn]:
+    model: CustomisedModel, clip: Clip, recipe: Recipe, batch: Sequence[AugmentationTarget]
+) -> list[AugmentedImage]:
     seeds = [one.seed for one in batch]
-    reverse = Reverse(
+    reverse = SamplingConfig(
         num_inference_steps=recipe.num_inference_steps,
         guidance_scale=recipe.guidance_scale,
         prompt=recipe.prompt,
@@ -101,8 +101,8 @@ def _draw(
     made = []
     for one, image in zip(batch, images, strict=True):
         mask = mask_of(one.seed, clip.side_px, recipe.mask_rate)
-        told = {"seed": one.seed, "mask_rate": recipe.mask_rate, "mask": mask}
-        made.append(Drawn(one, encode_png(image, told), mask))
+        metadata = {"seed": one.seed, "mask_rate": recipe.mask_rate, "mask": mask}
+        made.append(AugmentedImage(one, encode_png(image, metadata), mask))
     return made
 
 

@@ -26,7 +26,7 @@ from dyod_studio.models.memory_plan import Measurement
 from dyod_studio.models.references import fingerprint_of, locate_base
 from dyod_studio.settings import STARTER_DIR, Settings
 from dyod_studio.store.calibrations import CalibrationRepository
-from dyod_studio.store.retry import patiently
+from dyod_studio.store.retry import retry_while_busy
 from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.store.tables import Calibration
 from dyod_studio.training.planning import Known, calibration_key
@@ -118,7 +118,7 @@ def keep(
                 checkpoint_s=found.checkpoint_s,
             )
 
-    patiently(partial(write))
+    retry_while_busy(partial(write))
 
 
 def _run(settings: Settings, folder: Path) -> int:
@@ -186,7 +186,7 @@ def main() -> None:
 
 def measure_order(settings: Settings, order: dict[str, Any], run_dir: Path) -> dict[str, Any]:
     """Make the steps that an order asks for, keep the figures, and return them."""
-    from dyod_studio.jobs.inputs import knowing_word, load_inputs
+    from dyod_studio.jobs.inputs import load_inputs, with_learned_token
     from dyod_studio.training.calibration import measure
 
     method = load_method(order["method"])
@@ -194,11 +194,11 @@ def measure_order(settings: Settings, order: dict[str, Any], run_dir: Path) -> d
     storage = open_storage(settings.storage, settings.resolved_database_url)
     try:
         base, pictures = load_inputs(settings, storage, order["project_id"])
-        with knowing_word(storage, base, config) as knowing:
+        with with_learned_token(storage, base, config) as knowing_base:
             found = measure(
                 method,
                 config,
-                knowing,
+                knowing_base,
                 pictures,
                 run_dir,
                 adjustments=Adjustments.from_dict(order["adjustments"]),

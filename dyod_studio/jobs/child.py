@@ -28,7 +28,7 @@ from dyod_studio.jobs.processes import identify
 from dyod_studio.settings import Settings
 from dyod_studio.store.database import Database
 from dyod_studio.store.jobs import JobRepository, Owner
-from dyod_studio.store.retry import patiently, stubbornly
+from dyod_studio.store.retry import retry_until_written, retry_while_busy
 from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.store.tables import Job, JobState
 
@@ -60,8 +60,8 @@ def beating(
 ) -> Iterator[None]:
     """Beat, on a connection of its own, as long as the block lasts."""
     rest = threading.Event()
-    heart = Heart(storage, database_url, job_id, owner)
-    thread = threading.Thread(target=heart.beat_until, args=(rest, every_s), daemon=True)
+    heartbeat = Heartbeat(storage, database_url, job_id, owner)
+    thread = threading.Thread(target=heartbeat.beat_until, args=(rest, every_s), daemon=True)
     thread.start()
     try:
         yield
@@ -70,7 +70,7 @@ def beating(
         thread.join()
 
 
-class Heart:
+class Heartbeat:
     """Says in the row that the owner's process lives, and shows the end of its log."""
 
     def __init__(self, storage: Storage, database_url: str, job_id: int, owner: Owner) -> None:
@@ -112,7 +112,7 @@ def run_child(settings: Settings, job_id: int, run_job: RunJob, *, beat_s: float
     storage = open_storage(settings.storage, settings.resolved_database_url)
     owner = Owner(host_name(), os.getpid())
     try:
-        job = patiently(partial(_take_over, storage, job_id))
+        job = retry_while_busy(partial(_take_over, storage, job_id))
         if job is None:
             logger.info("Job %d is not to be run any more.", job_id)
             return
@@ -186,7 +186,7 @@ def _end(
             )
 
     try:
-        stubbornly(write)
+        retry_until_written(write)
     except (JobStateError, NotFoundError) as exc:
         logger.warning("Job %d did not become %s: %s", job.id, state, exc)
 

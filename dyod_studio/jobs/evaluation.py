@@ -44,14 +44,14 @@ from dyod_studio.models.anl import Condition
 from dyod_studio.models.artifacts import Artifact, load_artifact
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.compose import open_customised
-from dyod_studio.models.customised import CustomisedModel, Reverse
+from dyod_studio.models.customised import CustomisedModel, SamplingConfig
 from dyod_studio.models.feature_extractors import open_extractor
 from dyod_studio.settings import STARTER_DIR, Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import SAFETENSORS
-from dyod_studio.store.jobs import Asked, JobRepository, Owner
+from dyod_studio.store.jobs import ControlFlags, JobRepository, Owner
 from dyod_studio.store.pictures import PictureRepository
-from dyod_studio.store.retry import patiently
+from dyod_studio.store.retry import retry_while_busy
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import Job, JobState, Picture
 
@@ -70,7 +70,7 @@ class SweepProgress:
     def advance(self, pictures: int) -> None:
         """Show that so many more pictures are made."""
         self.done += pictures
-        patiently(self._show)
+        retry_while_busy(self._show)
 
     def look(self, *_: object) -> None:
         """Stop when that was asked for; called after every denoiser call, and cheap.
@@ -83,7 +83,7 @@ class SweepProgress:
         if now - self._last_look < LOOK_EVERY_S:
             return
         self._last_look = now
-        asked = patiently(self._asked)
+        asked = retry_while_busy(self._asked)
         if asked is None or asked.cancel:
             raise TrainingCancelledError("This evaluation is not wanted any more.")
         if asked.pause:
@@ -92,7 +92,7 @@ class SweepProgress:
     def note(self, sentences: Sequence[str]) -> None:
         """Say what happened on the way, each once."""
         for sentence in filter(None, sentences):
-            patiently(partial(self._note, sentence))
+            retry_while_busy(partial(self._note, sentence))
 
     def succeed(self) -> None:
         """End the job.
@@ -104,11 +104,11 @@ class SweepProgress:
         def write() -> None:
             with self._storage.database.session() as session:
                 jobs = JobRepository(session)
-                if jobs.asked(self._job.id, self._owner) is None:
+                if jobs.control_flags(self._job.id, self._owner) is None:
                     raise TrainingCancelledError("This evaluation is another process's now.")
                 jobs.move(self._job.id, JobState.SUCCEEDED, owner=self._owner)
 
-        patiently(write)
+        retry_while_busy(write)
 
     def _show(self) -> None:
         left = self._pace.seconds_left(self.done, self._job.num_steps, time.monotonic())
@@ -117,9 +117,9 @@ class SweepProgress:
                 self._job.id, self.done, loss=None, seconds_left=left, owner=self._owner
             )
 
-    def _asked(self) -> Asked | None:
+    def _asked(self) -> ControlFlags | None:
         with self._storage.database.session() as session:
-            return JobRepository(session).asked(self._job.id, self._owner)
+            return JobRepository(session).control_flags(self._job.id, self._owner)
 
     def _note(self, sentence: str) -> None:
         with self._storage.database.session() as session:
@@ -130,7 +130,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Sweeping:
+class EvaluationRun:
     """All that stays the same from point to point.
 
     Args:
@@ -151,22 +151,22 @@ class Sweeping:
 
 def run_sweep(settings: Settings, storage: Storage, job: Job) -> None:
     """Measure every point that is not measured yet, and end the job's row as succeeded."""
-    sweeping = _prepare(settings, storage, job)
-    sweeping.progress.note([reference.extractor.note for reference in sweeping.references])
-    for index, point in enumerate(points_of(sweeping.config)):
-        key = _key_of(sweeping, point)
+    run = _prepare(settings, storage, job)
+    run.progress.note([reference.extractor.note for reference in run.references])
+    for index, point in enumerate(points_of(run.config)):
+        key = _key_of(run, point)
         found = read_point(point_dir(storage.run_dir(job.id), index))
         if found is not None and found.key == key:
             log.info("Point %d, %s, was measured before.", index + 1, point.name)
-            sweeping.progress.advance(sweeping.config.num)
+            run.progress.advance(run.config.num)
             continue
         log.info("Point %d: %s.", index + 1, point.name)
-        _measure_point(sweeping, index, point, key)
+        _measure_point(run, index, point, key)
     compare_points(storage.run_dir(job.id))
-    sweeping.progress.succeed()
+    run.progress.succeed()
 
 
-def _prepare(settings: Settings, storage: Storage, job: Job) -> Sweeping:
+def _prepare(settings: Settings, storage: Storage, job: Job) -> EvaluationRun:
     config = read_evaluation(job.config)
     base, _ = load_inputs(settings, storage, job.project_id)
     progress = SweepProgress(storage, job)
@@ -186,13 +186,15 @@ def _prepare(settings: Settings, storage: Storage, job: Job) -> Sweeping:
         points_dir(storage.run_dir(job.id)),
         {reference.extractor.name: reference.features for reference in references},
     )
-    told = [
+    text = [
         base.fingerprint,
         sorted(source.key for source in real),
         [reference.extractor.key for reference in references],
         [config.num, config.seed, config.metrics, config.text],
     ]
-    return Sweeping(storage, job, config, base, rows, real, references, progress, json.dumps(told))
+    return EvaluationRun(
+        storage, job, config, base, rows, real, references, progress, json.dumps(text)
+    )
 
 
 def _source(storage: Storage, row: Picture, side: int) -> Source:
@@ -204,62 +206,62 @@ def _source(storage: Storage, row: Picture, side: int) -> Source:
     )
 
 
-def _key_of(sweeping: Sweeping, point: Point) -> str:
-    told = sweeping.key + json.dumps(point.settings, sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()[:32]
+def _key_of(run: EvaluationRun, point: Point) -> str:
+    text = run.key + json.dumps(point.settings, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _measure_point(sweeping: Sweeping, index: int, point: Point, key: str) -> None:
+def _measure_point(run: EvaluationRun, index: int, point: Point, key: str) -> None:
     """Make and measure the pictures of one point; its folder appears when all is done."""
-    run_dir, config = sweeping.storage.run_dir(sweeping.job.id), sweeping.config
-    first = sweeping.references[0]
+    run_dir, config = run.storage.run_dir(run.job.id), run.config
+    first = run.references[0]
     partial = begin_point(run_dir, index)
     show = Showcase(
         partial,
         first.features,
-        sweeping.real,
-        [row.name for row in sweeping.pictures],
-        [row.id for row in sweeping.pictures],
+        run.real,
+        [row.name for row in run.pictures],
+        [row.id for row in run.pictures],
     )
-    made: list[list[torch.Tensor]] = [[] for _ in sweeping.references]
+    made: list[list[torch.Tensor]] = [[] for _ in run.references]
     drawing_s = 0.0
     with ExitStack() as stack:
-        model = open_customised(stack, sweeping.base, _parts(sweeping, point))
+        model = open_customised(stack, run.base, _parts(run, point))
         for begin in range(0, config.num, AT_ONCE):
             places = range(begin, min(begin + AT_ONCE, config.num))
             seeds = [config.seed + place for place in places]
             started = time.perf_counter()
             images = model.sample(
-                point.start, seeds, _reverse(sweeping, point, places),
-                on_step=sweeping.progress.look,
+                point.start, seeds, _sampling_config(run, point, places),
+                on_step=run.progress.look,
             )  # fmt: skip
             drawing_s += time.perf_counter() - started
-            rows = [reference.extractor.embed(images) for reference in sweeping.references]
+            rows = [reference.extractor.embed(images) for reference in run.references]
             for kept, chunk in zip(made, rows, strict=True):
                 kept.append(chunk)
             show.add(images, seeds, rows[0])
-            sweeping.progress.advance(len(images))
+            run.progress.advance(len(images))
         calls = _calls(model, point)
     features = {
         reference.extractor.name: torch.cat(rows)
-        for reference, rows in zip(sweeping.references, made, strict=True)
+        for reference, rows in zip(run.references, made, strict=True)
     }
     keep_features(partial, features)
-    result = _result(sweeping, point, features, show)
-    told = replace(result, key=key, calls=calls, seconds=drawing_s / config.num)
-    finish_point(run_dir, index, told)
+    result = _result(run, point, features, show)
+    text = replace(result, key=key, calls=calls, seconds=drawing_s / config.num)
+    finish_point(run_dir, index, text)
 
 
 def _result(
-    sweeping: Sweeping, point: Point, made: Mapping[str, torch.Tensor], show: Showcase
+    run: EvaluationRun, point: Point, made: Mapping[str, torch.Tensor], show: Showcase
 ) -> PointResult:
-    config = sweeping.config
-    num_real, first = len(sweeping.real), sweeping.references[0]
-    notes = [reference.extractor.note for reference in sweeping.references]
+    config = run.config
+    num_real, first = len(run.real), run.references[0]
+    notes = [reference.extractor.note for reference in run.references]
     notes.append(sample_note(config.num, num_real, first.features.shape[1]))
     figures = {
         reference.extractor.name: measure(reference, made[reference.extractor.name], config.metrics)
-        for reference in sweeping.references
+        for reference in run.references
     }
     if "copies" in config.metrics:
         figures[first.extractor.name]["copies"] = Figure(show.num_copies / config.num)
@@ -282,8 +284,8 @@ def _result(
     )
 
 
-def _parts(sweeping: Sweeping, point: Point) -> dict[str, Artifact]:
-    storage, project_id = sweeping.storage, sweeping.job.project_id
+def _parts(run: EvaluationRun, point: Point) -> dict[str, Artifact]:
+    storage, project_id = run.storage, run.job.project_id
     with storage.database.session() as session:
         rows = {
             kind: ArtifactRepository(session).by_sha256(project_id, sha256)
@@ -293,15 +295,15 @@ def _parts(sweeping: Sweeping, point: Point) -> dict[str, Artifact]:
     return {kind: load_artifact(path, kind) for kind, path in paths.items()}
 
 
-def _reverse(sweeping: Sweeping, point: Point, places: range) -> Reverse:
+def _sampling_config(run: EvaluationRun, point: Point, places: range) -> SamplingConfig:
     """How the pictures at these places are drawn; each after its own picture of the set."""
     condition = None
     if point.is_conditioned:
-        real = sweeping.real
+        real = run.real
         condition = Condition(
             images=[real[place % len(real)].open() for place in places], mask_rate=point.mask_rate
         )
-    return Reverse(
+    return SamplingConfig(
         t0=point.t0,
         num_inference_steps=point.num_inference_steps,
         guidance_scale=point.guidance_scale,

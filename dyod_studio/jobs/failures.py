@@ -14,8 +14,8 @@ from dyod_studio.errors import (
     StudioError,
     TrainingDivergedError,
 )
-from dyod_studio.training.checkpoints import FULL, SAID_BY_SAFETENSORS
-from dyod_studio.training.ladder import is_out_of_memory
+from dyod_studio.training.checkpoints import FULL, SAFETENSORS_MESSAGES
+from dyod_studio.training.oom_fallbacks import is_out_of_memory
 
 TRAIN_AGAIN = "then train again with these settings: it goes on from the last checkpoint."
 REMEDIES: dict[type[StudioError], str] = {
@@ -85,7 +85,7 @@ def _is_disk_full(exc: BaseException) -> bool:
     """By the system's own code, or by what safetensors says of it."""
     if isinstance(exc, OSError):
         return exc.errno in FULL
-    return any(said in str(exc) for said in SAID_BY_SAFETENSORS)
+    return any(message in str(exc) for message in SAFETENSORS_MESSAGES)
 
 
 def _remedy(exc: StudioError) -> str:

@@ -25,57 +25,57 @@ def base_name(base: str) -> str:
     return path.name if path.is_absolute() else base
 
 
-def a1111_text(said: Mapping[str, Any], size: tuple[int, int]) -> str:
+def a1111_text(metadata: Mapping[str, Any], size: tuple[int, int]) -> str:
     """The ``parameters`` text: the prompt, then one line of ``Key: value`` pairs.
 
     Keys of this studio begin with DYOD, which other readers pass over.
     """
     pairs: dict[str, Any] = {
-        "Steps": said.get("num_inference_steps"),
+        "Steps": metadata.get("num_inference_steps"),
         "Sampler": SAMPLER,
-        "CFG scale": said.get("guidance_scale"),
-        "Seed": said.get("seed"),
+        "CFG scale": metadata.get("guidance_scale"),
+        "Seed": metadata.get("seed"),
         "Size": f"{size[0]}x{size[1]}",
-        "Model hash": said.get("base_fingerprint"),
-        "Model": base_name(str(said.get("base", ""))),
-        "Denoising strength": said.get("t0"),
-        "DYOD kind": said.get("kind"),
-        "DYOD t0": said.get("t0"),
-        "DYOD mask": said.get("mask_rate") or None,
-        "DYOD parts": _parts(said),
+        "Model hash": metadata.get("base_fingerprint"),
+        "Model": base_name(str(metadata.get("base", ""))),
+        "Denoising strength": metadata.get("t0"),
+        "DYOD kind": metadata.get("kind"),
+        "DYOD t0": metadata.get("t0"),
+        "DYOD mask": metadata.get("mask_rate") or None,
+        "DYOD parts": _parts(metadata),
     }
     line = ", ".join(
         f"{key}: {_quoted(value)}" for key, value in pairs.items() if value not in (None, "")
     )
-    return f"{said.get('prompt') or ''}\n{line}".lstrip("\n")
+    return f"{metadata.get('prompt') or ''}\n{line}".lstrip("\n")
 
 
-def invokeai_metadata(said: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+def invokeai_metadata(metadata: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
     """The dictionary of InvokeAI's ``invokeai_metadata``."""
     return {
-        "generation_mode": MODES.get(str(said.get("kind")), "txt2img"),
-        "positive_prompt": said.get("prompt") or "",
+        "generation_mode": MODES.get(str(metadata.get("kind")), "txt2img"),
+        "positive_prompt": metadata.get("prompt") or "",
         "negative_prompt": "",
         "width": size[0],
         "height": size[1],
-        "seed": said.get("seed"),
+        "seed": metadata.get("seed"),
         "rand_device": "cpu",
-        "cfg_scale": said.get("guidance_scale"),
-        "steps": said.get("num_inference_steps"),
+        "cfg_scale": metadata.get("guidance_scale"),
+        "steps": metadata.get("num_inference_steps"),
         "scheduler": SAMPLER.lower(),
-        "strength": said.get("t0"),
+        "strength": metadata.get("t0"),
         "model": {
-            "key": said.get("base_fingerprint"),
-            "hash": said.get("base_fingerprint"),
-            "name": base_name(str(said.get("base", ""))),
+            "key": metadata.get("base_fingerprint"),
+            "hash": metadata.get("base_fingerprint"),
+            "name": base_name(str(metadata.get("base", ""))),
             "base": "any",
             "type": "main",
         },
     }
 
 
-def _parts(said: Mapping[str, Any]) -> str:
-    parts = dict(said.get("artifacts") or {})
+def _parts(metadata: Mapping[str, Any]) -> str:
+    parts = dict(metadata.get("artifacts") or {})
     return "; ".join(f"{kind} {sha256[:10]}" for kind, sha256 in sorted(parts.items()))
 
 
@@ -115,13 +115,17 @@ def encode_png(image: Image.Image, parameters: Mapping[str, Any]) -> bytes:
     Text chunks: ``dyod_metadata`` (JSON, every value; a local base model by its name alone),
     ``parameters`` as A1111 writes them, ``invokeai_metadata`` as InvokeAI does.
     """
-    said = dict(parameters)
-    if "base" in said:
-        said["base"] = base_name(said["base"])
+    metadata = dict(parameters)
+    if "base" in metadata:
+        metadata["base"] = base_name(metadata["base"])
     chunks = PngInfo()
-    chunks.add_text(METADATA_KEY, json.dumps({"schema": SCHEMA_VERSION, **said}, sort_keys=True))
-    chunks.add_text(A1111_KEY, a1111_text(said, image.size))
-    chunks.add_text(INVOKEAI_KEY, json.dumps(invokeai_metadata(said, image.size), sort_keys=True))
+    chunks.add_text(
+        METADATA_KEY, json.dumps({"schema": SCHEMA_VERSION, **metadata}, sort_keys=True)
+    )
+    chunks.add_text(A1111_KEY, a1111_text(metadata, image.size))
+    chunks.add_text(
+        INVOKEAI_KEY, json.dumps(invokeai_metadata(metadata, image.size), sort_keys=True)
+    )
     file = io.BytesIO()
     image.save(file, "PNG", pnginfo=chunks)
     return file.getvalue()

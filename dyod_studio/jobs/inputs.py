@@ -58,7 +58,9 @@ def load_inputs(
 
 
 @contextmanager
-def knowing_word(storage: Storage, base: BaseModel, config: MethodConfig) -> Iterator[BaseModel]:
+def with_learned_token(
+    storage: Storage, base: BaseModel, config: MethodConfig
+) -> Iterator[BaseModel]:
     """The base model that reads the learned word which a run's prompt says, if it says one.
 
     Raises:
@@ -68,6 +70,6 @@ def knowing_word(storage: Storage, base: BaseModel, config: MethodConfig) -> Ite
         yield base
         return
     part = load_artifact(storage.files.path(config.word, SAFETENSORS), "inversion")
-    with with_placeholder(base, part.config["token"], part.tensors["emb_params"]) as knowing:
-        trained_vectors(knowing).requires_grad_(False)
-        yield knowing
+    with with_placeholder(base, part.config["token"], part.tensors["emb_params"]) as knowing_base:
+        trained_vectors(knowing_base).requires_grad_(False)
+        yield knowing_base

@@ -22,7 +22,7 @@ def run_here(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
-def run_apart(function: Callable[..., Any], *arguments: Any) -> Any:
+def run_in_subprocess(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call the function in a process of its own; its error is raised here.
 
     Raises:

@@ -31,7 +31,7 @@ from dyod_studio.jobs.inputs import load_base_model
 from dyod_studio.models.anl import Condition
 from dyod_studio.models.artifacts import Artifact, load_artifact
 from dyod_studio.models.compose import open_customised
-from dyod_studio.models.customised import CustomisedModel, OnStep, Reverse, Start
+from dyod_studio.models.customised import CustomisedModel, OnStep, SamplingConfig, Start
 from dyod_studio.requests.sampling import (
     AVERAGE,
     CONDITION,
@@ -51,7 +51,7 @@ from dyod_studio.store.cleaning import FileName, remove_unreferenced
 from dyod_studio.store.files import PNG, SAFETENSORS, WEBP
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.requests import InputFile, SampleRequestRepository
-from dyod_studio.store.retry import patiently
+from dyod_studio.store.retry import retry_while_busy
 from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.store.tables import Generation, JobState
 
@@ -68,7 +68,7 @@ def draw(
     Args:
         files: the request's input pictures by their names, see ``parameters``.
     """
-    reverse = Reverse(
+    reverse = SamplingConfig(
         t0=parameters.t0,
         num_inference_steps=parameters.num_inference_steps,
         guidance_scale=parameters.guidance_scale,
@@ -109,8 +109,8 @@ def _codes(
     if isinstance(parameters, InterpolationParameters):
         a = _end(model, "a", parameters.a, files)
         b = _end(model, "b", parameters.b, files)
-        walk = interpolate_spherical if parameters.is_spherical else interpolate
-        codes = walk(a, b, parameters.num_frames)
+        between = interpolate_spherical if parameters.is_spherical else interpolate
+        codes = between(a, b, parameters.num_frames)
         return codes if parameters.frames is None else codes[parameters.frames]
     assert model.vae is not None  # or nothing of this kind would have been asked for
     ranking = rank_coordinates(model.vae.network.kl)
@@ -140,11 +140,11 @@ def _places(
     return codes
 
 
-def _end(model: CustomisedModel, name: str, told: str, files: Mapping[str, Path]) -> Tensor:
+def _end(model: CustomisedModel, name: str, ref: str, files: Mapping[str, Path]) -> Tensor:
     """The code of one end of an interpolation, or of an origin: (1, d)."""
     if name in files:
         return model.encode_codes([_square(files[name], model)])
-    return model.draw_codes([int(told.removeprefix(SEED_PREFIX))])
+    return model.draw_codes([int(ref.removeprefix(SEED_PREFIX))])
 
 
 def _region(path: Path) -> Image.Image:
@@ -182,7 +182,7 @@ def run_request(settings: Settings, request_id: int) -> None:
     """
     storage = open_storage(settings.storage, settings.resolved_database_url)
     try:
-        request = patiently(partial(_take, storage, request_id))
+        request = retry_while_busy(partial(_take, storage, request_id))
         try:
             _carry_out(settings, storage, request)
         except Exception as exc:  # the row must say so, whatever it was; the caller is told too
@@ -215,7 +215,7 @@ def _carry_out(settings: Settings, storage: Storage, request: Request) -> None:
         on_step = Progress(storage, request.id)
         images = draw(model, request.kind, parameters, files, on_step)
         resolved = _resolve(model, request)
-    patiently(partial(_finish, storage, request, images, resolved))
+    retry_while_busy(partial(_finish, storage, request, images, resolved))
 
 
 def _load_part(storage: Storage, request: Request, kind: str) -> Artifact:
@@ -255,7 +255,7 @@ def _resolve(model: CustomisedModel, request: Request) -> dict[str, Any]:
         "kind": request.kind,
         "first_seed": values["seed"],
         "guidance_scale": base.guidance_scale if guidance_scale is None else guidance_scale,
-        "prompt": model.prompt_of(Reverse(prompt=values["prompt"])),
+        "prompt": model.prompt_of(SamplingConfig(prompt=values["prompt"])),
         "base_fingerprint": base.fingerprint,
         "device": base.device.type,
         "dtype": str(base.dtype).removeprefix("torch."),
@@ -313,4 +313,4 @@ def _fail(storage: Storage, request_id: int, exc: Exception) -> None:
         with storage.database.session() as session:
             SampleRequestRepository(session).end(request_id, JobState.FAILED, error=error)
 
-    patiently(write)
+    retry_while_busy(write)

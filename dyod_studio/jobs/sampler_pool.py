@@ -17,7 +17,7 @@ from dyod_studio.jobs.devices import host_name
 from dyod_studio.jobs.processes import ProcessIdentity
 from dyod_studio.settings import Settings
 from dyod_studio.store.requests import SampleRequestRepository
-from dyod_studio.store.retry import patiently
+from dyod_studio.store.retry import retry_while_busy
 from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.store.tables import JobState
 
@@ -41,7 +41,7 @@ class SamplerPool:
         A sampler never outlives the process that it works for, so nobody will end them.
         """
         with self._opened() as storage:
-            return patiently(partial(_close_orphans, storage))
+            return retry_while_busy(partial(_close_orphans, storage))
 
     def run(self, request_id: int) -> None:
         """Carry out a queued request; safe to call from several threads.
@@ -107,7 +107,7 @@ class SamplerPool:
 
     def _end(self, request_id: int, state: JobState, error: str | None) -> None:
         with self._opened() as storage:
-            patiently(partial(_end_open, storage, request_id, state, error))
+            retry_while_busy(partial(_end_open, storage, request_id, state, error))
 
     @contextmanager
     def _opened(self) -> Iterator[Storage]:

@@ -24,7 +24,7 @@ from dyod_studio.jobs.processes import (
     identify,
 )
 from dyod_studio.store.jobs import JobRepository, Owner
-from dyod_studio.store.retry import stubbornly
+from dyod_studio.store.retry import retry_until_written
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import Job, JobState, utc_now
 
@@ -108,7 +108,7 @@ class Child:
 
 
 @dataclass
-class Pulse:
+class HeartbeatMonitor:
     """Heartbeats as they are seen from here, by this machine's own clock."""
 
     timing: Timing
@@ -157,7 +157,7 @@ class Supervisor:
         self._storage, self._timing = storage, timing
         self._host = host_name()
         self._children: dict[int, Child] = {}
-        self._pulse = Pulse(timing)
+        self._monitor = HeartbeatMonitor(timing)
         self.num_ended = 0
         """How many of the jobs started here have come to their end."""
 
@@ -174,22 +174,22 @@ class Supervisor:
         identity = identify(process.pid)
         self._children[job.id] = Child(identity, job.attempts, process)
         if identity is not None:
-            stubbornly(partial(self._name, job.id, identity))
+            retry_until_written(partial(self._name, job.id, identity))
 
     def refuse(self, job_id: int, error: str) -> None:
         """Say that a claimed job could not even be started."""
         self.num_ended += 1
         unnamed = Owner(self._host, None)
-        stubbornly(partial(self._end, job_id, JobState.FAILED, unnamed, error, UNSTARTED))
+        retry_until_written(partial(self._end, job_id, JobState.FAILED, unnamed, error, UNSTARTED))
 
     def look(self) -> None:
         """Enforce what was asked, close what has died, here and on machines that are gone."""
-        running = {job.id: job for job in stubbornly(self._running)}
-        self._pulse.forget_all_but(set(running))
+        running = {job.id: job for job in retry_until_written(self._running)}
+        self._monitor.forget_all_but(set(running))
         for job in running.values():
             if job.host == self._host:
                 self._find_child(job)
-            elif self._pulse.is_dead(job):
+            elif self._monitor.is_dead(job):
                 self._give_up(job, f"The machine {job.host} has fallen silent with this job.")
         for job_id, child in list(self._children.items()):
             row = running.get(job_id)
@@ -205,7 +205,7 @@ class Supervisor:
     def _look_after(self, job_id: int, child: Child, job: Job | None) -> None:
         if child.is_running():
             child.dead_since = None
-            is_silent = job is not None and job.pid is not None and self._pulse.is_dead(job)
+            is_silent = job is not None and job.pid is not None and self._monitor.is_dead(job)
             grace_s = 0.0 if is_silent else grace_of(job, self._timing)
             child.enforce(grace_s, self._timing.kill_grace_s)
         elif job is None or child.may_be_closed(self._timing):
@@ -215,16 +215,16 @@ class Supervisor:
 
     def _close(self, job_id: int, child: Child) -> None:
         """The process is gone: give its row the end that it could not write itself."""
-        job = stubbornly(partial(self._find, job_id))
+        job = retry_until_written(partial(self._find, job_id))
         if job is None:
             self._clear_away(job_id)
         elif job.state is not JobState.RUNNING:
-            stubbornly(partial(self._show_log, job_id))
+            retry_until_written(partial(self._show_log, job_id))
         elif job.host == self._host and child.is_of(job):
             clear_half_written(self._storage.run_dir(job_id))
             self._give_up(job, _what_happened(job, child))
         if child.process is not None:
-            after = stubbornly(partial(self._find, job_id))
+            after = retry_until_written(partial(self._find, job_id))
             is_to_go_on = after is not None and after.state in (JobState.QUEUED, JobState.RUNNING)
             self.num_ended += not is_to_go_on
 
@@ -232,14 +232,14 @@ class Supervisor:
         """End, rest or queue again a job whose process is dead, as was asked of it."""
         dead = Owner(job.host, job.pid)
         if job.cancel_requested:
-            stubbornly(partial(self._end, job.id, JobState.CANCELLED, dead))
+            retry_until_written(partial(self._end, job.id, JobState.CANCELLED, dead))
         elif job.pause_requested:
-            stubbornly(partial(self._end, job.id, JobState.PAUSED, dead))
+            retry_until_written(partial(self._end, job.id, JobState.PAUSED, dead))
         elif job.attempts < MAX_ATTEMPTS:
-            stubbornly(partial(self._put_back, job.id, dead, reason))
+            retry_until_written(partial(self._put_back, job.id, dead, reason))
         else:
             error = f"Tried {MAX_ATTEMPTS} times; the last time: {reason[0].lower()}{reason[1:]}"
-            stubbornly(partial(self._end, job.id, JobState.FAILED, dead, error, DIED))
+            retry_until_written(partial(self._end, job.id, JobState.FAILED, dead, error, DIED))
 
     def _running(self) -> list[Job]:
         with self._storage.database.session() as session:

@@ -12,27 +12,25 @@ from typing import cast
 
 from dyod_studio.errors import InvalidInputError, TrainingCancelledError, TrainingPausedError
 from dyod_studio.jobs.calibration import age_of_this_process, keep
-from dyod_studio.jobs.inputs import knowing_word, load_inputs
+from dyod_studio.jobs.inputs import load_inputs, with_learned_token
 from dyod_studio.jobs.metrics import MetricsLog, Pace, open_metrics
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.devices import peak_memory_mb, release_memory
 from dyod_studio.settings import Settings
-from dyod_studio.store import jobs as job_requests
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import PNG, SAFETENSORS
-from dyod_studio.store.jobs import JobRepository, Owner
-from dyod_studio.store.retry import patiently
+from dyod_studio.store.jobs import ControlFlags, JobRepository, Owner
+from dyod_studio.store.retry import retry_while_busy
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import Job, JobState
 from dyod_studio.training.calibration import Meter
 from dyod_studio.training.checkpoints import Checkpoint, list_checkpoints
 from dyod_studio.training.data import TrainingSet
-from dyod_studio.training.ladder import ALLOCATORS_RAISE, is_out_of_memory, next_rung
+from dyod_studio.training.oom_fallbacks import ALLOCATORS_RAISE, is_out_of_memory, next_fallback
 from dyod_studio.training.registry import Method, MethodConfig, load_method, parse_config
 from dyod_studio.training.run import (
     Adjustments,
     ArtifactReady,
-    Asked,
     CheckpointSaved,
     Event,
     Note,
@@ -40,6 +38,7 @@ from dyod_studio.training.run import (
     PreviewsFailed,
     PreviewsReady,
     Run,
+    RunControl,
     StepDone,
 )
 
@@ -61,17 +60,17 @@ class Recorder:
         self._pace = Pace()
         self._last_write = self._last_log = -LOG_EVERY_S
         self._artifacts: list[ArtifactReady] = []
-        self._wanted = Asked()
-        self._obeyed = Asked()
+        self._control = RunControl()
+        self._acknowledged = RunControl()
 
-    def asked(self) -> Asked:
+    def control(self) -> RunControl:
         """What is asked of the run, as it stood when the last event was recorded."""
-        self._obeyed = self._wanted
-        return self._wanted
+        self._acknowledged = self._control
+        return self._control
 
     def begin_at(self, step: int) -> None:
         """Show that these steps are done already."""
-        patiently(partial(self._show_start, step))
+        retry_while_busy(partial(self._show_start, step))
 
     def record(self, event: Event) -> None:
         """Write one event down.
@@ -84,30 +83,30 @@ class Recorder:
             case StepDone():
                 self._record_step(event)
             case PreviewsReady(step, paths):
-                patiently(partial(self._store_previews, step, paths))
-                self._fulfil(sample=self._obeyed.sample_now)
+                retry_while_busy(partial(self._store_previews, step, paths))
+                self._acknowledge(sample=self._acknowledged.sample_now)
             case PreviewsFailed(step, reason):
                 logger.warning("The previews of step %d failed: %s", step, reason)
-                patiently(partial(self._note, f"Preview pictures failed: {reason}"))
-                self._fulfil(sample=self._obeyed.sample_now)
+                retry_while_busy(partial(self._note, f"Preview pictures failed: {reason}"))
+                self._acknowledge(sample=self._acknowledged.sample_now)
             case Note(text):
                 logger.info("%s", text)
-                patiently(partial(self._note, text))
+                retry_while_busy(partial(self._note, text))
             case CheckpointSaved(step, path):
                 logger.info("Saved the state after step %d in %s.", step, path.name)
-                self._fulfil(save=self._obeyed.save_now)
+                self._acknowledge(save=self._acknowledged.save_now)
             case ArtifactReady():
                 self._artifacts.append(event)
             case PicturesPrepared(done, total, what):
                 logger.info("Prepared %d of %d %s.", done, total, what)
-        self._obey(patiently(self._look), event)
+        self._handle(retry_while_busy(self._look), event)
 
     def succeed(self, base_fingerprint: str) -> None:
         """Store what was trained and end the job, in one transaction."""
         with self._storage.files.guard(), self._storage.database.session() as session:
             jobs = JobRepository(session)
             job = jobs.find(self._job_id)
-            if job is None or jobs.asked(self._job_id, self._owner) is None:
+            if job is None or jobs.control_flags(self._job_id, self._owner) is None:
                 raise TrainingCancelledError("This job was deleted or given to another process.")
             for artifact in self._artifacts:
                 ArtifactRepository(session).add(
@@ -120,12 +119,14 @@ class Recorder:
                 )
             jobs.move(job.id, JobState.SUCCEEDED, owner=self._owner)
 
-    def _obey(self, asked: job_requests.Asked | None, event: Event) -> None:
-        if asked is None or asked.cancel:
+    def _handle(self, control: ControlFlags | None, event: Event) -> None:
+        if control is None or control.cancel:
             raise TrainingCancelledError("This job is not wanted any more.")
-        if asked.pause and isinstance(event, CheckpointSaved | PicturesPrepared):
+        if control.pause and isinstance(event, CheckpointSaved | PicturesPrepared):
             raise TrainingPausedError("This job was asked to rest.")
-        self._wanted = Asked(save_now=asked.save, sample_now=asked.sample, pause=asked.pause)
+        self._control = RunControl(
+            save_now=control.save, sample_now=control.sample, pause=control.pause
+        )
 
     def _record_step(self, event: StepDone) -> None:
         self._metrics.write(
@@ -142,7 +143,7 @@ class Recorder:
         is_last = event.step == event.num_steps
         if is_last or now - self._last_write >= WRITE_EVERY_S:
             self._last_write = now
-            patiently(partial(self._show, event, seconds_left))
+            retry_while_busy(partial(self._show, event, seconds_left))
         if is_last or now - self._last_log >= LOG_EVERY_S:
             self._last_log = now
             logger.info("Step %d of %d, loss %.4f.", event.step, event.num_steps, event.loss)
@@ -169,7 +170,7 @@ class Recorder:
     def _store_previews(self, step: int, paths: tuple[Path, ...]) -> None:
         with self._storage.files.guard(), self._storage.database.session() as session:
             jobs = JobRepository(session)
-            if jobs.asked(self._job_id, self._owner) is None:
+            if jobs.control_flags(self._job_id, self._owner) is None:
                 return
             stored = [self._storage.files.add_file(path, PNG).sha256 for path in paths]
             jobs.set_previews(self._job_id, step, stored)
@@ -178,20 +179,20 @@ class Recorder:
         with self._storage.database.session() as session:
             JobRepository(session).add_note(self._job_id, note)
 
-    def _fulfil(self, *, save: bool = False, sample: bool = False) -> None:
+    def _acknowledge(self, *, save: bool = False, sample: bool = False) -> None:
         """Take a request back that was obeyed; one that came meanwhile is kept."""
         if not save and not sample:
             return
 
         def write() -> None:
             with self._storage.database.session() as session:
-                JobRepository(session).fulfil(self._job_id, save=save, sample=sample)
+                JobRepository(session).acknowledge(self._job_id, save=save, sample=sample)
 
-        patiently(write)
+        retry_while_busy(write)
 
-    def _look(self) -> job_requests.Asked | None:
+    def _look(self) -> ControlFlags | None:
         with self._storage.database.session() as session:
-            return JobRepository(session).asked(self._job_id, self._owner)
+            return JobRepository(session).control_flags(self._job_id, self._owner)
 
 
 @dataclass(frozen=True)
@@ -218,15 +219,15 @@ def train_job(settings: Settings, storage: Storage, job: Job) -> None:
     owner = Owner(job.host, job.pid)
     with (
         open_metrics(storage.metrics_path(job.id)) as metrics,
-        knowing_word(storage, base, config) as knowing,
+        with_learned_token(storage, base, config) as knowing_base,
     ):
         recorder = Recorder(storage, job.id, metrics, owner)
-        work = Work(storage, job, method, config, knowing, pictures, recorder, [])
+        work = Work(storage, job, method, config, knowing_base, pictures, recorder, [])
         loading_s = age_of_this_process()
         adjustments = Adjustments.from_dict(job.adjustments)
         while (changed := attempt(work, adjustments)) is not None:
             adjustments = changed
-        patiently(partial(recorder.succeed, base.fingerprint))
+        retry_while_busy(partial(recorder.succeed, base.fingerprint))
     found = work.meters[-1].measurement(peak_memory_mb(base.device.type), loading_s)
     if found is not None:
         found = replace(found, adjustments=adjustments.as_dict())
@@ -243,7 +244,7 @@ def attempt(work: Work, adjustments: Adjustments) -> Adjustments | None:
     run = Run(
         run_dir=work.storage.run_dir(job.id),
         resume_from=None if start is None else start.path,
-        asked=work.recorder.asked,
+        control=work.recorder.control,
         adjustments=adjustments,
         finish_only=job.is_finish_only,
     )
@@ -289,22 +290,22 @@ def find_start(storage: Storage, job: Job) -> Checkpoint | None:
 
 def _changed(work: Work, adjustments: Adjustments) -> Adjustments | None:
     """The next rung of the ladder, written into the row; None when there is none."""
-    rung = next_rung(
+    fallback = next_fallback(
         work.method.info,
         work.config,
         adjustments,
         resolution=work.base.own_resolution,
         resolution_multiple=work.base.resolution_multiple,
     )
-    if rung is None:
+    if fallback is None:
         return None
-    changed, sentence = rung
+    changed, sentence = fallback
     note = f"The memory was full: {sentence[0].lower()}{sentence[1:]}"
 
     def write() -> None:
         with work.storage.database.session() as session:
             JobRepository(session).adjust(work.job.id, changed.as_dict(), note)
 
-    patiently(write)
+    retry_while_busy(write)
     logger.warning("%s", note)
     return changed

@@ -20,7 +20,7 @@ from dyod_studio.jobs.processes import identify, start_detached
 from dyod_studio.jobs.supervisor import Supervisor, Timing
 from dyod_studio.settings import Settings
 from dyod_studio.store.jobs import JobRepository
-from dyod_studio.store.retry import stubbornly
+from dyod_studio.store.retry import retry_until_written
 from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.store.tables import Job
 
@@ -98,7 +98,9 @@ class Worker:
             self._supervisor.look()
             if self._has_run(max_jobs):
                 return self._supervisor.num_ended
-            job = None if self._supervisor.is_minding_its_own() else stubbornly(self._claim)
+            job = (
+                None if self._supervisor.is_minding_its_own() else retry_until_written(self._claim)
+            )
             if job is not None:
                 self._start(job)
             elif may_end() and self._is_idle():
@@ -110,7 +112,7 @@ class Worker:
         return max_jobs is not None and self._supervisor.num_ended >= max_jobs
 
     def _is_idle(self) -> bool:
-        return not self._supervisor.is_minding() and stubbornly(self._count_queued) == 0
+        return not self._supervisor.is_minding() and retry_until_written(self._count_queued) == 0
 
     def _claim(self) -> Job | None:
         """Looked for first: looking locks nothing, and most of the time there is nothing."""
@@ -154,8 +156,8 @@ def worker_kept(
     It ends by itself when this process is gone and nothing is queued.
     """
     rest = threading.Event()
-    keeper = Keeper(settings, start)
-    thread = threading.Thread(target=keeper.keep_until, args=(rest, look_every_s), daemon=True)
+    restarter = WorkerRestarter(settings, start)
+    thread = threading.Thread(target=restarter.keep_until, args=(rest, look_every_s), daemon=True)
     thread.start()
     try:
         yield
@@ -164,7 +166,7 @@ def worker_kept(
         thread.join()
 
 
-class Keeper:
+class WorkerRestarter:
     """Starts a worker, and another one when it has died."""
 
     def __init__(

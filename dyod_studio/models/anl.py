@@ -52,11 +52,11 @@ class AnlBlock(nn.Module):
     def __init__(self, channels: int, shape: AnlShape) -> None:
         super().__init__()
         width, inner = shape.width or channels, shape.rank or channels
-        heard = shape.condition_width or channels
+        attended = shape.condition_width or channels
         self.num_heads = next(count for count in HEADS if width % count == 0)
         self.to_q = nn.Linear(channels, width, bias=False)
-        self.to_k = nn.Linear(heard, width, bias=False)
-        self.to_v = nn.Linear(heard, width, bias=False)
+        self.to_k = nn.Linear(attended, width, bias=False)
+        self.to_v = nn.Linear(attended, width, bias=False)
         last = nn.Linear(inner, channels)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
@@ -69,10 +69,10 @@ class AnlBlock(nn.Module):
         """
         cells = hidden.float().flatten(2).transpose(1, 2)
         cells = functional.layer_norm(cells, cells.shape[-1:])
-        heard = cells if tokens is None else tokens
+        attended = cells if tokens is None else tokens
         query, key, value = (
             layer(source).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-            for layer, source in ((self.to_q, cells), (self.to_k, heard), (self.to_v, heard))
+            for layer, source in ((self.to_q, cells), (self.to_k, attended), (self.to_v, attended))
         )
         attended = functional.scaled_dot_product_attention(query, key, value)
         change = self.mapping(attended.transpose(1, 2).flatten(2))
@@ -93,7 +93,7 @@ class AnlAdapter(nn.Module):
                     for name, block in residual_blocks(unet).items()
                 }
             )
-        self._heard: Tensor | None = None
+        self._condition: Tensor | None = None
         self.nothing: nn.Parameter | None = None
         if shape.condition_width:
             self.nothing = nn.Parameter(torch.zeros(shape.condition_width))
@@ -103,7 +103,7 @@ class AnlAdapter(nn.Module):
         """All of them are trained."""
         return sum(parameter.numel() for parameter in self.parameters())
 
-    def hear(self, embeddings: Tensor | None, is_given: Tensor | None = None) -> None:
+    def condition_on(self, embeddings: Tensor | None, is_given: Tensor | None = None) -> None:
         """Condition what the U-Net does from now on; without ``embeddings`` on nothing.
 
         Args:
@@ -127,14 +127,14 @@ class AnlAdapter(nn.Module):
                 is_given = is_given.to(condition.device).unsqueeze(-1)
                 condition = torch.where(is_given, condition, self.nothing)
             tokens = torch.stack([condition, self.nothing.expand_as(condition)], dim=1)
-        self._heard = tokens
+        self._condition = tokens
 
     def hook(self, name: str, strength: float) -> Hook:
         """A forward hook for the residual block of that name."""
         block = self.blocks[_key(name)]
 
         def add(module: nn.Module, inputs: tuple[Any, ...], hidden: Tensor) -> Tensor:
-            tokens = self._heard
+            tokens = self._condition
             if tokens is not None:
                 tokens = tokens.expand(len(hidden), -1, -1)
             return hidden + strength * block(hidden, tokens)
@@ -162,7 +162,7 @@ def with_anl(base: BaseModel, adapter: AnlAdapter, strength: float = 1.0) -> Ite
         InvalidInputError: the strength is out of range.
     """
     adapter.to(base.device)
-    adapter.hear(None)
+    adapter.condition_on(None)
     with changed_outputs(residual_blocks(base.unet), adapter.hook, strength):
         yield base
 
@@ -181,7 +181,7 @@ def conditioned(
     def predict_noise(latents: Tensor, t: int, conditioning: Tensor) -> Tensor:
         num_without = len(latents) - len(embeddings)
         padded = functional.pad(embeddings, (0, 0, num_without, 0))
-        adapter.hear(padded, torch.arange(len(latents)) >= num_without)
+        adapter.condition_on(padded, torch.arange(len(latents)) >= num_without)
         return predict(latents, t, conditioning)
 
     return predict_noise
@@ -256,7 +256,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
+class AnlConditioner:
     """Modules that are attached to a base.
 
     Args:
@@ -275,7 +275,7 @@ class Hearing:
             InvalidInputError: the condition is empty or out of range, or none is heard here.
         """
         if condition is None:
-            self.adapter.hear(None)
+            self.adapter.condition_on(None)
             return lambda chunk: predict
         if self.adapter.nothing is None:
             raise InvalidInputError(

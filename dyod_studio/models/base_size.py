@@ -21,7 +21,7 @@ CROSS = "CrossAttn"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class AttachmentPoint:
     """Where something may be added: how wide the U-Net is there, and over how many cells."""
 
     channels: int
@@ -35,8 +35,8 @@ class UnetShape:
     conditioning_width: D of the prompt's tokens.
     """
 
-    blocks: tuple[Place, ...]
-    attentions: tuple[Place, ...]
+    blocks: tuple[AttachmentPoint, ...]
+    attentions: tuple[AttachmentPoint, ...]
     conditioning_width: int
 
 
@@ -44,7 +44,7 @@ def unet_shape(config: Mapping[str, Any]) -> UnetShape:
     """The shape of a Stable Diffusion U-Net: the way down, the middle, the way up."""
     channels = config["block_out_channels"]
     levels = [
-        Place(width, (config["sample_size"] // 2**level) ** 2)
+        AttachmentPoint(width, (config["sample_size"] // 2**level) ** 2)
         for level, width in enumerate(channels)
     ]
     layers = config.get("layers_per_block", 2)

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.models.anl import Hearing, load_anl, with_anl
+from dyod_studio.models.anl import AnlConditioner, load_anl, with_anl
 from dyod_studio.models.artifacts import Artifact
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.clip import open_clip
@@ -26,11 +26,11 @@ from dyod_studio.models.whole_unet import beside_unet, has_unet, with_unet
 from dyod_studio.requests.part_kinds import WITH_WORDS, check_words
 
 WITH_LORA = ("dreambooth", "lora")
-CHANGING = ("full-finetune", "scratch", "custom-diffusion", *WITH_LORA, "anl")
+UNET_PARTS = ("full-finetune", "scratch", "custom-diffusion", *WITH_LORA, "anl")
 """What changes the U-Net or brings another."""
 PROMPTED = ("full-finetune", "scratch", "anl")
 """What is taught beside a prompt of its own."""
-KINDS = tuple(dict.fromkeys((*WITH_WORDS, *CHANGING, "vae")))
+KINDS = tuple(dict.fromkeys((*WITH_WORDS, *UNET_PARTS, "vae")))
 """What can be drawn with, in the order in which it is attached."""
 
 
@@ -53,7 +53,7 @@ def open_customised(
     for part in words:
         vectors = part.tensors["emb_params"]
         base = stack.enter_context(with_placeholder(base, str(part.config["token"]), vectors))
-    for part in (parts[kind] for kind in CHANGING if kind in parts):
+    for part in (parts[kind] for kind in UNET_PARTS if kind in parts):
         if has_unet(part.tensors):
             base = stack.enter_context(with_unet(base, part.tensors, strength))
     if (part := parts.get("custom-diffusion")) is not None:
@@ -62,17 +62,17 @@ def open_customised(
     loras = [beside_unet(parts[kind].tensors) for kind in WITH_LORA if kind in parts]
     if loras := [lora for lora in loras if lora]:
         stack.enter_context(with_lora(base, join_loras(loras), strength))
-    hearing = None
+    conditioner = None
     if (part := parts.get("anl")) is not None:
-        told = part.config["clip"], part.facts.get("clip_fingerprint")
-        hearing = Hearing(load_anl(part, base), partial(open_clip, plain, *told))
-        stack.enter_context(with_anl(base, hearing.adapter, strength))
+        clip = part.config["clip"], part.facts.get("clip_fingerprint")
+        conditioner = AnlConditioner(load_anl(part, base), partial(open_clip, plain, *clip))
+        stack.enter_context(with_anl(base, conditioner.adapter, strength))
     return CustomisedModel(
         base,
         token=str(words[0].config["token"]) if words else None,
         vae=load_vae(parts["vae"], base) if "vae" in parts else None,
         phrase=_phrase(parts),
-        anl=hearing,
+        anl=conditioner,
     )
 
 
@@ -85,8 +85,8 @@ def _phrase(parts: Mapping[str, Artifact]) -> str | None:
     if "custom-diffusion" in parts:
         config = parts["custom-diffusion"].config
         return f"a {config['token']} {config['class_noun']}"
-    said = [parts[kind].config["prompt"] for kind in PROMPTED if kind in parts]
-    return str(said[0]) or None if said else None
+    prompts = [parts[kind].config["prompt"] for kind in PROMPTED if kind in parts]
+    return str(prompts[0]) or None if prompts else None
 
 
 def _check(base: BaseModel, parts: Mapping[str, Artifact], strength: float) -> None:
@@ -104,7 +104,7 @@ def _check(base: BaseModel, parts: Mapping[str, Artifact], strength: float) -> N
 
 
 def _check_unets(parts: Mapping[str, Artifact], strength: float) -> None:
-    changing = [kind for kind in CHANGING if kind in parts]
+    changing = [kind for kind in UNET_PARTS if kind in parts]
     whole = [kind for kind in changing if has_unet(parts[kind].tensors)]
     if whole and len(changing) > 1:
         other = next(kind for kind in changing if kind != whole[0])

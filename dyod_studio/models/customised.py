@@ -23,7 +23,7 @@ from dyod_studio.diffusion.sampling import (
     reverse_from_start,
 )
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.models.anl import Condition, Hearing
+from dyod_studio.models.anl import AnlConditioner, Condition
 from dyod_studio.models.base import BaseModel, fit, to_pictures, to_tensor
 from dyod_studio.models.initial_vae import TrainedVae
 
@@ -96,7 +96,7 @@ OnStep = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Reverse:
+class SamplingConfig:
     """How the reverse process runs.
 
     Args:
@@ -135,14 +135,14 @@ class CustomisedModel:
     token: str | None = None
     vae: TrainedVae | None = None
     phrase: str | None = None
-    anl: Hearing | None = None
+    anl: AnlConditioner | None = None
 
     @property
     def default_prompt(self) -> str:
         """The phrase, else c*: the learned word alone; without either, the empty prompt."""
         return self.phrase or self.token or ""
 
-    def prompt_of(self, reverse: Reverse) -> str:
+    def prompt_of(self, reverse: SamplingConfig) -> str:
         """What the text encoder reads."""
         if reverse.prompt is None:
             return self.default_prompt
@@ -152,7 +152,7 @@ class CustomisedModel:
         self,
         start: Start,
         seeds: Sequence[int],
-        reverse: Reverse,
+        reverse: SamplingConfig,
         *,
         images: Sequence[Image.Image] | None = None,
         region: Image.Image | None = None,
@@ -181,7 +181,7 @@ class CustomisedModel:
         self,
         codes: Tensor,
         seeds: Sequence[int],
-        reverse: Reverse,
+        reverse: SamplingConfig,
         *,
         on_step: OnStep | None = None,
     ) -> list[Image.Image]:
@@ -225,7 +225,7 @@ class CustomisedModel:
         self,
         starts: Tensor | None,
         seeds: Sequence[int],
-        reverse: Reverse,
+        reverse: SamplingConfig,
         on_step: OnStep | None,
         region: Region | None = None,
     ) -> list[Image.Image]:
@@ -234,7 +234,7 @@ class CustomisedModel:
         cells = None if region is None else region.cells(base.latent_shape[-1]).to(base.device)
         with torch.no_grad():
             texts = base.encode_prompts(["", self.prompt_of(reverse)])
-        heard = self._heard(seeds, reverse)
+        conditioned = self._conditioned(seeds, reverse)
         calls = len(base.schedule.timesteps_from(reverse.t0, reverse.num_inference_steps))
         size = max(1, PIXELS_AT_ONCE // base.resolution**2)
         firsts = range(0, len(seeds), size)
@@ -243,7 +243,7 @@ class CustomisedModel:
             chunk = slice(first, first + size)
             begin = None if starts is None else starts[chunk]
             latents = self._noise(seeds[chunk]) if begin is None else begin
-            predict = base.predict_noise if heard is None else heard(chunk)
+            predict = base.predict_noise if conditioned is None else conditioned(chunk)
             steps = self._steps(predict, begin, self._noise(seeds[chunk]), texts, reverse, cells)
             for call, newest in enumerate(steps, start=1):
                 latents = newest
@@ -252,8 +252,8 @@ class CustomisedModel:
             made += to_pictures(base.decode_latents(latents))
         return made
 
-    def _heard(
-        self, seeds: Sequence[int], reverse: Reverse
+    def _conditioned(
+        self, seeds: Sequence[int], reverse: SamplingConfig
     ) -> Callable[[slice], ConditionedPredictor] | None:
         """How the denoiser is conditioned for a chunk of the seeds, when it is."""
         if self.anl is not None:
@@ -270,7 +270,7 @@ class CustomisedModel:
         begin: Tensor | None,
         noise: Tensor,
         texts: Tensor,
-        reverse: Reverse,
+        reverse: SamplingConfig,
         cells: Tensor | None,
     ) -> Iterator[Tensor]:
         base, scale = self.base, reverse.guidance_scale

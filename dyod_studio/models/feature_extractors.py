@@ -143,9 +143,11 @@ def _of_dino(folder: Path, name: str, device: torch.device) -> FeatureExtractor:
         folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
     )
     network.requires_grad_(False).eval().to(device)
-    told = read_json(folder / PROCESSOR)
-    side = _side_of(told)
-    mean, std = (torch.tensor(told[name]).view(1, 3, 1, 1) for name in ("image_mean", "image_std"))
+    config = read_json(folder / PROCESSOR)
+    side = _side_of(config)
+    mean, std = (
+        torch.tensor(config[name]).view(1, 3, 1, 1) for name in ("image_mean", "image_std")
+    )
 
     @torch.no_grad()
     def embed(images: Sequence[Image.Image]) -> Tensor:
@@ -157,9 +159,9 @@ def _of_dino(folder: Path, name: str, device: torch.device) -> FeatureExtractor:
     return FeatureExtractor(name, f"dino-{key}", "dino", embed)
 
 
-def _side_of(told: dict[str, Any]) -> int:
+def _side_of(config: dict[str, Any]) -> int:
     for name in ("crop_size", "size"):
-        size = told.get(name)
+        size = config.get(name)
         if isinstance(size, dict):
             return int(next(iter(size.values())))
         if isinstance(size, int):

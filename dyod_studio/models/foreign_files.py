@@ -109,10 +109,10 @@ def _parse(path: Path) -> tuple[dict[str, str], dict[str, tuple[int, ...]]]:
             raise ValueError("the header's size cannot be right")
         rows: dict[str, Any] = json.loads(file.read(size))
     metadata = rows.pop("__metadata__", {})
-    said = {str(key): value for key, value in metadata.items() if isinstance(value, str)}
+    metadata_texts = {str(key): value for key, value in metadata.items() if isinstance(value, str)}
     if any(row["dtype"] not in FLOATS for key, row in rows.items() if not key.endswith(".alpha")):
         raise ValueError("a tensor of whole numbers")
-    return said, {key: tuple(int(n) for n in row["shape"]) for key, row in rows.items()}
+    return metadata_texts, {key: tuple(int(n) for n in row["shape"]) for key, row in rows.items()}
 
 
 def recognise(header: Header) -> ForeignKind:
@@ -244,8 +244,8 @@ def _foreign(path: Path, header: Header, base: BaseModel, *, token: str, title: 
         _check_length(len(kept["emb_params"]), base, header.name)
     else:
         facts["prompt"] = header.metadata.get("modelspec.trigger_phrase", "")
-        told = _told_alphas(path, header)
-        kept = write_layers(_layers(tensors, base, told, header.name))
+        alphas = _stated_alphas(path, header)
+        kept = write_layers(_layers(tensors, base, alphas, header.name))
     return Artifact(kind, base.ref, base.fingerprint, about, facts, kept)
 
 
@@ -270,7 +270,7 @@ def _load(path: Path) -> dict[str, Tensor]:
 
 
 def _layers(
-    tensors: Mapping[str, Tensor], base: BaseModel, told: Mapping[str, float], name: str
+    tensors: Mapping[str, Tensor], base: BaseModel, alphas: Mapping[str, float], name: str
 ) -> dict[str, LoraWeights]:
     """Its layers under kohya's names of diffusers' layers, in the shapes of this base's own."""
     own = {network: plain_layers(getattr(base, network)) for network in NETWORK_PREFIXES}
@@ -286,7 +286,7 @@ def _layers(
     if len(parts) < len(tensors):
         raise InvalidInputError(f"{name} holds a layer twice: export it again.")
     for layer in {key.partition(".")[0] for key in parts}:
-        alpha = next((told[start] for start in told if layer.startswith(start)), None)
+        alpha = next((alphas[start] for start in alphas if layer.startswith(start)), None)
         if alpha is not None:
             parts.setdefault(f"{layer}.{ALPHA}", torch.tensor(alpha))
     return read_layers(parts)
@@ -301,26 +301,26 @@ def _as_layer(tensor: Tensor, axes: int | None) -> Tensor:
     return tensor
 
 
-def _told_alphas(path: Path, header: Header) -> dict[str, float]:
+def _stated_alphas(path: Path, header: Header) -> dict[str, float]:
     """What PEFT and diffusers say of alpha outside the tensors, by what layers' names begin with.
 
     Without a word alpha is the rank, as these tools take it.
     """
-    told: dict[str, Any] = {}
+    alphas: dict[str, Any] = {}
     beside = path.with_name(PEFT_CONFIG)
     try:
         if PEFT_METADATA in header.metadata:
-            told = json.loads(header.metadata[PEFT_METADATA])
+            alphas = json.loads(header.metadata[PEFT_METADATA])
         elif beside.is_file() and beside.stat().st_size <= MAX_CONFIG_BYTES:
-            told = {f"unet.{k}": v for k, v in json.loads(beside.read_text("utf-8")).items()}
+            alphas = {f"unet.{k}": v for k, v in json.loads(beside.read_text("utf-8")).items()}
         alphas = {
-            prefix: float(told[f"{network}.lora_alpha"])
+            prefix: float(alphas[f"{network}.lora_alpha"])
             for network, prefix in NETWORK_PREFIXES.items()
-            if f"{network}.lora_alpha" in told
+            if f"{network}.lora_alpha" in alphas
         }
     except (ValueError, TypeError, AttributeError) as exc:
         raise InvalidInputError(f"What {header.name} says of its alpha cannot be read.") from exc
-    if any(told.get(f"{network}.{key}") for network in NETWORK_PREFIXES for key in UNREAD):
+    if any(alphas.get(f"{network}.{key}") for network in NETWORK_PREFIXES for key in UNREAD):
         raise InvalidInputError(
             f"{header.name} scales its layers in a way of PEFT's that the studio does not read: "
             "export it in kohya's layout."

@@ -128,9 +128,9 @@ def predicts_noise(unet: UNet2DConditionModel) -> bool:
 
 def _prediction_type(path: Path, header: Header, unet: UNet2DConditionModel) -> str:
     """What the file, or a .yaml beside it, says; Stable Diffusion 2.x without word is tried."""
-    said = header.metadata.get("modelspec.prediction_type", "")
-    if said in PREDICTION_OF_NAME:
-        return PREDICTION_OF_NAME[said]
+    stated = header.metadata.get("modelspec.prediction_type", "")
+    if stated in PREDICTION_OF_NAME:
+        return PREDICTION_OF_NAME[stated]
     beside = path.with_suffix(".yaml")
     if beside.is_file():
         text = beside.read_text(encoding="utf-8", errors="replace")

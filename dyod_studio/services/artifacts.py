@@ -131,18 +131,18 @@ class Artifacts:
         with TemporaryDirectory(dir=self._storage.temporary_dir) as folder:
             target = Path(folder) / "part.safetensors"
             arguments = (self._settings, project.base, path.resolve(), target, word, shown)
-            told = self._run(convert_part, *arguments)
-            part_id = self._keep(project.id, target, told)
+            description = self._run(convert_part, *arguments)
+            part_id = self._keep(project.id, target, description)
         return self.find(project.id, part_id)
 
-    def _keep(self, project_id: int, file: Path, told: dict[str, Any]) -> int:
+    def _keep(self, project_id: int, file: Path, description: dict[str, Any]) -> int:
         with self._storage.files.guard(), self._storage.database.session() as session:
             row = ArtifactRepository(session).add(
                 project_id,
-                told["kind"],
+                description["kind"],
                 self._storage.files.add_file(file),
-                base_fingerprint=told["base_fingerprint"],
-                config=told["config"],
+                base_fingerprint=description["base_fingerprint"],
+                config=description["config"],
             )
             return row.id
 

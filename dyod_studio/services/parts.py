@@ -19,19 +19,19 @@ ADAPTERS = ("dreambooth", "custom-diffusion", "anl", "lora", *BASELINES)
 """Parts that change the U-Net, as much as ``strength`` says."""
 IMPORTED = ("embedding", "lora")
 """Parts made elsewhere: a textual inversion and a LoRA that were brought in from a file."""
-MAIN = (*ADAPTERS, "embedding")
+STANDALONE_PARTS = (*ADAPTERS, "embedding")
 """Parts that a project may be drawn with alone, in place of an inversion of its own."""
 PARTS = (*WITH_WORDS, "dreambooth", "lora", "anl", *BASELINES, "vae")
 """What can be drawn with."""
 
 
-def usual_parts(trained: Collection[str]) -> tuple[str, ...]:
+def default_parts(trained: Collection[str]) -> tuple[str, ...]:
     """What is used when nothing is said: the inversion and the vae, where they are trained.
 
     Without an inversion the first adapter takes its place, for a project trained by that alone,
     and without any a word that was brought in.
     """
-    others = (kind for kind in MAIN if kind in trained)
+    others = (kind for kind in STANDALONE_PARTS if kind in trained)
     first = "inversion" if "inversion" in trained else next(others, "")
     return tuple(kind for kind in (first, "vae") if kind in trained)
 
@@ -48,7 +48,7 @@ def choose_parts(
     Raises:
         InvalidInputError: one of them is not trained, or they do not go together.
     """
-    asked = usual_parts(project.artifacts) if use is None else use
+    asked = default_parts(project.artifacts) if use is None else use
     kinds = [kind for kind in PARTS if kind in asked or (needs_vae and kind == "vae")]
     repository, chosen = ArtifactRepository(session), {}
     for kind in kinds:
@@ -71,7 +71,7 @@ def check_known(use: Sequence[str]) -> None:
             raise InvalidInputError(f"use must name parts among {known}, got {kind!r}.")
 
 
-def check_hearing(parts: Mapping[str, Artifact]) -> None:
+def check_conditionable(parts: Mapping[str, Artifact]) -> None:
     """Refuse condition pictures and texts where nothing in use draws after them."""
     if "anl" not in parts:
         raise InvalidInputError(

@@ -130,14 +130,14 @@ class Pictures:
         Raises:
             InvalidInputError: the text is too long.
         """
-        said = " ".join(text.split())
-        if len(said) > MAX_CAPTION_LENGTH:
+        caption = " ".join(text.split())
+        if len(caption) > MAX_CAPTION_LENGTH:
             raise InvalidInputError(
-                f"A caption has up to {MAX_CAPTION_LENGTH} characters, got {len(said)}."
+                f"A caption has up to {MAX_CAPTION_LENGTH} characters, got {len(caption)}."
             )
         with self._storage.database.session() as session:
             row = _of_project(session, ref, picture_id)
-            row.caption = said or None
+            row.caption = caption or None
             return self._details(row)
 
     def confirm_rights(self, ref: int | str, *, may_be_used: bool = True) -> None:

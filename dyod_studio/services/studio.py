@@ -7,9 +7,9 @@ from dyod_studio.services.augmentation.service import Augmenting
 from dyod_studio.services.evaluation.service import Evaluation
 from dyod_studio.services.exchange.export import Exports
 from dyod_studio.services.exchange.project_import import Imports
-from dyod_studio.services.explore.bookmarks import Places
-from dyod_studio.services.explore.service import Exploring
-from dyod_studio.services.gallery.recreate import Recalling
+from dyod_studio.services.explore.bookmarks import Bookmarks
+from dyod_studio.services.explore.service import Explore
+from dyod_studio.services.gallery.recreate import Recreation
 from dyod_studio.services.gallery.service import Gallery
 from dyod_studio.services.machine import Doctor, Tokens
 from dyod_studio.services.pictures import Pictures
@@ -26,12 +26,12 @@ class Studio:
     pictures: Pictures
     training: Training
     sampling: Sampling
-    exploring: Exploring
-    places: Places
+    explore: Explore
+    bookmarks: Bookmarks
     gallery: Gallery
     exports: Exports
     imports: Imports
-    recalling: Recalling
+    recreation: Recreation
     doctor: Doctor
     artifacts: Artifacts
     tokens: Tokens

@@ -10,8 +10,8 @@ from sqlalchemy import Select, delete, literal, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dyod_studio.errors import NotFoundError
+from dyod_studio.store.bookmarks import Bookmark, Frame
 from dyod_studio.store.files import PNG, SAFETENSORS, WEBP
-from dyod_studio.store.places import Frame, Place
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import (
     Artifact,
@@ -108,8 +108,8 @@ def files_of_project(session: Session, project_id: int) -> set[FileName]:
         _naming(Generation.thumbnail_sha256, WEBP).where(Generation.project_id == project_id),
         _naming(Frame.sha256, PNG).where(Frame.project_id == project_id),
         _naming(Frame.thumbnail_sha256, WEBP).where(Frame.project_id == project_id),
-        _naming(Place.sha256, PNG).where(Place.project_id == project_id),
-        _naming(Place.thumbnail_sha256, WEBP).where(Place.project_id == project_id),
+        _naming(Bookmark.sha256, PNG).where(Bookmark.project_id == project_id),
+        _naming(Bookmark.thumbnail_sha256, WEBP).where(Bookmark.project_id == project_id),
         _naming(Preview.sha256, PNG)
         .join(Job, Job.id == Preview.job_id)
         .where(Job.project_id == project_id),
@@ -131,8 +131,8 @@ def _referenced(session: Session, names: set[FileName]) -> set[FileName]:
         (Generation.thumbnail_sha256, WEBP),
         (Frame.sha256, PNG),
         (Frame.thumbnail_sha256, WEBP),
-        (Place.sha256, PNG),
-        (Place.thumbnail_sha256, WEBP),
+        (Bookmark.sha256, PNG),
+        (Bookmark.thumbnail_sha256, WEBP),
         (Preview.sha256, PNG),
         (RequestInput.sha256, RequestInput.suffix),
     ]

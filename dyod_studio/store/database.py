@@ -115,7 +115,7 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the schema up to date; a file that changes is backed up beside itself first."""
-        with _told():
+        with _translate_errors():
             migrate(self.engine, self.path)
 
     @contextmanager
@@ -126,7 +126,7 @@ class Database:
             DatabaseBusyError: another process held the database for longer than the time-out.
             StorageFullError: the disk took no more; nothing was changed.
         """
-        with _told(), self._sessions.begin() as session:
+        with _translate_errors(), self._sessions.begin() as session:
             yield session
 
     def dispose(self) -> None:
@@ -135,7 +135,7 @@ class Database:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except OperationalError as exc:

@@ -17,7 +17,7 @@ IDS_A_QUERY = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class GalleryQuery:
     """Which images are asked for; what is None or empty lets every image pass.
 
     ``part`` is the SHA-256 of a trained part; ``since`` and ``until`` are moments, the second one
@@ -33,7 +33,7 @@ class Wanted:
     is_deleted: bool = False
 
 
-EVERYTHING = Wanted()
+EVERYTHING = GalleryQuery()
 
 
 class GenerationRepository:
@@ -76,10 +76,10 @@ class GenerationRepository:
         return [found[generation_id] for generation_id in ids]
 
     def page(
-        self, project_id: int, *, offset: int = 0, limit: int = 60, wanted: Wanted = EVERYTHING
+        self, project_id: int, *, offset: int = 0, limit: int = 60, query: GalleryQuery = EVERYTHING
     ) -> list[Generation]:
         """Some of the project's images, the newest first."""
-        ids = self.ids(project_id, offset=offset, limit=limit, wanted=wanted)
+        ids = self.ids(project_id, offset=offset, limit=limit, query=query)
         return self.of_ids(project_id, ids)
 
     def ids(
@@ -88,15 +88,15 @@ class GenerationRepository:
         *,
         offset: int = 0,
         limit: int | None = None,
-        wanted: Wanted = EVERYTHING,
+        query: GalleryQuery = EVERYTHING,
     ) -> list[int]:
         """Their ids alone, the newest first: read from the index, the images are not touched."""
-        chosen = _filtered(select(Generation.id), project_id, wanted)
+        chosen = _filtered(select(Generation.id), project_id, query)
         newest_first = chosen.order_by(Generation.created_at.desc(), Generation.id.desc())
         return list(self._session.scalars(newest_first.offset(offset).limit(limit)))
 
-    def count(self, project_id: int, wanted: Wanted = EVERYTHING) -> int:
-        chosen = _filtered(select(func.count(Generation.id)), project_id, wanted)
+    def count(self, project_id: int, query: GalleryQuery = EVERYTHING) -> int:
+        chosen = _filtered(select(func.count(Generation.id)), project_id, query)
         return self._session.execute(chosen).scalar_one()
 
     def of_request(self, request_id: int) -> list[Generation]:
@@ -143,31 +143,31 @@ def words_of(parameters: dict[str, Any]) -> str:
     return " ".join(text for text in texts if isinstance(text, str)).lower()[:MAX_WORDS]
 
 
-def _filtered(chosen: Select[Any], project_id: int, wanted: Wanted) -> Select[Any]:
+def _filtered(chosen: Select[Any], project_id: int, query: GalleryQuery) -> Select[Any]:
     in_bin = Generation.deleted_at.is_not(None)
     conditions: list[ColumnElement[bool]] = [
         Generation.project_id == project_id,
-        in_bin if wanted.is_deleted else Generation.deleted_at.is_(None),
+        in_bin if query.is_deleted else Generation.deleted_at.is_(None),
     ]
-    if wanted.kinds:
-        conditions.append(Generation.kind.in_(wanted.kinds))
-    if wanted.since is not None:
-        conditions.append(Generation.created_at >= wanted.since)
-    if wanted.until is not None:
-        conditions.append(Generation.created_at < wanted.until)
-    if wanted.only_favorites:
+    if query.kinds:
+        conditions.append(Generation.kind.in_(query.kinds))
+    if query.since is not None:
+        conditions.append(Generation.created_at >= query.since)
+    if query.until is not None:
+        conditions.append(Generation.created_at < query.until)
+    if query.only_favorites:
         conditions.append(Generation.is_favorite.is_(True))
-    if wanted.part is not None:
-        drawn = select(GenerationPart.generation_id).where(GenerationPart.sha256 == wanted.part)
+    if query.part is not None:
+        drawn = select(GenerationPart.generation_id).where(GenerationPart.sha256 == query.part)
         conditions.append(Generation.id.in_(drawn))
-    if text := wanted.text.strip().lower():
-        conditions.append(_said(text))
+    if text := query.text.strip().lower():
+        conditions.append(_text_matches(text))
     return chosen.where(*conditions)
 
 
-def _said(text: str) -> ColumnElement[bool]:
+def _text_matches(text: str) -> ColumnElement[bool]:
     """The text stands in the words; a number may be the seed or the image's own as well."""
-    said = Generation.words.contains(text, autoescape=True)
+    matches = Generation.words.contains(text, autoescape=True)
     if text.isascii() and text.isdigit() and len(text) < 19:
-        return said | (Generation.seed == int(text)) | (Generation.id == int(text))
-    return said
+        return matches | (Generation.seed == int(text)) | (Generation.id == int(text))
+    return matches

@@ -123,7 +123,7 @@ class JobQueue(JobRows):
 QUEUED, RUNNING, PAUSED = JobState.QUEUED, JobState.RUNNING, JobState.PAUSED
 
 
-class Asked(NamedTuple):
+class ControlFlags(NamedTuple):
     """What is asked of a running job now."""
 
     cancel: bool
@@ -135,7 +135,7 @@ class Asked(NamedTuple):
 class JobRequests(JobRows):
     """Cancel, pause, resume, save now, sample now."""
 
-    def asked(self, job_id: int, owner: Owner | None = None) -> Asked | None:
+    def control_flags(self, job_id: int, owner: Owner | None = None) -> ControlFlags | None:
         """What is asked of a running job; None when it is not to be run (any more, by this one)."""
         flags = (
             Job.cancel_requested,
@@ -145,12 +145,12 @@ class JobRequests(JobRows):
         )
         chosen = select(*flags).where(Job.id == job_id, Job.state == RUNNING, *owned_by(owner))
         row = self._session.execute(chosen).one_or_none()
-        return None if row is None else Asked(*row)
+        return None if row is None else ControlFlags(*row)
 
     def is_wanted(self, job_id: int) -> bool:
         """Whether the job's process should go on: still there, running, not asked to stop."""
-        asked = self.asked(job_id)
-        return asked is not None and not asked.cancel
+        control_flags = self.control_flags(job_id)
+        return control_flags is not None and not control_flags.cancel
 
     def request_cancel(self, job_id: int) -> Job:
         """Cancel a waiting job at once; ask a running one to stop.
@@ -207,7 +207,7 @@ class JobRequests(JobRows):
         """
         return self._ask_running(job_id, "sample_requested", "asked for pictures")
 
-    def fulfil(self, job_id: int, *, save: bool = False, sample: bool = False) -> None:
+    def acknowledge(self, job_id: int, *, save: bool = False, sample: bool = False) -> None:
         """Take back the requests that have been obeyed."""
         done = {"save_requested": False} if save else {}
         done |= {"sample_requested": False} if sample else {}

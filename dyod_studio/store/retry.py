@@ -14,7 +14,7 @@ ROOM_POLL_S = 1.0
 log = logging.getLogger(__name__)
 
 
-def patiently(action: Callable[[], T]) -> T:
+def retry_while_busy(action: Callable[[], T]) -> T:
     """Repeat a whole transaction while another process holds the database.
 
     Each attempt waits as long as the database's own time-out.
@@ -26,14 +26,14 @@ def patiently(action: Callable[[], T]) -> T:
             log.warning("Trying again: %s", exc)
 
 
-def stubbornly(action: Callable[[], T]) -> T:
+def retry_until_written(action: Callable[[], T]) -> T:
     """Repeat a whole transaction until it can be made, however long the disk is full.
 
     For what a row must say in the end; anything else had better fail.
     """
     while True:
         try:
-            return patiently(action)
+            return retry_while_busy(action)
         except StorageFullError as exc:
             log.warning("Waiting for room: %s", exc)
             time.sleep(ROOM_POLL_S)

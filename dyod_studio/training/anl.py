@@ -113,7 +113,7 @@ class AnlTask:
     def _loss_at(self, drawn: Draw, rows: Sequence[int], is_given: Tensor) -> Tensor:
         """The modules go on hearing this share's condition until its gradient is computed."""
         if self._embeddings is not None:
-            self._adapter.hear(rows_at(self._embeddings, rows), is_given)
+            self._adapter.condition_on(rows_at(self._embeddings, rows), is_given)
         return loss_of(self._base, drawn, self._texts[is_given.long().to(self._texts.device)])
 
     def fixed_loss(self) -> float:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dyod_studio.models.artifacts import Artifact, save_artifact
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.customised import CustomisedModel, Reverse
+from dyod_studio.models.customised import CustomisedModel, SamplingConfig
 from dyod_studio.models.whole_unet import load_unet, to_store, unet_tensors, with_own_unet
 from dyod_studio.training.data import (
     Cached,
@@ -83,8 +83,8 @@ class BaselineTask:
         config, generator = self._config, step_generator(self._config.seed, step)
         rows = batch_indices(len(self._latents), config.batch_size, config.seed, step)
         drawn = draw(rows_at(self._latents, rows), self._base.schedule.num_timesteps, generator)
-        is_said = torch.rand(len(rows), generator=generator) >= config.prompt_dropout
-        texts = self._texts[is_said.long().to(self._texts.device)]
+        is_stated = torch.rand(len(rows), generator=generator) >= config.prompt_dropout
+        texts = self._texts[is_stated.long().to(self._texts.device)]
         for part in shares(len(rows), num_parts):
             loss = loss_of(self._base, drawn[part], texts[part])
             yield loss * (len(drawn[part]) / len(rows))
@@ -102,7 +102,9 @@ class BaselineTask:
     def previews(self) -> list[Image.Image]:
         prompt = self._config.prompt
         guidance_scale = None if prompt else 1.0  # guidance needs something that it leads towards
-        reverse = Reverse(num_inference_steps=20, guidance_scale=guidance_scale, prompt=prompt)
+        reverse = SamplingConfig(
+            num_inference_steps=20, guidance_scale=guidance_scale, prompt=prompt
+        )
         return CustomisedModel(self._base).sample("prompt", PREVIEW_SEEDS, reverse)
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from dyod_studio.models.base import BaseModel
 from dyod_studio.models.devices import peak_memory_mb, release_memory
 from dyod_studio.models.memory_plan import Measurement
 from dyod_studio.training.data import TrainingSet
-from dyod_studio.training.ladder import ALLOCATORS_RAISE, is_out_of_memory, next_rung
+from dyod_studio.training.oom_fallbacks import ALLOCATORS_RAISE, is_out_of_memory, next_fallback
 from dyod_studio.training.registry import Method, MethodConfig
 from dyod_studio.training.run import (
     UNCHANGED,
@@ -126,7 +126,7 @@ def measure(
         }
     )
     while True:
-        rung = next_rung(
+        fallback = next_fallback(
             method.info,
             config,
             adjustments,
@@ -136,11 +136,11 @@ def measure(
         found = _attempt(method, short, base, dataset, Run(run_dir, adjustments=adjustments))
         if found is not None:
             break
-        if rung is None:
+        if fallback is None:
             raise TrainingError(
                 "This does not fit into memory, however it is trained: use a smaller base model."
             )
-        adjustments, sentence = rung
+        adjustments, sentence = fallback
         log.info("%s", sentence)
         release_memory(base.device.type)
     changed = adjustments.as_dict() if adjustments != UNCHANGED else {}

@@ -23,7 +23,7 @@ from dyod_studio.errors import StorageFullError
 KEPT_CHECKPOINTS = 2
 """The newest ones; the best by loss and those that were asked for stay besides."""
 FULL = {errno.ENOSPC, errno.EDQUOT}
-SAID_BY_SAFETENSORS = tuple(f"(os error {code})" for code in FULL)
+SAFETENSORS_MESSAGES = tuple(f"(os error {code})" for code in FULL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def new_checkpoint(run_dir: Path, step: int) -> Iterator[tuple[Path, Path]]:
     folder = run_dir / "checkpoints" / f"step_{step:06d}"
     partial = folder.with_suffix(".partial")
     try:
-        with told_when_full(run_dir):
+        with translate_full_disk(run_dir):
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             yield partial, folder
@@ -95,7 +95,7 @@ def drop_old_checkpoints(run_dir: Path) -> None:
 
 
 @contextmanager
-def told_when_full(folder: Path) -> Iterator[None]:
+def translate_full_disk(folder: Path) -> Iterator[None]:
     """Turn the ways in which a full disk shows into one sentence.
 
     Raises:
@@ -105,7 +105,7 @@ def told_when_full(folder: Path) -> Iterator[None]:
         yield
     except (OSError, SafetensorError) as exc:
         is_full = isinstance(exc, OSError) and exc.errno in FULL
-        if not is_full and not any(said in str(exc) for said in SAID_BY_SAFETENSORS):
+        if not is_full and not any(said in str(exc) for said in SAFETENSORS_MESSAGES):
             raise
         raise StorageFullError(
             f"The disk is full: nothing more can be written to {folder}; make room, then go on "

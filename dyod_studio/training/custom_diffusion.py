@@ -15,14 +15,19 @@ from torch import Tensor
 from dyod_studio.models.artifacts import Artifact, save_artifact
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.custom_diffusion import CrossAttentionChange, with_custom_diffusion
-from dyod_studio.models.customised import CustomisedModel, Reverse
+from dyod_studio.models.customised import CustomisedModel, SamplingConfig
 from dyod_studio.models.placeholder import trained_vectors, with_placeholder
 from dyod_studio.models.rare_tokens import find_rare_tokens
 from dyod_studio.training.data import Cached, TrainingSet
 from dyod_studio.training.denoising import fixed_loss
 from dyod_studio.training.loop import accelerator_for, train
 from dyod_studio.training.run import ArtifactReady, Event, Run
-from dyod_studio.training.subjects import SubjectConfig, TwoTerms, class_latents, learning_rate_of
+from dyod_studio.training.subjects import (
+    PriorPreservationLoss,
+    SubjectConfig,
+    class_latents,
+    learning_rate_of,
+)
 from dyod_studio.training.textual_inversion import initial_vectors
 
 PREVIEW_SEEDS = (1, 2, 3, 4)
@@ -67,7 +72,7 @@ class CustomDiffusionTask:
         self._base, self._change, self._config = base, change, config
         self._latents, self._vectors = latents, trained_vectors(base)
         rows = range(len(latents))
-        self._terms = TwoTerms(base, config, latents, classes, rows, self._encode)
+        self._terms = PriorPreservationLoss(base, config, latents, classes, rows, self._encode)
 
     def parameters(self) -> Sequence[torch.nn.Parameter]:
         return [self._vectors, *self._change.parameters()]
@@ -89,7 +94,7 @@ class CustomDiffusionTask:
         """The update is all there is."""
 
     def previews(self) -> list[Image.Image]:
-        reverse = Reverse(num_inference_steps=20, prompt=self._config.prompts[0])
+        reverse = SamplingConfig(num_inference_steps=20, prompt=self._config.prompts[0])
         return CustomisedModel(self._base).sample("prompt", PREVIEW_SEEDS, reverse)
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ from dyod_studio.datasets.preparing import Crop, prepare
 from dyod_studio.datasets.reading import read_image
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.base import BaseModel, from_pixels, to_tensor
-from dyod_studio.training.checkpoints import told_when_full
+from dyod_studio.training.checkpoints import translate_full_disk
 from dyod_studio.training.run import PicturesPrepared
 
 ENCODE_BATCH = 8
@@ -119,7 +119,7 @@ def cached_rows(
         _remove_leftovers(path)
         unfinished = path.with_suffix(f".{uuid.uuid4().hex}.partial")
         try:
-            with told_when_full(path.parent):
+            with translate_full_disk(path.parent):
                 rows = open_empty(unfinished, mode="w+")
                 _allocate(unfinished)
             for first, values in chunks:

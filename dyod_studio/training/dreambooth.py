@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dyod_studio.models.artifacts import Artifact, save_artifact
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.customised import CustomisedModel, Reverse
+from dyod_studio.models.customised import CustomisedModel, SamplingConfig
 from dyod_studio.models.lora import load_lora, lora_parameters, lora_tensors, with_new_lora
 from dyod_studio.models.lora_files import lora_header
 from dyod_studio.models.rare_tokens import Subject, name_subject
@@ -34,13 +34,13 @@ from dyod_studio.training.denoising import fixed_loss
 from dyod_studio.training.loop import accelerator_for, train
 from dyod_studio.training.run import ArtifactReady, Event, Run
 from dyod_studio.training.subjects import (
+    PriorPreservationLoss,
     SubjectConfig,
-    TwoTerms,
     class_latents,
     diversity,
     draw_class,
-    hold_back,
     learning_rate_of,
+    split_holdout,
 )
 
 PREVIEW_SEEDS = (1, 2, 3, 4)
@@ -97,11 +97,13 @@ class DreamboothTask:
     ) -> None:
         self._base, self._config, self._subject = base, config, subject
         self._instances = instances
-        self.learned, self.spared = hold_back(len(instances), config.held_back, config.seed)
+        self.learned, self.holdout = split_holdout(len(instances), config.held_back, config.seed)
         self.compared = range(min(NUM_COMPARED, len(classes)))
         with torch.no_grad():
             self._frozen_texts = self._read_texts()
-        self.terms = TwoTerms(base, config, instances, classes, self.learned, self._encode)
+        self.terms = PriorPreservationLoss(
+            base, config, instances, classes, self.learned, self._encode
+        )
 
     @property
     def about(self) -> dict[str, Any]:
@@ -109,7 +111,7 @@ class DreamboothTask:
         return {
             **asdict(self._subject),
             "num_parameters": sum(weight.numel() for weight in self.parameters()),
-            "num_held_back": len(self.spared),
+            "num_held_back": len(self.holdout),
         }
 
     def parameters(self) -> Sequence[torch.nn.Parameter]:
@@ -139,7 +141,7 @@ class DreamboothTask:
             "instance_loss": self.fixed_loss(self.learned),
             f"diversity_by_{varied.measured_by}": varied.distance,
         }
-        return figures | ({"held_back_loss": self.fixed_loss(self.spared)} if self.spared else {})
+        return figures | ({"held_back_loss": self.fixed_loss(self.holdout)} if self.holdout else {})
 
     @torch.no_grad()
     def fixed_loss(self, rows: Sequence[int]) -> float:
@@ -151,7 +153,7 @@ class DreamboothTask:
         """The update is all there is."""
 
     def previews(self) -> list[Image.Image]:
-        reverse = Reverse(num_inference_steps=20, prompt=self._subject.prompt)
+        reverse = SamplingConfig(num_inference_steps=20, prompt=self._subject.prompt)
         return CustomisedModel(self._base).sample("prompt", PREVIEW_SEEDS, reverse)
 
     def state_dict(self) -> dict[str, Tensor]:

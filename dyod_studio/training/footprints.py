@@ -6,7 +6,7 @@ C channels of a place in the U-Net, n cells, D the prompt's width, H the text en
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dyod_studio.models.base_size import FLOAT_BYTES, BaseSize, Place
+from dyod_studio.models.base_size import FLOAT_BYTES, AttachmentPoint, BaseSize
 from dyod_studio.models.devices import MEGABYTE
 from dyod_studio.models.memory_plan import NO_FOOTPRINT, Footprint
 
@@ -18,7 +18,7 @@ USUAL_CLIP_WIDTH = 768
 TEXT_TOKENS = 77
 TEXT_TENSORS = 24
 """Tensors of the text encoder's width that a layer leaves for the way back."""
-HEARD, HEARD_BY_ITSELF = 3, 5
+ATTENDED, SELF_ATTENDED = 3, 5
 """Tensors of an ANL's attention width that are left: with a condition, and without."""
 
 
@@ -44,22 +44,22 @@ def of_dreambooth(settings: Settings, size: BaseSize) -> Footprint:
 def of_custom_diffusion(settings: Settings, size: BaseSize) -> Footprint:
     """W_K and W_V of every cross-attention, (C, D) each, and k vectors."""
     width = size.unet.conditioning_width
-    keys = sum(2 * place.channels * width for place in size.unet.attentions)
+    keys = sum(2 * point.channels * width for point in size.unet.attentions)
     vectors = settings.get("num_vectors", 1) * size.text_width
     return Footprint(keys + vectors, text_mb=_text_mb(size))
 
 
 def of_anl(settings: Settings, size: BaseSize) -> Footprint:
     """A module behind every residual block: W_Q, W_K, W_V, and two linear layers."""
-    is_heard = settings["variant"] == "conditional"
-    heard = (size.clip_width or USUAL_CLIP_WIDTH) if is_heard else 0
-    number, floats = heard, 0
-    for place in size.unet.blocks:
-        width = settings["width"] or place.channels
-        inner = settings["rank"] or place.channels
-        number += _anl_numbers(place, width, inner, heard or place.channels)
-        attended = (HEARD if is_heard else HEARD_BY_ITSELF) * width
-        floats += place.cells * (2 * place.channels + attended + 2 * inner)
+    is_conditional = settings["variant"] == "conditional"
+    condition_width = (size.clip_width or USUAL_CLIP_WIDTH) if is_conditional else 0
+    number, floats = condition_width, 0
+    for point in size.unet.blocks:
+        width = settings["width"] or point.channels
+        inner = settings["rank"] or point.channels
+        number += _anl_numbers(point, width, inner, condition_width or point.channels)
+        attended = (ATTENDED if is_conditional else SELF_ATTENDED) * width
+        floats += point.cells * (2 * point.channels + attended + 2 * inner)
     return Footprint(number, activations_mb=floats * FLOAT_BYTES / MEGABYTE)
 
 
@@ -74,9 +74,9 @@ def _sides_of_attention(size: BaseSize) -> int:
     return sum(6 * 2 * p.channels + 2 * (p.channels + width) for p in size.unet.attentions)
 
 
-def _anl_numbers(place: Place, width: int, inner: int, heard: int) -> int:
-    attention = width * (place.channels + 2 * heard)
-    return attention + (width + 1) * inner + (inner + 1) * place.channels
+def _anl_numbers(point: AttachmentPoint, width: int, inner: int, condition_width: int) -> int:
+    attention = width * (point.channels + 2 * condition_width)
+    return attention + (width + 1) * inner + (inner + 1) * point.channels
 
 
 def _text_mb(size: BaseSize) -> float:

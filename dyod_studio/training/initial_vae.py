@@ -18,7 +18,7 @@ from dyod_studio.diffusion.codes import kl_per_coordinate
 from dyod_studio.diffusion.losses import negative_elbo
 from dyod_studio.models.artifacts import Artifact, save_artifact
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.customised import CustomisedModel, Reverse
+from dyod_studio.models.customised import CustomisedModel, SamplingConfig
 from dyod_studio.models.initial_vae import InitialVae, TrainedVae, VaeShape
 from dyod_studio.training.data import (
     Cached,
@@ -105,7 +105,7 @@ class VaeTask:
         self.vae.eval()
         try:
             model = CustomisedModel(self._base, vae=TrainedVae(self.vae, self._config.space))
-            return model.sample("distribution", PREVIEW_SEEDS, Reverse(t0=0))
+            return model.sample("distribution", PREVIEW_SEEDS, SamplingConfig(t0=0))
         finally:
             self.vae.train()
 

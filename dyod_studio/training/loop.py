@@ -18,15 +18,15 @@ from torch import Tensor
 from dyod_studio.errors import InvalidInputError, OutOfMemoryError, TrainingDivergedError
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.devices import peak_memory_mb, release_memory
-from dyod_studio.training.ladder import is_out_of_memory, micro_batch
+from dyod_studio.training.oom_fallbacks import is_out_of_memory, micro_batch
 from dyod_studio.training.registry import MethodConfig
 from dyod_studio.training.run import (
-    Asked,
     CheckpointSaved,
     Event,
     PreviewsFailed,
     PreviewsReady,
     Run,
+    RunControl,
     StepDone,
 )
 from dyod_studio.training.run_state import RunState, seed_everything, untouched_generators
@@ -106,23 +106,23 @@ class _Training:
     def steps(self) -> Iterator[Event]:
         for step in range(self.state.step + 1, self._config.steps + 1):
             yield self._update(step)
-            asked = self._run.asked()
+            control = self._run.control()
             previews: tuple[Path, ...] = ()
-            if self._wants_previews(step, asked):
+            if self._wants_previews(step, control):
                 event = self._make_previews(step)
                 yield event
                 previews = event.paths if isinstance(event, PreviewsReady) else ()
-            if self._is_due(step) or asked.save_now or asked.pause:
-                yield self._save(previews, is_kept=asked.save_now)
+            if self._is_due(step) or control.save_now or control.pause:
+                yield self._save(previews, is_kept=control.save_now)
 
     def _is_due(self, step: int) -> bool:
         return step == self._config.steps or step % self._config.checkpoint_every == 0
 
-    def _wants_previews(self, step: int, asked: Asked) -> bool:
-        if asked.sample_now:
+    def _wants_previews(self, step: int, control: RunControl) -> bool:
+        if control.sample_now:
             return True
         is_time = self._is_due(step) or step % self._config.preview_every == 0
-        return self._run.adjustments.previews and (is_time or asked.save_now)
+        return self._run.adjustments.previews and (is_time or control.save_now)
 
     def _update(self, step: int) -> StepDone:
         started = time.perf_counter()

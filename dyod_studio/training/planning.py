@@ -15,7 +15,7 @@ from dyod_studio.models.memory_plan import (
     make_plan,
     scaled,
 )
-from dyod_studio.training.ladder import describe, micro_batch, next_rung
+from dyod_studio.training.oom_fallbacks import describe, micro_batch, next_fallback
 from dyod_studio.training.registry import METHODS, MethodConfig, MethodInfo
 from dyod_studio.training.run import UNCHANGED, Adjustments
 
@@ -75,14 +75,14 @@ def plan_run(
         known: the measurement with this key if there is one, else the nearest.
         adjustments: what is decided already. done: steps that a checkpoint has behind it.
     """
-    adjustments, measures = _measured_rungs(method, config, adjustments, known)
+    adjustments, measures = _measured_fallbacks(method, config, adjustments, known)
     needs = _needs(method, config, size, device, known, adjustments)
     chosen, chosen_needs, more = adjustments, needs, []
     while chosen_needs.peak_memory_mb > free_mb:
-        rung = next_rung(METHODS[method], config, chosen)
-        if rung is None or not rung[0].previews:
+        fallback = next_fallback(METHODS[method], config, chosen)
+        if fallback is None or not fallback[0].previews:
             break
-        chosen, sentence = rung
+        chosen, sentence = fallback
         more.append(sentence)
         chosen_needs = _needs(method, config, size, device, known, chosen)
     if chosen_needs.peak_memory_mb <= free_mb:
@@ -102,7 +102,7 @@ def plan_run(
     return plan, adjustments
 
 
-def _measured_rungs(
+def _measured_fallbacks(
     method: str, config: MethodConfig, adjustments: Adjustments, known: Known | None
 ) -> tuple[Adjustments, list[str]]:
     """Where these very settings were measured, what had to be changed there for them to fit."""

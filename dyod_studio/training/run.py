@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RunControl:
     """What somebody wants of a running run; it is obeyed when the step at hand is finished.
 
     Args:
@@ -21,9 +21,9 @@ class Asked:
     pause: bool = False
 
 
-def nothing_asked() -> Asked:
+def no_control() -> RunControl:
     """Nobody wants anything."""
-    return Asked()
+    return RunControl()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Run:
 
     run_dir: Path
     resume_from: Path | None = None
-    asked: Callable[[], Asked] = nothing_asked
+    control: Callable[[], RunControl] = no_control
     adjustments: Adjustments = UNCHANGED
     finish_only: bool = False
 

@@ -74,7 +74,7 @@ def learning_rate_of(config: SubjectConfig, base: BaseModel, step: int) -> float
     return steady_end(config, step) * SD_WIDTH / base.unet.config.block_out_channels[0]
 
 
-class TwoTerms:
+class PriorPreservationLoss:
     """The loss of a step, and of a draw.
 
     Args:
@@ -125,11 +125,11 @@ FEWEST_TO_SPARE = 5
 """Smaller sets are trained on whole."""
 
 
-def hold_back(number: int, share: float, seed: int) -> tuple[list[int], list[int]]:
+def split_holdout(number: int, share: float, seed: int) -> tuple[list[int], list[int]]:
     """Which pictures are learned from and which are held back, both in their order."""
-    num_spared = max(1, int(number * share)) if share and number >= FEWEST_TO_SPARE else 0
+    num_holdout = max(1, int(number * share)) if share and number >= FEWEST_TO_SPARE else 0
     order = torch.randperm(number, generator=step_generator(seed, 0)).tolist()
-    return sorted(order[num_spared:]), sorted(order[:num_spared])
+    return sorted(order[num_holdout:]), sorted(order[:num_holdout])
 
 
 @dataclass(frozen=True, slots=True)

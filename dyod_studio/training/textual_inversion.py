@@ -26,7 +26,7 @@ from dyod_studio.diffusion.sampling import generators_of, randn_per_image
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import Artifact, save_artifact
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.customised import CustomisedModel, Reverse
+from dyod_studio.models.customised import CustomisedModel, SamplingConfig
 from dyod_studio.models.placeholder import inversion_header, trained_vectors, with_placeholder
 from dyod_studio.training.data import (
     Cached,
@@ -234,7 +234,7 @@ class InversionTask:
 
     def previews(self) -> list[Image.Image]:
         model = CustomisedModel(self._base, token=self._config.token)
-        return model.sample("prompt", PREVIEW_SEEDS, Reverse(num_inference_steps=20))
+        return model.sample("prompt", PREVIEW_SEEDS, SamplingConfig(num_inference_steps=20))
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"emb_params": self._vectors.detach()}

@@ -9,7 +9,7 @@ import gradio as gr
 
 from dyod_studio.settings import ASSETS_DIR
 from dyod_studio.ui.bar import build_bar, describe_running
-from dyod_studio.ui.common.handlers import SILENT, calm, shown_to_user
+from dyod_studio.ui.common.handlers import SILENT, limit_event_updates, shown_to_user
 from dyod_studio.ui.draw.screen import build_studio_screen, show_studio
 from dyod_studio.ui.evaluate.screen import build_evaluate, show_evaluate
 from dyod_studio.ui.explore.screen import build_explore, show_explore
@@ -59,7 +59,7 @@ def build_page(studio: "Studio", scratch: Path) -> gr.Blocks:
             **SILENT,
         )  # fmt: skip
         page.load(None, None, None, js=LINKS)
-        calm(page, bar.brand)
+        limit_event_updates(page, bar.brand)
     return page
 
 

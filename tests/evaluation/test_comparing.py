@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.evaluation.compare import Apart, kid_difference
+from dyod_studio.evaluation.compare import PairedDifference, kid_difference
 from dyod_studio.evaluation.distances import polynomial_mmd2
 from tests.evaluation.test_distances import features
 
@@ -23,7 +23,7 @@ def test_the_difference_is_that_of_the_two_unbiased_distances():
     assert found == kid_difference(first, second, real, rounds=3)
     back = kid_difference(second, first, real, rounds=3)
     assert (back.difference, back.error) == pytest.approx((-found.difference, found.error))
-    assert Apart(6.0, 2.0).deviations == 3
+    assert PairedDifference(6.0, 2.0).deviations == 3
 
 
 def test_the_error_is_how_much_the_difference_varies_when_all_is_drawn_anew():

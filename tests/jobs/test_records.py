@@ -18,7 +18,7 @@ from dyod_studio.store.cleaning import delete_project
 from dyod_studio.store.database import Database
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.projects import ProjectRepository
-from dyod_studio.store.retry import patiently
+from dyod_studio.store.retry import retry_while_busy
 from dyod_studio.store.tables import JobState
 from dyod_studio.training.run import (
     ArtifactReady,
@@ -180,7 +180,7 @@ def test_a_locked_database_delays_a_write_and_does_not_lose_it(tmp_path):
     thread = threading.Thread(target=hold)
     thread.start()
     held.wait(10)
-    assert patiently(write) == 1
+    assert retry_while_busy(write) == 1
     thread.join()
     with writer.session() as session:
         assert [p.name for p in ProjectRepository(session).all()] == ["chairs", "lamps"]

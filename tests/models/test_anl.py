@@ -43,7 +43,7 @@ def test_before_any_update_the_noise_prediction_is_the_bases_bit_for_bit(base, a
     with with_anl(base, adapter) as extended:
         assert torch.equal(predict(extended), plain)
         if anl.condition_width:
-            adapter.hear(random(2, WIDTH))
+            adapter.condition_on(random(2, WIDTH))
             assert torch.equal(predict(extended), plain)
 
 
@@ -101,7 +101,7 @@ def test_every_parameter_and_nothing_else_is_moved_by_the_gradient(base, anl):
     adapter = awake(base, anl)
     with with_anl(base, adapter) as extended:
         if anl.condition_width:
-            adapter.hear(random(2, WIDTH), torch.tensor([True, False]))
+            adapter.condition_on(random(2, WIDTH), torch.tensor([True, False]))
         channels, height, width = base.latent_shape
         # Twice as large: a deepest level of one cell would have nothing to attend to.
         latents = random(2, channels, 2 * height, 2 * width)
@@ -122,7 +122,7 @@ def test_computing_activations_again_gives_the_same_gradients(base, anl):
         with base.sparing_memory(recompute=recompute), with_anl(base, adapter) as extended:
             for seed in (0, 1):  # another condition follows before the gradients are read
                 if anl.condition_width:
-                    adapter.hear(random(2, WIDTH, seed=seed))
+                    adapter.condition_on(random(2, WIDTH, seed=seed))
                 output = extended.denoise(latents, 300, extended.encode_prompts(["", ""]))
                 output.square().sum().backward()
         return [parameter.grad for parameter in adapter.parameters()]
@@ -145,7 +145,7 @@ def test_pictures_hear_their_own_condition_and_the_unconditional_half_hears_noth
         first = both(latents, 500, texts)[:1]
         torch.testing.assert_close(first, with_condition(embeddings[:1]), rtol=1e-4, atol=1e-5)
         assert not torch.allclose(first, with_condition(embeddings[1:]), atol=1e-3)
-        adapter.hear(None)
+        adapter.condition_on(None)
         without = base.predict_noise(latents, 500, texts)
         expected = without + 3 * (both(latents, 500, texts) - without)
         torch.testing.assert_close(
@@ -232,6 +232,6 @@ def test_a_strength_out_of_range_is_one_sentence(base, strength):
 
 def test_embeddings_that_it_cannot_hear_are_refused_in_one_sentence(base):
     with pytest.raises(InvalidInputError, match=r"width 16, the CLIP gives 5: use the CLIP"):
-        AnlAdapter(base.unet, SHAPES[0]).hear(random(1, 5))
+        AnlAdapter(base.unet, SHAPES[0]).condition_on(random(1, 5))
     with pytest.raises(InvalidInputError, match="trained without a condition"):
-        AnlAdapter(base.unet, AnlShape()).hear(random(1, 5))
+        AnlAdapter(base.unet, AnlShape()).condition_on(random(1, 5))

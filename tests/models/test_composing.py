@@ -13,13 +13,13 @@ from dyod_studio.models import customised
 from dyod_studio.models.anl import Condition
 from dyod_studio.models.compose import open_customised
 from dyod_studio.models.custom_diffusion import CrossAttentionChange
-from dyod_studio.models.customised import Reverse
+from dyod_studio.models.customised import SamplingConfig
 from dyod_studio.models.initial_vae import InitialVae, VaeShape
 from dyod_studio.models.whole_unet import unet_tensors, with_own_unet
 from tests.models.parts import anl_part, dreambooth_part, part, shaken
 
-CHANGING = ("custom-diffusion", "dreambooth", "anl")
-SAID = Reverse(1, 3, 2.0, "a photo of a dog")
+UNET_PARTS = ("custom-diffusion", "dreambooth", "anl")
+SAID = SamplingConfig(1, 3, 2.0, "a photo of a dog")
 RED, BLUE = Image.new("RGB", (40, 30), "red"), Image.new("RGB", (30, 40), "blue")
 
 
@@ -67,12 +67,12 @@ def chosen(parts, *kinds):
 
 def test_every_part_changes_the_picture_and_leaves_the_base_as_it_was(base, parts):
     plain = drawn(base, {})
-    for kind in CHANGING:
+    for kind in UNET_PARTS:
         assert np.abs(drawn(base, chosen(parts, kind)) - plain).max() > 0
         assert np.array_equal(drawn(base, {}), plain)
     started = replace(SAID, prompt=None)
     together = drawn(base, parts, started, start="distribution")
-    for kind in CHANGING:
+    for kind in UNET_PARTS:
         fewer = {name: p for name, p in parts.items() if name != kind}
         assert not np.array_equal(drawn(base, fewer, started, start="distribution"), together)
     assert np.array_equal(drawn(base, {}), plain)
@@ -85,7 +85,7 @@ def test_parts_are_attached_in_one_order_however_they_are_told(base, parts):
 
 
 def test_at_strength_zero_all_adapters_together_draw_the_bases_own_picture(base, parts):
-    adapters = chosen(parts, *CHANGING)
+    adapters = chosen(parts, *UNET_PARTS)
     plain = drawn(base, {})
     assert np.array_equal(drawn(base, adapters, strength=0.0), plain)
     half, whole = (drawn(base, adapters, strength=s) for s in (0.5, 1.0))
@@ -140,7 +140,7 @@ def test_a_whole_unet_goes_together_with_words_and_a_vae_alone(base, parts):
     assert not np.array_equal(started, drawn(base, tuned))
     assert np.array_equal(drawn(base, tuned), drawn(base, chosen(whole, "scratch")))
     assert not np.array_equal(drawn(base, tuned, strength=0.5), drawn(base, tuned))
-    for kind in CHANGING:
+    for kind in UNET_PARTS:
         with pytest.raises(InvalidInputError, match=f"a whole U-Net, the {kind} was trained on"):
             drawn(base, tuned | chosen(parts, kind))
     with pytest.raises(InvalidInputError, match="full-finetune brings a whole U-Net, the scratch"):

@@ -9,11 +9,11 @@ from PIL import Image
 from dyod_studio.diffusion.codes import interpolate
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.base import fit, to_pictures, to_tensor
-from dyod_studio.models.customised import CustomisedModel, Reverse
+from dyod_studio.models.customised import CustomisedModel, SamplingConfig
 from dyod_studio.models.initial_vae import InitialVae, TrainedVae, VaeShape
 
 SKETCH = Image.linear_gradient("L").convert("RGB").rotate(30, fillcolor="red")
-FEW = Reverse(t0=0.5, num_inference_steps=8, prompt="a photo of a cat", guidance_scale=3)
+FEW = SamplingConfig(t0=0.5, num_inference_steps=8, prompt="a photo of a cat", guidance_scale=3)
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def pixels(images):
 def test_t0_zero_returns_the_reconstruction_of_the_autoencoder(model):
     base = model.base
     with counted_calls(base) as calls:
-        (made,) = model.sample("image", [1], Reverse(t0=0), images=[SKETCH])
+        (made,) = model.sample("image", [1], SamplingConfig(t0=0), images=[SKETCH])
     latents = base.encode_images(to_tensor([fit(SKETCH, base.resolution)]))
     (expected,) = to_pictures(base.decode_latents(latents))
     assert np.array_equal(pixels([made]), pixels([expected]))
@@ -51,13 +51,13 @@ def test_t0_zero_returns_the_reconstruction_of_the_autoencoder(model):
 def test_half_of_t0_makes_half_the_unet_calls(model):
     for t0, expected in ((1.0, 50), (0.5, 25), (0.3, 15)):
         with counted_calls(model.base) as calls:
-            model.sample("image", [1], Reverse(t0=t0), images=[SKETCH])
+            model.sample("image", [1], SamplingConfig(t0=t0), images=[SKETCH])
         assert len(calls) == expected
 
 
 @pytest.mark.parametrize("start", ["prompt", "distribution", "image"])
 def test_a_seed_gives_the_same_picture_alone_and_as_third_of_four(model, start):
-    reverse = Reverse(1.0 if start == "prompt" else 0.5, 8, 3, "a photo of a cat")
+    reverse = SamplingConfig(1.0 if start == "prompt" else 0.5, 8, 3, "a photo of a cat")
     images = [SKETCH] if start == "image" else None
     batch = pixels(model.sample(start, [5, 6, 7, 8], reverse, images=images))
     alone = pixels(model.sample(start, [7], reverse, images=images))
@@ -91,7 +91,7 @@ def test_a_start_from_the_prompt_equals_the_pipeline_of_diffusers(base, base_fol
         num_inference_steps=10,
         guidance_scale=3.0,
     ).images
-    ours = model.sample("prompt", [4], Reverse(1, 10, 3.0, "a photo of a cat"))
+    ours = model.sample("prompt", [4], SamplingConfig(1, 10, 3.0, "a photo of a cat"))
     assert np.abs(pixels(ours) - pixels(theirs)).max() <= 2
 
 
@@ -126,7 +126,7 @@ def test_as_many_pictures_as_seeds_or_one_are_needed(base):
 def test_a_prompt_that_does_not_fit_is_refused_with_its_length(base):
     prompt = " ".join(["cat"] * 200)
     with pytest.raises(InvalidInputError, match="The prompt has 200 tokens"):
-        CustomisedModel(base).sample("prompt", [1], Reverse(1, 2, 1, prompt))
+        CustomisedModel(base).sample("prompt", [1], SamplingConfig(1, 2, 1, prompt))
 
 
 def test_a_vae_that_works_on_pixels_has_the_same_interface(base):
@@ -158,7 +158,7 @@ def test_attached_parts_leave_the_base_as_it_was(base):
 
 
 def test_the_token_in_a_prompt_stands_for_what_was_taught(base):
-    reverse = Reverse(prompt="a photo of {token}")
+    reverse = SamplingConfig(prompt="a photo of {token}")
     assert CustomisedModel(base, token="<toy>").prompt_of(reverse) == "a photo of <toy>"
     assert CustomisedModel(base, phrase="a b cat").prompt_of(reverse) == "a photo of a b cat"
-    assert CustomisedModel(base, token="<toy>").prompt_of(Reverse()) == "<toy>"
+    assert CustomisedModel(base, token="<toy>").prompt_of(SamplingConfig()) == "<toy>"

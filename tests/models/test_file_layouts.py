@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from dyod_studio.models.artifacts import Artifact, save_artifact
 from dyod_studio.models.compose import open_customised
-from dyod_studio.models.customised import Reverse
+from dyod_studio.models.customised import SamplingConfig
 from dyod_studio.models.foreign_files import header_for, read_header, read_part
 from dyod_studio.models.lora import plain_layers
 from dyod_studio.models.placeholder import inversion_header
@@ -170,7 +170,7 @@ def test_both_layouts_of_the_word_and_the_lora_draw_the_same_picture_in_diffuser
     def ours(parts):
         with ExitStack() as stack:
             model = open_customised(stack, base, parts)
-            return model.sample("prompt", [4], Reverse(1, 5, 3.0, prompt))[0]
+            return model.sample("prompt", [4], SamplingConfig(1, 5, 3.0, prompt))[0]
 
     def brought_in(path):
         return read_part(path, read_header(path), base, token=TOKEN, title="")

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import Artifact, load_artifact, save_artifact
-from dyod_studio.models.customised import CustomisedModel, Reverse
+from dyod_studio.models.customised import CustomisedModel, SamplingConfig
 from dyod_studio.models.lora import lora_parameters, lora_tensors, with_lora, with_new_lora
 from dyod_studio.models.lora_files import join_loras, lora_header, read_layers, write_layers
 
@@ -41,7 +41,7 @@ def lora_file(base, tmp_path):
 
 def drawn(base):
     model = CustomisedModel(base)
-    return np.asarray(model.sample("prompt", [4], Reverse(1, 10, 3.0, PROMPT))[0], dtype=int)
+    return np.asarray(model.sample("prompt", [4], SamplingConfig(1, 10, 3.0, PROMPT))[0], dtype=int)
 
 
 @pytest.mark.parametrize("shape", ["sd15"])

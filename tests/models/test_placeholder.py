@@ -5,7 +5,7 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import Artifact, load_artifact, save_artifact
-from dyod_studio.models.customised import CustomisedModel, Reverse
+from dyod_studio.models.customised import CustomisedModel, SamplingConfig
 from dyod_studio.models.placeholder import placeholder_words, trained_vectors, with_placeholder
 
 
@@ -116,7 +116,9 @@ def test_the_artifact_gives_the_same_picture_through_diffusers(
 
     tensors = load_artifact(path, "inversion").tensors
     with with_placeholder(base, "<toy>", tensors["emb_params"]) as extended:
-        ours = CustomisedModel(extended).sample("prompt", [4], Reverse(1, 10, 3.0, prompt))[0]
+        ours = CustomisedModel(extended).sample("prompt", [4], SamplingConfig(1, 10, 3.0, prompt))[
+            0
+        ]
     difference = np.asarray(ours, dtype=int) - np.asarray(theirs, dtype=int)
     assert np.abs(difference).max() <= 2
 

@@ -7,10 +7,10 @@ from PIL import Image, ImageDraw
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.base import fit
-from dyod_studio.models.customised import CustomisedModel, Reverse, region_of
+from dyod_studio.models.customised import CustomisedModel, SamplingConfig, region_of
 
 SKETCH = Image.linear_gradient("L").convert("RGB").rotate(30, fillcolor="red")
-FEW = Reverse(t0=0.8, num_inference_steps=5, prompt="a photo of a cat", guidance_scale=3)
+FEW = SamplingConfig(t0=0.8, num_inference_steps=5, prompt="a photo of a cat", guidance_scale=3)
 
 
 def disc(side: int = 256, box: tuple[float, ...] = (0.2, 0.3, 0.7, 0.8)) -> Image.Image:
@@ -54,7 +54,7 @@ def test_a_region_that_is_everything_is_the_picture_drawn_without_one(base):
 
 def test_no_step_at_all_still_leaves_the_outside_alone(base):
     (made,) = CustomisedModel(base).sample(
-        "image", [1], Reverse(t0=0), images=[SKETCH], region=disc()
+        "image", [1], SamplingConfig(t0=0), images=[SKETCH], region=disc()
     )
     before = pixels(fit(SKETCH, base.resolution))
     corner = np.abs(pixels(made) - before)[: base.resolution // 6, : base.resolution // 6]
@@ -101,5 +101,5 @@ def test_an_empty_region_is_refused_in_one_sentence(mask):
 def test_a_region_needs_the_one_picture_that_it_is_a_part_of(base, start, images):
     with pytest.raises(InvalidInputError, match="one picture"):
         CustomisedModel(base).sample(
-            start, [1, 2], Reverse(1, 2, 1, ""), images=images, region=disc()
+            start, [1, 2], SamplingConfig(1, 2, 1, ""), images=images, region=disc()
         )

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from dyod_studio.bootstrap import build_studio
 from dyod_studio.errors import BaseModelError, InvalidInputError, NotFoundError, SamplerError
-from dyod_studio.jobs.one_shot import rare_tokens, run_apart, run_here
+from dyod_studio.jobs.one_shot import rare_tokens, run_here, run_in_subprocess
 from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.requests.sampling import SampleSettings
 from dyod_studio.store.files import SAFETENSORS
@@ -182,8 +182,8 @@ def die():
 
 @pytest.mark.slow
 def test_work_apart_hands_back_answers_and_errors_and_a_death_is_a_sentence():
-    assert run_apart(max, 2, 5) == 5
+    assert run_in_subprocess(max, 2, 5) == 5
     with pytest.raises(InvalidInputError, match="Not like this"):
-        run_apart(refuse)
+        run_in_subprocess(refuse)
     with pytest.raises(SamplerError, match="ended unexpectedly"):
-        run_apart(die)
+        run_in_subprocess(die)

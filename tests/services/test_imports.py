@@ -18,11 +18,11 @@ from dyod_studio.services.explore.views import PlaceSettings
 from dyod_studio.services.gallery.views import GalleryFilter
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
+from dyod_studio.store.bookmarks import BookmarkRepository
+from dyod_studio.store.bookmarks import Picture as StoredPicture
 from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.pictures import PictureRepository
-from dyod_studio.store.places import Picture as StoredPicture
-from dyod_studio.store.places import PlaceRepository
 from dyod_studio.store.storage import open_storage
 from tests.services.pictures_made import a_picture, make
 
@@ -140,8 +140,8 @@ def placed(studio, storage, shoes, base_ref, tmp_path):
             ("of the set", f"set:{picture.id}"), ("made", f"made:{made}"), ("gone", "made:999"),
         ):  # fmt: skip
             said = PlaceSettings(origin=origin, values={0: 1.5}, seed=9).as_json()
-            PlaceRepository(session).add(shoes.id, name, vae.sha256, said, kept)
-        PlaceRepository(session).name_trait(shoes.id, vae.sha256, 2, "Heel")
+            BookmarkRepository(session).add(shoes.id, name, vae.sha256, said, kept)
+        BookmarkRepository(session).name_trait(shoes.id, vae.sha256, 2, "Heel")
     return studio.exports.export(shoes.id, "project", tmp_path / "shoes.zip").file
 
 
@@ -155,8 +155,8 @@ def test_places_and_names_of_traits_come_along_and_find_their_pictures(placed, o
         (vae,) = ArtifactRepository(session).of_project(project.id)
         (picture,) = PictureRepository(session).all(project.id)
         (image,) = GenerationRepository(session).ids(project.id)
-        assert PlaceRepository(session).trait_names(project.id, vae.sha256) == {2: "Heel"}
-        rows = {row.name: row for row in PlaceRepository(session).all(project.id)}
+        assert BookmarkRepository(session).trait_names(project.id, vae.sha256) == {2: "Heel"}
+        rows = {row.name: row for row in BookmarkRepository(session).all(project.id)}
     said = {name: PlaceSettings.from_json(row.settings) for name, row in rows.items()}
     assert {name: place.origin for name, place in said.items()} == {
         "middle": "average",

@@ -123,7 +123,7 @@ def test_of_twenty_strokes_only_the_newest_is_shown_and_nothing_runs_on(
     assert sampler.num_steps <= 3 + 1 + STEPS + 1
     (row,) = rows(storage)
     assert (row.state, row.parameters["seed"]) == (JobState.SUCCEEDED, 19)
-    assert studio.sampling._desk._errands == {}
+    assert studio.sampling._dispatcher._scopes == {}
 
 
 def test_the_last_picture_takes_the_place_of_the_one_before_unless_that_is_kept(

@@ -16,7 +16,7 @@ from dyod_studio.requests.sampling import (
     TraversalSettings,
     read_parameters,
 )
-from dyod_studio.services.parts import ADAPTERS, IMPORTED, PARTS, usual_parts
+from dyod_studio.services.parts import ADAPTERS, IMPORTED, PARTS, default_parts
 from dyod_studio.services.training.methods import METHOD_SUMMARIES
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.requests import SampleRequestRepository
@@ -87,7 +87,7 @@ def test_every_part_that_can_be_drawn_with_can_be_asked_for_and_trained():
     ],
 )
 def test_nothing_said_means_word_and_shapes_or_what_stands_in_for_the_word(trained, usual):
-    assert usual_parts(trained) == usual
+    assert default_parts(trained) == usual
 
 
 def test_a_later_method_changes_nothing_for_who_does_not_name_it(train, ask, shoes):

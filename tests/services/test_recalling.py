@@ -88,7 +88,7 @@ def test_each_picture_of_an_exported_zip_is_made_again_to_the_pixel(studio, tmp_
             _, _, told = read_as_a1111(image.text["parameters"])
         assert (told["Steps"], told["Sampler"]) == ("3", "DDIM")
         assert f"seed{told['Seed']}.png" in file.name
-        made = studio.recalling.recall(file)
+        made = studio.recreation.recall(file)
         assert made.is_identical is True, file.name
         assert pixels(made.picture.file) == pixels(file)
 
@@ -101,13 +101,13 @@ def test_a_picture_is_made_again_after_newer_parts_were_trained_and_on_another_m
     settings = SampleSettings(start="image", image=sketch, num_images=2, t0=0.5, **FEW)
     made = studio.sampling.sample("chairs", settings)[1]
     report = studio.exports.export("chairs", "project", tmp_path / "chairs.zip")
-    again = studio.recalling.read(made.file)
+    again = studio.recreation.read(made.file)
     assert (again.screen, again.parameters["seed"], again.picture_seed) == ("studio", 11, 12)
     with opened_studio(tmp_path / "other") as (other, _):
         with pytest.raises(InvalidInputError, match="No project here has what .* was drawn with"):
-            other.recalling.recall(made.file)
+            other.recreation.recall(made.file)
         brought = other.imports.import_project(report.file, base=studio.projects.get("chairs").base)
-        recalled = other.recalling.recall(made.file)
+        recalled = other.recreation.recall(made.file)
         assert recalled.is_identical is True
         assert recalled.again.project_id == brought.project.id
         assert recalled.again.inputs["image"].read_bytes() == sketch.read_bytes()
@@ -123,7 +123,7 @@ def test_what_is_missing_is_named_before_anything_is_drawn(opened, tmp_path):
     file.write_bytes(made.file.read_bytes())
     boots = studio.projects.create("boots", base=studio.projects.get("chairs").base)
     with pytest.raises(InvalidInputError, match="trained part that .* inversion [0-9a-f]{10}, vae"):
-        studio.recalling.recall(file, boots.id)
+        studio.recreation.recall(file, boots.id)
     sketch = made.parameters["image_sha256"]
     studio.gallery.delete("chairs", [made.id])
     with storage.database.session() as session:
@@ -131,9 +131,9 @@ def test_what_is_missing_is_named_before_anything_is_drawn(opened, tmp_path):
     remove_unreferenced(storage, [FileName(sketch, ".png")])
     before = studio.gallery.count("chairs")
     with pytest.raises(InvalidInputError, match=f"the sketch .*{sketch[:10]}.* no longer in this"):
-        studio.recalling.recall(file)
+        studio.recreation.recall(file)
     assert studio.gallery.count("chairs") == before
-    assert studio.recalling.read(file).notes == ("The sketch is no longer in this storage.",)
+    assert studio.recreation.read(file).notes == ("The sketch is no longer in this storage.",)
 
 
 def foreign(tmp_path: Path, **texts: str) -> Path:
@@ -148,8 +148,8 @@ def test_a_picture_of_another_tool_is_drawn_in_the_manner_of_the_project(studio,
     text = "a cat\nNegative prompt: dog\nSteps: 2, Sampler: Euler, CFG scale: 3.5, Seed: 77"
     file = foreign(tmp_path, parameters=text)
     with pytest.raises(InvalidInputError, match="Name the project that shall draw foreign.png"):
-        studio.recalling.recall(file)
-    recalled = studio.recalling.recall(file, "chairs")
+        studio.recreation.recall(file)
+    recalled = studio.recreation.recall(file, "chairs")
     assert recalled.is_identical is None
     said = recalled.picture.parameters
     assert (said["prompt"], said["seed"], said["num_inference_steps"]) == ("a cat", 77, 2)
@@ -182,6 +182,6 @@ def test_a_picture_that_says_nonsense_changes_nothing(opened, tmp_path, change, 
     with storage.database.session() as session:
         before = list(session.connection().connection.driver_connection.iterdump())
     with pytest.raises((InvalidInputError, NotFoundError), match=message):
-        studio.recalling.recall(file)
+        studio.recreation.recall(file)
     with storage.database.session() as session:
         assert list(session.connection().connection.driver_connection.iterdump()) == before

@@ -40,7 +40,7 @@ def trained(base_folders, tmp_path_factory):
 def bench(trained, tmp_path):
     with opened_studio(tmp_path / "storage", copy_of=trained) as (studio, storage):
         yield studio, storage
-        studio.exploring.walks.close()
+        studio.explore.prefetcher.close()
 
 
 def wait_until(condition, timeout_s=120.0):
@@ -52,9 +52,9 @@ def wait_until(condition, timeout_s=120.0):
 
 def walked(studio, walk, visitor="she"):
     """The walk when it is over."""
-    studio.exploring.walks.begin(visitor, walk)
-    wait_until(lambda: studio.exploring.walks.look(visitor, walk).is_over)
-    view = studio.exploring.walks.look(visitor, walk)
+    studio.explore.prefetcher.begin(visitor, walk)
+    wait_until(lambda: studio.explore.prefetcher.look(visitor, walk).is_over)
+    view = studio.explore.prefetcher.look(visitor, walk)
     assert view.error is None
     return view
 
@@ -91,7 +91,7 @@ def test_a_way_begins_with_the_very_picture_that_was_picked_and_stays_out_of_the
     settings = InterpolationSettings(
         a=f"made:{made[1].id}", b="set:1", num_frames=6, num_inference_steps=STEPS
     )
-    walk = studio.exploring.way(PROJECT, settings)
+    walk = studio.explore.interpolation(PROJECT, settings)
     before = len(requests_in(storage))
     (strip,) = walked(studio, walk).strips
     assert [frame.at for frame in strip] == [0, 1, 2, 3, 4, 5]
@@ -115,15 +115,15 @@ def test_a_walk_that_is_drawn_is_never_drawn_again_and_a_frame_of_it_can_be_kept
     settings = InterpolationSettings(
         a="seed:1", b="seed:2", num_frames=3, free_noise=True, num_inference_steps=STEPS
     )
-    walk = studio.exploring.way(PROJECT, settings)
+    walk = studio.explore.interpolation(PROJECT, settings)
     with pytest.raises(InvalidInputError, match="Wait until the strip is whole: 0 of 3 frames"):
-        studio.exploring.walks.finished("she", walk)
+        studio.explore.prefetcher.finished("she", walk)
     with pytest.raises(NotFoundError, match="not drawn yet"):
-        studio.exploring.keep(PROJECT, walk.steps[0].key)
+        studio.explore.keep(PROJECT, walk.steps[0].key)
     walked(studio, walk)
-    again = studio.exploring.way(PROJECT, settings)
-    assert studio.exploring.walks.finished("he", again).is_complete
-    kept = studio.exploring.keep(PROJECT, walk.strips[0][1][1])
+    again = studio.explore.interpolation(PROJECT, settings)
+    assert studio.explore.prefetcher.finished("he", again).is_complete
+    kept = studio.explore.keep(PROJECT, walk.strips[0][1][1])
     assert studio.gallery.page(PROJECT) == [kept]
     assert (kept.kind, kept.seed, kept.parameters["frames"]) == ("interpolation", 2, [1])
     told = studio.gallery.again(kept.id)
@@ -136,9 +136,9 @@ def test_a_walk_that_is_drawn_is_never_drawn_again_and_a_frame_of_it_can_be_kept
 
 def test_the_strips_around_a_place_meet_in_it_and_each_moves_one_trait(bench):
     studio, _ = bench
-    count = len(studio.places.traits(PROJECT))
+    count = len(studio.bookmarks.traits(PROJECT))
     settings = PlaceSettings(values={0: 1.0, 1: 0.0}, num_inference_steps=STEPS)
-    walk = studio.exploring.around(PROJECT, settings)
+    walk = studio.explore.around(PROJECT, settings)
     here, *strips = walked(studio, walk).strips
     assert len(strips) == min(8, count)
     assert [frame.at for frame in strips[0]] == [-3, -2, -1, 0, 1, 2, 3]
@@ -146,10 +146,10 @@ def test_the_strips_around_a_place_meet_in_it_and_each_moves_one_trait(bench):
         assert next(frame.key for frame in strip if frame.at == at) == here[0].key
     assert not same(strips[0][0].file, strips[0][-1].file)
     back = PlaceSettings(num_inference_steps=STEPS)
-    average = studio.exploring.walks.draw(studio.exploring.place(PROJECT, back))
+    average = studio.explore.prefetcher.draw(studio.explore.place(PROJECT, back))
     assert average.strips[0][0].key == strips[0][3].key
     with pytest.raises(InvalidInputError, match=rf"A trait lies in \[0, {count - 1}\], got 99"):
-        studio.exploring.place(PROJECT, PlaceSettings(values={99: 1.0}))
+        studio.explore.place(PROJECT, PlaceSettings(values={99: 1.0}))
 
 
 def test_what_lies_near_differs_the_more_the_wider_it_is_looked_for(bench):
@@ -161,7 +161,7 @@ def test_what_lies_near_differs_the_more_the_wider_it_is_looked_for(bench):
             origin=f"set:{first.id}", spread=spread, seed=3, num_images=2, t0=0.0,
             num_inference_steps=STEPS,
         )  # fmt: skip
-        return studio.exploring.near(PROJECT, settings)
+        return studio.explore.near(PROJECT, settings)
 
     exact, wide = near(0.0), near(1.0)
     assert same(exact[0].file, exact[1].file)
@@ -175,17 +175,17 @@ def test_a_place_is_kept_under_its_name_and_found_again_with_all_that_draws_it(b
     settings = PlaceSettings(
         origin="seed:5", values={1: -2.0}, t0=0.4, use=("inversion",), num_inference_steps=STEPS
     )
-    saved = studio.places.save(PROJECT, " long  hair ", settings)
-    assert studio.places.all(PROJECT) == [saved]
-    found = studio.places.get(PROJECT, saved.id)
+    saved = studio.bookmarks.save(PROJECT, " long  hair ", settings)
+    assert studio.bookmarks.all(PROJECT) == [saved]
+    found = studio.bookmarks.get(PROJECT, saved.id)
     assert (found.name, found.is_reachable) == ("long hair", True)
     assert found.settings == PlaceSettings(
         origin="seed:5", values={1: -2.0}, t0=0.4, use=("inversion",), seed=5,
         num_inference_steps=STEPS,
     )  # fmt: skip
     assert [view.is_favorite for view in studio.gallery.page(PROJECT)] == [True]
-    walk = studio.exploring.place(PROJECT, found.settings)
-    assert studio.exploring.walks.look("", walk).is_complete
+    walk = studio.explore.place(PROJECT, found.settings)
+    assert studio.explore.prefetcher.look("", walk).is_complete
     for name, origin, message in (
         ("long hair", "average", "There is a place named 'long hair' already"),
         (" ", "average", "A name has 1 to 60 characters, got 0"),
@@ -193,23 +193,23 @@ def test_a_place_is_kept_under_its_name_and_found_again_with_all_that_draws_it(b
         ("from a file", "/tmp/x.png", "begins at the average, a seed, or a picture"),
     ):
         with pytest.raises(InvalidInputError, match=message):
-            studio.places.save(PROJECT, name, PlaceSettings(origin=origin))
-    studio.places.delete(PROJECT, saved.id)
-    assert studio.places.all(PROJECT) == []
+            studio.bookmarks.save(PROJECT, name, PlaceSettings(origin=origin))
+    studio.bookmarks.delete(PROJECT, saved.id)
+    assert studio.bookmarks.all(PROJECT) == []
     assert studio.gallery.count(PROJECT) == 1
 
 
 def test_a_place_of_an_earlier_shape_model_says_so(bench):
     studio, storage = bench
     settings = PlaceSettings(num_inference_steps=STEPS)
-    saved = studio.places.save(PROJECT, "middle", settings)
-    studio.places.name_trait(PROJECT, 0, "Hair")
-    assert studio.places.traits(PROJECT)[0].label == "Hair"
+    saved = studio.bookmarks.save(PROJECT, "middle", settings)
+    studio.bookmarks.name_trait(PROJECT, 0, "Hair")
+    assert studio.bookmarks.traits(PROJECT)[0].label == "Hair"
     train_again(storage)
-    assert studio.places.traits(PROJECT)[0].label == "Trait 1"
-    assert not studio.places.all(PROJECT)[0].is_reachable
+    assert studio.bookmarks.traits(PROJECT)[0].label == "Trait 1"
+    assert not studio.bookmarks.all(PROJECT)[0].is_reachable
     with pytest.raises(InvalidInputError, match="'middle' lies in an earlier shape model"):
-        studio.places.get(PROJECT, saved.id)
+        studio.bookmarks.get(PROJECT, saved.id)
 
 
 def train_again(storage):
@@ -237,17 +237,17 @@ def test_ends_that_make_no_way_are_refused_in_a_sentence(bench, a, b, message):
     studio, storage = bench
     before = requests_in(storage)
     with pytest.raises(InvalidInputError, match=message):
-        studio.exploring.way(PROJECT, InterpolationSettings(a=a, b=b))
+        studio.explore.interpolation(PROJECT, InterpolationSettings(a=a, b=b))
     for told in ("made:99", "set:99"):
         with pytest.raises(NotFoundError):
-            studio.exploring.way(PROJECT, InterpolationSettings(a=told, b="seed:1"))
+            studio.explore.interpolation(PROJECT, InterpolationSettings(a=told, b="seed:1"))
     assert len(requests_in(storage)) == len(before)
 
 
 def test_without_a_shape_model_there_is_no_way(studio, shoes):
     with pytest.raises(InvalidInputError, match="'Shoes' has no trained vae yet"):
-        studio.exploring.way(shoes.id, InterpolationSettings(a="seed:1", b="seed:2"))
-    assert studio.places.all(shoes.id) == []
+        studio.explore.interpolation(shoes.id, InterpolationSettings(a="seed:1", b="seed:2"))
+    assert studio.bookmarks.all(shoes.id) == []
 
 
 class Gate:
@@ -280,7 +280,7 @@ def gated(bench, settings_of_copy):
     studio = build_studio(settings_of_copy, storage, gate.run)
     yield studio, storage, gate
     gate.is_open.set()
-    studio.exploring.walks.close()
+    studio.explore.prefetcher.close()
 
 
 @pytest.fixture
@@ -290,9 +290,9 @@ def settings_of_copy(tmp_path):
 
 def test_a_newer_walk_overtakes_the_older_within_a_step(gated):
     studio, storage, gate = gated
-    walks = studio.exploring.walks
+    walks = studio.explore.prefetcher
     first, second = (
-        studio.exploring.way(PROJECT, InterpolationSettings(a="seed:1", b=b))
+        studio.explore.interpolation(PROJECT, InterpolationSettings(a="seed:1", b=b))
         for b in ("seed:2", "seed:3")
     )
     walks.begin("she", first)
@@ -308,8 +308,8 @@ def test_a_newer_walk_overtakes_the_older_within_a_step(gated):
 
 def test_a_walk_gives_way_to_whoever_waits_for_a_picture(gated):
     studio, storage, gate = gated
-    walk = studio.exploring.way(PROJECT, InterpolationSettings(a="seed:1", b="seed:2"))
-    studio.exploring.walks.begin("she", walk)
+    walk = studio.explore.interpolation(PROJECT, InterpolationSettings(a="seed:1", b="seed:2"))
+    studio.explore.prefetcher.begin("she", walk)
     wait_until(lambda: len(gate.running) == 1)
     made = threading.Thread(
         target=studio.sampling.sample, args=(PROJECT, SampleSettings(start="distribution"))
@@ -330,9 +330,9 @@ def test_why_a_strip_cannot_be_drawn_is_told_to_whoever_looks(bench, settings_of
         raise SamplerError("The card is gone: start the studio again.")
 
     studio = build_studio(settings_of_copy, storage, refuse)
-    walk = studio.exploring.way(PROJECT, InterpolationSettings(a="seed:1", b="seed:2"))
-    studio.exploring.walks.begin("she", walk)
-    wait_until(lambda: studio.exploring.walks.look("she", walk).is_over)
-    view = studio.exploring.walks.look("she", walk)
+    walk = studio.explore.interpolation(PROJECT, InterpolationSettings(a="seed:1", b="seed:2"))
+    studio.explore.prefetcher.begin("she", walk)
+    wait_until(lambda: studio.explore.prefetcher.look("she", walk).is_over)
+    view = studio.explore.prefetcher.look("she", walk)
     assert (view.done, view.error) == (0, "The card is gone: start the studio again.")
-    studio.exploring.walks.close()
+    studio.explore.prefetcher.close()

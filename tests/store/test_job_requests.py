@@ -72,10 +72,10 @@ def test_saving_and_sampling_are_asked_of_a_running_job_and_taken_back_when_done
     jobs.request_save(job_id)
     jobs.request_sample(job_id)
     assert jobs.asked(job_id) == (False, False, True, True)
-    jobs.fulfil(job_id, save=True)
+    jobs.acknowledge(job_id, save=True)
     assert jobs.asked(job_id) == (False, False, False, True)
-    jobs.fulfil(job_id, sample=True)
-    jobs.fulfil(job_id)
+    jobs.acknowledge(job_id, sample=True)
+    jobs.acknowledge(job_id)
     assert jobs.asked(job_id) == (False, False, False, False)
 
 

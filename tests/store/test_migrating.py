@@ -11,8 +11,8 @@ from alembic.migration import MigrationContext
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.store import database as migrating
+from dyod_studio.store.bookmarks import Place
 from dyod_studio.store.database import Database
-from dyod_studio.store.places import Place
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.tables import GenerationPart, Job, Project
 

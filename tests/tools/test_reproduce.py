@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from dyod_studio.evaluation.advice import advise
-from dyod_studio.evaluation.compare import Apart
+from dyod_studio.evaluation.compare import PairedDifference
 from dyod_studio.evaluation.plan import EvaluationConfig
 from dyod_studio.evaluation.results import Figure, PointResult
 from dyod_studio.services.evaluation.views import EvaluationSettings, EvaluationView
@@ -69,7 +69,7 @@ def test_the_verdict_on_table_1_asks_for_two_deviations_below_both_baselines():
 
     def told(vae: float, error: float):
         view = view_of([*swept, low, point("vae", None, kid=Figure(vae, 1))])
-        apart = {"prompt": Apart(7, error), "vae": Apart(vae - 2, error)}
+        apart = {"prompt": PairedDifference(7, error), "vae": PairedDifference(vae - 2, error)}
         return verdict(view, "CLIP of starter", apart)
 
     clear = told(8, 0.5)
@@ -159,11 +159,14 @@ def test_icons_are_sorted_into_classes_by_the_categories_of_their_pack(tmp_path)
 
 def test_figure_5_says_where_the_learned_word_helps_and_whether_beyond_chance():
     kid = {figure5.WITH: Figure(3.0, 1.0), figure5.WITHOUT: Figure(5.0, 1.0)}
-    found = {"0.4": figure5.told(kid, Apart(2.0, 1.5)), "0.8": figure5.told(kid, Apart(2.0, 0.5))}
+    found = {
+        "0.4": figure5.told(kid, PairedDifference(2.0, 1.5)),
+        "0.8": figure5.told(kid, PairedDifference(2.0, 0.5)),
+    }
     assert "lower at every t0, as in the paper; by more than two standard errors at t0 0.8." in (
         figure5.says(found)
     )
-    found["0.6"] = figure5.told(kid, Apart(-1.0, 0.5))
+    found["0.6"] = figure5.told(kid, PairedDifference(-1.0, 0.5))
     assert "lower at t0 0.4, 0.8 only" in figure5.says(found)
 
 

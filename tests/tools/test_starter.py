@@ -300,7 +300,14 @@ def test_stratified_timesteps_fall_one_in_each_part():
 
 
 def test_skin_tones_flags_and_keycaps_are_dropped_but_a_light_bulb_is_kept():
-    names = {"hand", "hand-medium-dark", "hand-light", "light-bulb", "flag-nowhere", "keycap-1"}
+    names = {
+        "hand",
+        "hand-medium-dark",
+        "hand-light",
+        "light-bulb",
+        "flag-nowhere",
+        "keycap-1",
+    }
     assert {name for name in names if is_kept(name, names)} == {"hand", "light-bulb"}
 
 

@@ -9,7 +9,7 @@ import torch
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.models.compose import open_customised
-from dyod_studio.models.customised import Reverse
+from dyod_studio.models.customised import SamplingConfig
 from dyod_studio.training.registry import load_method, parse_config
 from dyod_studio.training.run import Adjustments, PreviewsReady, Run, StepDone
 from tests.training.needed import with_needed
@@ -75,7 +75,7 @@ def test_the_artifact_is_drawn_with_beside_a_word_and_at_strength_zero_is_the_ba
         with ExitStack() as stack:
             model = open_customised(stack, base, parts, strength)
             assert model.default_prompt == ("a dog" if parts else "")
-            image = model.sample("prompt", [3], Reverse(1, 4, 2.0, "a dog"))[0]
+            image = model.sample("prompt", [3], SamplingConfig(1, 4, 2.0, "a dog"))[0]
         return np.asarray(image, dtype=int)
 
     plain = drawn({})
@@ -106,7 +106,7 @@ def test_all_layers_and_the_text_encoder_are_trained_together(base_models, datas
     assert not any(name.startswith("lora_unet") for name in artifact.tensors)
     with ExitStack() as stack:
         open_customised(stack, base, {"dreambooth": artifact}).sample(
-            "prompt", [1], Reverse(num_inference_steps=2)
+            "prompt", [1], SamplingConfig(num_inference_steps=2)
         )
 
 

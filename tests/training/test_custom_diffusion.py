@@ -6,7 +6,7 @@ import torch
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.models.custom_diffusion import load_custom_diffusion, with_custom_diffusion
-from dyod_studio.models.customised import CustomisedModel, Reverse
+from dyod_studio.models.customised import CustomisedModel, SamplingConfig
 from dyod_studio.models.placeholder import with_placeholder
 from dyod_studio.training.registry import load_method, parse_config
 from dyod_studio.training.run import PicturesPrepared, Run, StepDone
@@ -56,7 +56,7 @@ def test_a_stored_file_draws_its_concept_and_the_strength_leads_there(own_base, 
     base = own_base
     artifact = load_artifact(train(base, dataset, tmp_path, steps=20)[-1].path, METHOD)
     change = load_custom_diffusion(artifact, base)
-    token, reverse = artifact.config["token"], Reverse(1.0, 4, 2.0, "a <concept> shoe")
+    token, reverse = artifact.config["token"], SamplingConfig(1.0, 4, 2.0, "a <concept> shoe")
 
     def drawn(strength):
         with (
@@ -95,12 +95,12 @@ def test_the_token_starts_from_a_rare_token_or_from_the_word_it_is_given(
     own_base, dataset, tmp_path
 ):
     words = []
-    for name in ("", "heart"):
+    for name in ("", "heartbeat"):
         ready = train(
             own_base, dataset, tmp_path / f"from {name}", steps=1, initializer=name, prior_weight=0
         )[-1]
         words.append(load_artifact(ready.path, METHOD).facts["initial_word"])
-    assert words[1] == "heart"
+    assert words[1] == "heartbeat"
     assert 1 <= len(words[0].strip()) <= 3
 
 

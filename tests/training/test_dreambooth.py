@@ -7,7 +7,7 @@ import torch
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import load_artifact
-from dyod_studio.models.customised import CustomisedModel, Reverse
+from dyod_studio.models.customised import CustomisedModel, SamplingConfig
 from dyod_studio.models.lora import with_lora, with_new_lora
 from dyod_studio.models.rare_tokens import find_rare_tokens
 from dyod_studio.training.data import TrainingSet
@@ -15,7 +15,7 @@ from dyod_studio.training.denoising import draw, loss_of
 from dyod_studio.training.dreambooth import DreamboothTask, name_subject
 from dyod_studio.training.registry import load_method, parse_config
 from dyod_studio.training.run import Run
-from dyod_studio.training.subjects import SD_WIDTH, diversity, draw_class, hold_back
+from dyod_studio.training.subjects import SD_WIDTH, diversity, draw_class, split_holdout
 from tests.training.test_methods import weights_of
 
 QUICK = {"preview_every": 10_000, "checkpoint_every": 10_000, "num_class_pictures": 3}
@@ -78,7 +78,7 @@ def test_the_artifact_draws_the_subject_and_at_strength_zero_the_base(one_base, 
     prompt = artifact.facts["prompt"]
 
     def drawn():
-        (image,) = CustomisedModel(base).sample("prompt", [3], Reverse(1, 5, 2.0, prompt))
+        (image,) = CustomisedModel(base).sample("prompt", [3], SamplingConfig(1, 5, 2.0, prompt))
         return np.asarray(image, dtype=int)
 
     plain = drawn()
@@ -179,17 +179,17 @@ def test_held_back_pictures_are_never_learned_from_and_told_about(
         for step in range(1, 9):
             list(task.losses(step, 1))
     assert seen == set(task.learned)
-    assert len(task.spared) == 2
-    assert seen | set(task.spared) == set(range(8))
+    assert len(task.holdout) == 2
+    assert seen | set(task.holdout) == set(range(8))
 
 
 def test_few_pictures_are_all_learned_from():
-    assert hold_back(4, 0.5, 0) == ([0, 1, 2, 3], [])
-    assert hold_back(100, 0.0, 0) == (list(range(100)), [])
-    learned, spared = hold_back(5, 0.1, 0)
-    assert len(spared) == 1
-    assert sorted(learned + spared) == [0, 1, 2, 3, 4]
-    assert hold_back(50, 0.2, 1)[1] != hold_back(50, 0.2, 2)[1]
+    assert split_holdout(4, 0.5, 0) == ([0, 1, 2, 3], [])
+    assert split_holdout(100, 0.0, 0) == (list(range(100)), [])
+    learned, holdout = split_holdout(5, 0.1, 0)
+    assert len(holdout) == 1
+    assert sorted(learned + holdout) == [0, 1, 2, 3, 4]
+    assert split_holdout(50, 0.2, 1)[1] != split_holdout(50, 0.2, 2)[1]
 
 
 def test_without_the_prior_term_the_class_pictures_are_only_compared(one_base, dataset, tmp_path):

@@ -10,7 +10,7 @@ from dyod_studio.errors import InvalidInputError, OutOfMemoryError
 from dyod_studio.models.placeholder import with_placeholder
 from dyod_studio.training import initial_vae
 from dyod_studio.training.checkpoints import list_checkpoints
-from dyod_studio.training.ladder import is_out_of_memory, micro_batch, next_rung
+from dyod_studio.training.oom_fallbacks import is_out_of_memory, micro_batch, next_fallback
 from dyod_studio.training.registry import METHODS, load_method, parse_config
 from dyod_studio.training.run import (
     Adjustments,
@@ -28,19 +28,19 @@ QUICK = {"preview_every": 10_000, "checkpoint_every": 4, "steps": 10, "seed": 3}
 IMPOSSIBLE_BYTES = 2**60
 
 
-def rungs(info, config, **options):
+def fallbacks(info, config, **options):
     """Every rung from the top of the ladder to its end: the adjustments and the sentences."""
     found = []
     adjustments = Adjustments()
-    while rung := next_rung(info, config, adjustments, **options):
-        adjustments, sentence = rung
+    while fallback := next_fallback(info, config, adjustments, **options):
+        adjustments, sentence = fallback
         found.append((adjustments, sentence))
     return found
 
 
 def test_the_ladder_halves_the_batch_then_recomputes_then_drops_previews_then_shrinks():
     config = parse_config("inversion", {"batch_size": 5})
-    found = rungs(INVERSION, config, resolution=512)
+    found = fallbacks(INVERSION, config, resolution=512)
     assert [sentence for _, sentence in found] == [
         "Each batch of 5 is computed 3 at a time.",
         "Each batch of 5 is computed 2 at a time.",
@@ -55,7 +55,7 @@ def test_the_ladder_halves_the_batch_then_recomputes_then_drops_previews_then_sh
 
 def test_the_ladder_offers_a_method_only_what_it_can_do():
     config = parse_config("vae", {"batch_size": 2})
-    assert [sentence for _, sentence in rungs(VAE, config, resolution=512)] == [
+    assert [sentence for _, sentence in fallbacks(VAE, config, resolution=512)] == [
         "Each batch of 2 is computed 1 at a time.",
         "No preview pictures are made.",
     ]
@@ -63,12 +63,12 @@ def test_the_ladder_offers_a_method_only_what_it_can_do():
 
 def test_pictures_are_not_made_smaller_when_the_base_is_not_known():
     config = parse_config("inversion", {"batch_size": 1})
-    assert all(found.resolution is None for found, _ in rungs(INVERSION, config))
+    assert all(found.resolution is None for found, _ in fallbacks(INVERSION, config))
 
 
 def test_a_side_is_a_multiple_of_what_the_networks_halve():
     config = parse_config("inversion", {"batch_size": 1})
-    found = rungs(INVERSION, config, resolution=128, resolution_multiple=32)
+    found = fallbacks(INVERSION, config, resolution=128, resolution_multiple=32)
     assert [adjusted.resolution for adjusted, _ in found][-2:] == [96, 64]
 
 
@@ -200,16 +200,16 @@ def run_down_the_ladder(method, base, dataset, run_dir, values):
                 events.append(event)
             return events, sentences
         except OutOfMemoryError:
-            rung = next_rung(
+            fallback = next_fallback(
                 METHODS[method],
                 config,
                 adjustments,
                 resolution=base.own_resolution,
                 resolution_multiple=base.resolution_multiple,
             )
-            if rung is None:
+            if fallback is None:
                 raise
-            adjustments, sentence = rung
+            adjustments, sentence = fallback
             sentences.append(sentence)
 
 

@@ -9,7 +9,7 @@ import torch
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import Artifact, load_artifact
 from dyod_studio.models.compose import open_customised
-from dyod_studio.models.customised import Reverse
+from dyod_studio.models.customised import SamplingConfig
 from dyod_studio.models.placeholder import trained_vectors, with_placeholder
 from dyod_studio.training.registry import METHODS, PromptedConfig, load_method, parse_config
 from dyod_studio.training.run import PicturesPrepared, Run
@@ -31,7 +31,7 @@ def tiny(base_models):
 
 
 @contextmanager
-def knowing(base, seed=0):
+def knowing_base(base, seed=0):
     """A base to which an inversion taught <set>."""
     width = base.text_encoder.get_input_embeddings().embedding_dim
     vectors = torch.randn(2, width, generator=torch.Generator().manual_seed(seed))
@@ -60,12 +60,12 @@ def test_every_method_with_a_prompt_may_be_told_of_a_word():
 def test_a_run_hears_the_word_leaves_it_as_it_was_and_draws_beside_it(
     tiny, dataset, tmp_path, method
 ):
-    with knowing(tiny) as (base, vectors):
+    with knowing_base(tiny) as (base, vectors):
         ready = train(method, base, dataset, tmp_path / "heard")[-1]
         assert torch.equal(trained_vectors(base), vectors)
         assert trained_vectors(base).grad is None
     artifact = load_artifact(ready.path, method)
-    with knowing(tiny, seed=1) as (base, _):
+    with knowing_base(tiny, seed=1) as (base, _):
         other = load_artifact(train(method, base, dataset, tmp_path / "other")[-1].path, method)
     losses = [key for key in artifact.facts if key.endswith("loss_before")]
     assert any(artifact.facts[key] != other.facts[key] for key in losses)
@@ -76,7 +76,7 @@ def test_a_run_hears_the_word_leaves_it_as_it_was_and_draws_beside_it(
         both = {"inversion": inversion, method: artifact}
         model = open_customised(stack, tiny, both)
         assert "<set>" in model.default_prompt
-        (image,) = model.sample("prompt", [1], Reverse(num_inference_steps=2))
+        (image,) = model.sample("prompt", [1], SamplingConfig(num_inference_steps=2))
     assert np.asarray(image).std() > 0
     with (
         ExitStack() as stack,
@@ -90,7 +90,7 @@ def test_pictures_of_a_class_are_drawn_again_when_its_word_means_something_else(
 ):
     counts = []
     for number, seed in enumerate((0, 0, 1)):
-        with knowing(tiny, seed) as (base, _):
+        with knowing_base(tiny, seed) as (base, _):
             events = train("custom-diffusion", base, dataset, tmp_path / str(number), steps=1)
         counts.append(sum(isinstance(event, PicturesPrepared) for event in events))
     assert counts == [2, 0, 1]

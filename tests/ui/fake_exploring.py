@@ -8,14 +8,14 @@ from typing import Any
 
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.requests.sampling import InterpolationSettings
-from dyod_studio.services.explore.strips import Step, Walk, around, key_of, way
+from dyod_studio.services.explore.strips import Step, StripPlan, around, key_of, way
 from dyod_studio.services.explore.views import (
+    BookmarkView,
     FrameView,
     NearSettings,
     PlaceSettings,
-    PlaceView,
+    StripsView,
     TraitView,
-    WalkView,
 )
 from dyod_studio.services.sampling.dispatcher import Asked
 from dyod_studio.services.views import GenerationView
@@ -29,14 +29,14 @@ class FakeWalks:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.begun: list[tuple[str, Walk]] = []
+        self.begun: list[tuple[str, StripPlan]] = []
         self.drawn: dict[str, Path] = {}
         self.error: str | None = None
 
-    def begin(self, visitor: str, walk: Walk) -> None:
+    def begin(self, visitor: str, walk: StripPlan) -> None:
         self.begun.append((visitor, walk))
 
-    def look(self, visitor: str, walk: Walk) -> WalkView:
+    def look(self, visitor: str, walk: StripPlan) -> StripsView:
         if self.error is None:
             lacking = [step.key for step in walk.steps if step.key not in self.drawn]
             for key in lacking[:FRAMES_A_LOOK]:
@@ -47,9 +47,9 @@ class FakeWalks:
             for strip in walk.strips
         )
         done = sum(step.key in self.drawn for step in walk.steps)
-        return WalkView(strips, done, len(walk.steps), self.error)
+        return StripsView(strips, done, len(walk.steps), self.error)
 
-    def finished(self, visitor: str, walk: Walk) -> WalkView:
+    def finished(self, visitor: str, walk: StripPlan) -> StripsView:
         view = self.look(visitor, walk)
         if not view.is_complete:
             raise InvalidInputError("Wait until the strip is whole.")
@@ -66,7 +66,7 @@ class FakeExploring:
         self.kept: list[str] = []
         self._make = make
 
-    def way(self, ref: int | str, settings: InterpolationSettings) -> Walk:
+    def way(self, ref: int | str, settings: InterpolationSettings) -> StripPlan:
         if settings.a == settings.b:
             raise InvalidInputError("A and B are the same picture: choose another one for B.")
         self.ways.append(settings)
@@ -76,13 +76,13 @@ class FakeExploring:
         }  # fmt: skip
         return way(Asked(int(ref), "interpolation", parameters, {}))
 
-    def around(self, ref: int | str, settings: PlaceSettings) -> Walk:
+    def around(self, ref: int | str, settings: PlaceSettings) -> StripPlan:
         return around(self._place(ref, settings), settings.moved, 4)
 
-    def place(self, ref: int | str, settings: PlaceSettings) -> Walk:
+    def place(self, ref: int | str, settings: PlaceSettings) -> StripPlan:
         asked, what = self._place(ref, settings), tuple(settings.moved.items())
         key = key_of(asked, what)
-        return Walk(asked, (Step(key, what),), (((0.0, key),),))
+        return StripPlan(asked, (Step(key, what),), (((0.0, key),),))
 
     def _place(self, ref: int | str, settings: PlaceSettings) -> Asked:
         return Asked(int(ref), "place", _common(settings) | {"origin": settings.origin}, {})
@@ -109,7 +109,7 @@ class FakePlaces:
     def __init__(self, exploring: FakeExploring) -> None:
         self._exploring = exploring
         self.names: dict[int, str] = {}
-        self.saved: list[PlaceView] = []
+        self.saved: list[BookmarkView] = []
 
     def traits(self, ref: int | str) -> list[TraitView]:
         return [TraitView(rank, 2.0 / (rank + 1), self.names.get(rank, "")) for rank in range(4)]
@@ -117,25 +117,25 @@ class FakePlaces:
     def name_trait(self, ref: int | str, rank: int, name: str) -> None:
         self.names[rank] = name
 
-    def save(self, ref: int | str, name: str, settings: PlaceSettings) -> PlaceView:
+    def save(self, ref: int | str, name: str, settings: PlaceSettings) -> BookmarkView:
         if not name:
             raise InvalidInputError("A name has 1 to 60 characters, got 0.")
         walk = self._exploring.place(ref, settings)
-        view = self._exploring.walks.look("", walk)
+        view = self._exploring.prefetcher.look("", walk)
         thumbnail = view.strips[0][0].file
         assert thumbnail is not None
         number, created = len(self.saved) + 1, datetime(2026, 1, 2, tzinfo=UTC)
-        self.saved.append(PlaceView(number, name, thumbnail, settings, True, created))
+        self.saved.append(BookmarkView(number, name, thumbnail, settings, True, created))
         return self.saved[-1]
 
-    def all(self, ref: int | str) -> Sequence[PlaceView]:
+    def all(self, ref: int | str) -> Sequence[BookmarkView]:
         return self.saved[::-1]
 
-    def get(self, ref: int | str, place_id: int) -> PlaceView:
-        return next(view for view in self.saved if view.id == place_id)
+    def get(self, ref: int | str, bookmark_id: int) -> BookmarkView:
+        return next(view for view in self.saved if view.id == bookmark_id)
 
-    def delete(self, ref: int | str, place_id: int) -> None:
-        self.saved = [view for view in self.saved if view.id != place_id]
+    def delete(self, ref: int | str, bookmark_id: int) -> None:
+        self.saved = [view for view in self.saved if view.id != bookmark_id]
 
     def outdate(self) -> None:
         self.saved = [replace(view, is_reachable=False) for view in self.saved]

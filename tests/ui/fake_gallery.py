@@ -9,7 +9,7 @@ from typing import Any
 
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.models.foreign_files import read_header, recognise
-from dyod_studio.services.gallery.views import EVERYTHING, AgainView, GalleryFilter, PartView
+from dyod_studio.services.gallery.views import EVERYTHING, GalleryFilter, PartView, Provenance
 from dyod_studio.services.views import ExportReport, GenerationView
 
 Made = dict[int, list[GenerationView]]
@@ -79,7 +79,7 @@ class FakeGallery:
     def restore(self, ref: int, ids: Collection[int]) -> None:
         self._bin -= {(ref, number) for number in ids}
 
-    def again(self, generation_id: int) -> AgainView:
+    def again(self, generation_id: int) -> Provenance:
         ref, view = next(
             (ref, view) for ref, views in self._made.items() for view in views
             if view.id == generation_id
@@ -90,7 +90,7 @@ class FakeGallery:
             "guidance_scale": 2.5, "prompt": "a toy", "adapter_strength": 1.0, "mask_rate": 0.0,
             "condition_text": None, "text_weight": 0.5,
         }  # fmt: skip
-        return AgainView(
+        return Provenance(
             ref, view.kind, screen, said, {}, (), view.seed, view.id,
             notes=("The sketch is no longer in this storage.",),
         )  # fmt: skip
@@ -155,7 +155,7 @@ class FakeRecalling:
     def __init__(self, gallery: FakeGallery) -> None:
         self._gallery = gallery
 
-    def read(self, path: Path, ref: int) -> AgainView:
+    def read(self, path: Path, ref: int) -> Provenance:
         newest = self._gallery.ids(ref)[:1]
         if not newest:
             raise InvalidInputError(f"{path.name} says nothing of how it was made.")

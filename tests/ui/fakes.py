@@ -273,7 +273,7 @@ def build_fake_studio(folder: Path) -> Any:
         gallery=gallery,
         exports=FakeExports(gallery),
         imports=FakeImports(projects),
-        recalling=FakeRecalling(gallery),
+        recreation=FakeRecalling(gallery),
         evaluation=FakeEvaluation(folder),
         artifacts=FakeArtifacts(projects),
     )

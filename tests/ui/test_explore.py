@@ -8,9 +8,14 @@ import gradio as gr
 import pytest
 from PIL import Image
 
-from dyod_studio.services.explore.views import NUM_TRAITS, FrameView, PlaceSettings, WalkView
-from dyod_studio.services.gallery.views import AgainView
-from dyod_studio.ui.common.part_picker import drawn_in, drawn_updates, on_choose_kinds, show_choice
+from dyod_studio.services.explore.views import NUM_TRAITS, FrameView, PlaceSettings, StripsView
+from dyod_studio.services.gallery.views import Provenance
+from dyod_studio.ui.common.part_picker import (
+    on_choose_kinds,
+    read_sampling_controls,
+    sampling_control_updates,
+    show_choice,
+)
 from dyod_studio.ui.explore.between import (
     FREE,
     ROUND,
@@ -30,8 +35,8 @@ from dyod_studio.ui.explore.bookmarks import (
 )
 from dyod_studio.ui.explore.new import on_near, on_new_pictures, on_pick, on_start
 from dyod_studio.ui.explore.picker import NO_ENDS, on_swap, picked, show_source
-from dyod_studio.ui.explore.screen import again_updates, on_around, on_end, show_explore
-from dyod_studio.ui.explore.strips import film_html, how_far
+from dyod_studio.ui.explore.screen import on_around, on_end, restore_updates, show_explore
+from dyod_studio.ui.explore.strips import how_far, strip_html
 from dyod_studio.ui.explore.traits import on_look, on_origin, on_place, on_reset, where_html
 
 DRAWN = (0.4, "2,5", 20, None, 1.0)
@@ -66,7 +71,7 @@ def test_more_like_one_asks_for_pictures_near_the_one_that_was_clicked(studio, p
     assert one[0] == "made:2"
     assert "seed 101" in words
     on_near(studio, project, one, 3, 0.2, DRAWN)
-    (asked,) = studio.exploring.near_asked
+    (asked,) = studio.explore.near_asked
     assert (asked.origin, asked.spread, asked.num_images, asked.t0) == ("made:2", 0.2, 3, 0.4)
     with pytest.raises(gr.Error, match="Click one of the new pictures first"):
         on_near(studio, project, None, 3, 0.2, DRAWN)
@@ -103,26 +108,26 @@ def test_pictures_to_pick_from_are_those_of_the_set_or_those_made_here(studio, p
 
 
 def test_the_strip_begins_coarse_and_fills_at_every_tick_until_it_is_whole(studio, project):
-    walk, timer, place, film, status = begun(studio, project, noise=FREE, path=ROUND)
-    (asked,) = studio.exploring.ways
+    walk, timer, place, strip_view, status = begun(studio, project, noise=FREE, path=ROUND)
+    (asked,) = studio.explore.ways
     assert (asked.a, asked.b, asked.num_frames) == ("set:1", "made:2", 9)
     assert (asked.free_noise, asked.is_spherical, asked.t0) == (True, True, 0.4)
-    assert [visitor for visitor, _ in studio.exploring.walks.begun] == ["she"]
+    assert [visitor for visitor, _ in studio.explore.prefetcher.begun] == ["she"]
     assert (timer.active, place["maximum"], place["interactive"]) == (True, 8, True)
-    assert (film.count("<img"), film.count("<i ")) == (3, 6)
-    assert 'data-at="4"' in film
+    assert (strip_view.count("<img"), strip_view.count("<i ")) == (3, 6)
+    assert 'data-at="4"' in strip_view
     assert "3 of 9 frames drawn" in status
     for _ in range(2):
-        timer, place, film, status = on_tick(studio, "she", project, walk)
-    assert (timer.active, film.count("<img"), place) == (False, 9, gr.skip())
+        timer, place, strip_view, status = on_tick(studio, "she", project, walk)
+    assert (timer.active, strip_view.count("<img"), place) == (False, 9, gr.skip())
     assert "All 9 frames are there" in status
 
 
 def test_nothing_is_shown_of_a_walk_of_another_project(studio, project):
     walk = begun(studio, project)[0]
     other = studio.projects.create("Other").id
-    timer, place, film, status = on_tick(studio, "she", other, walk)
-    assert (timer.active, place["interactive"], film, status) == (False, False, "", "")
+    timer, place, strip_view, status = on_tick(studio, "she", other, walk)
+    assert (timer.active, place["interactive"], strip_view, status) == (False, False, "", "")
 
 
 def test_what_makes_no_strip_is_said_in_a_sentence_or_waits(studio, project):
@@ -136,10 +141,10 @@ def test_what_makes_no_strip_is_said_in_a_sentence_or_waits(studio, project):
 
 
 def test_why_a_strip_cannot_be_drawn_stands_under_it():
-    view = WalkView(((FrameView(0, "k", None),),), 0, 1, "The <card> is gone.")
+    view = StripsView(((FrameView(0, "k", None),),), 0, 1, "The <card> is gone.")
     assert "The &lt;card&gt; is gone." in how_far(view)
     assert view.is_over
-    assert film_html(()) == ""
+    assert strip_html(()) == ""
 
 
 def test_a_strip_is_taken_along_once_it_is_whole(studio, project, tmp_path):
@@ -158,18 +163,20 @@ def test_a_strip_is_taken_along_once_it_is_whole(studio, project, tmp_path):
     with pytest.raises(gr.Error, match="fps must lie in"):
         on_take(studio, tmp_path, "mp4", walk, None, True)
     on_keep(studio, project, walk, 4)
-    assert studio.exploring.kept == [walk.strips[0][4][1]]
+    assert studio.explore.kept == [walk.strips[0][4][1]]
     with pytest.raises(gr.Error, match="There is no strip yet"):
         on_keep(studio, project, None, 0)
 
 
 def test_every_trait_gets_its_strip_around_the_place_that_the_sliders_say(studio, learned):
     values = (1.5, *NOWHERE[1:])
-    walk, timer, here, *films, status = on_place(studio, "she", learned, "seed:3", *values, *DRAWN)
-    assert (here.count("<img"), len(films), timer.active) == (1, NUM_TRAITS, True)
-    assert 'data-at="-3"' in films[0]
-    assert 'data-at="1.5"' in films[0]
-    assert films[4:] == [""] * (NUM_TRAITS - 4)
+    walk, timer, here, *strip_views, status = on_place(
+        studio, "she", learned, "seed:3", *values, *DRAWN
+    )
+    assert (here.count("<img"), len(strip_views), timer.active) == (1, NUM_TRAITS, True)
+    assert 'data-at="-3"' in strip_views[0]
+    assert 'data-at="1.5"' in strip_views[0]
+    assert strip_views[4:] == [""] * (NUM_TRAITS - 4)
     assert f"of {len(walk.steps)} frames drawn" in status
     while not on_look(studio, "she", learned, walk)[-1].startswith('<p class="quiet">All'):
         pass
@@ -215,7 +222,7 @@ def test_a_place_is_saved_opened_and_forgotten(studio, learned):
     t0, guidance, steps, use, strength, kinds = opened[4 + NUM_TRAITS :]
     assert (t0, guidance, steps, use, kinds) == (0.3, "", 10, ["inversion"], ["inversion"])
     assert strength["value"] == 0.5
-    studio.places.outdate()
+    studio.bookmarks.outdate()
     assert saved_updates(studio, learned)[1]["value"][0][1] == "smile (earlier model)"
     assert on_forget(studio, learned, 1)[2] == ()
     with pytest.raises(gr.Error, match="Choose a saved place first"):
@@ -259,9 +266,9 @@ def test_parts_are_offered_once_there_is_a_choice_and_kept_as_settings(studio, p
     assert show_choice(studio, project, now) == gr.skip()
     use, strength = on_choose_kinds(["dreambooth"])
     assert (use, strength["visible"]) == (["dreambooth"], True)
-    settings = drawn_in(0.5, "", 50, use, 0.7)
+    settings = read_sampling_controls(0.5, "", 50, use, 0.7)
     assert (settings["use"], settings["strength"]) == (("dreambooth",), 0.7)
-    assert drawn_updates(PlaceSettings())[:3] == (0.5, "", 50)
+    assert sampling_control_updates(PlaceSettings())[:3] == (0.5, "", 50)
 
 
 def test_a_picture_without_a_project_is_refused_in_a_sentence(studio):
@@ -273,7 +280,7 @@ def test_a_picture_without_a_project_is_refused_in_a_sentence(studio):
 def again(kind, **said):
     common = {"t0": 0.3, "guidance_scale": None, "num_inference_steps": 20, "seed": 7,
               "adapter_strength": 0.5, "prompt": None}  # fmt: skip
-    return AgainView(
+    return Provenance(
         project_id=1, kind=kind, screen="studio" if kind == "image" else "explore",
         parameters=common | said, inputs={"b": Path("/b.png")}, use=("inversion", "vae"),
         picture_seed=8,
@@ -284,17 +291,17 @@ def test_the_screen_stands_again_as_it_stood_for_a_picture_of_any_kind():
     between = again(
         "interpolation", a="seed:3", b="b.png", num_frames=5, free_noise=True, is_spherical=False
     )
-    ways, t0, _, steps, use, strength, kinds, *rest = again_updates(between)
+    ways, t0, _, steps, use, strength, kinds, *rest = restore_updates(between)
     assert (ways["selected"], t0, steps, use, kinds) == (
         "between", 0.3, 20, ["inversion"], ["inversion"],
     )  # fmt: skip
     assert rest[:4] == [gr.skip()] * 4
     assert (rest[4]["A"]["ref"], rest[4]["B"]["ref"]) == ("seed:3", "/b.png")
     assert rest[8:11] == [5, FREE, "straight"]
-    place = again_updates(again("place", origin="average", places=[{"1": -2.0, "0": 9.0}]))
+    place = restore_updates(again("place", origin="average", places=[{"1": -2.0, "0": 9.0}]))
     assert (place[0]["selected"], place[-8:]) == ("traits", (3, -2.0, 0, 0, 0, 0, 0, 0))
-    new = again_updates(again("distribution", num_images=3))
+    new = restore_updates(again("distribution", num_images=3))
     assert (new[0]["selected"], new[7], new[9], new[10]) == ("new", "distribution", 3, "7")
-    assert len({len(made) for made in (place, new, again_updates(between))}) == 1
-    assert set(map(str, again_updates(None))) == {str(gr.skip())}
-    assert set(map(str, again_updates(again("image")))) == {str(gr.skip())}
+    assert len({len(made) for made in (place, new, restore_updates(between))}) == 1
+    assert set(map(str, restore_updates(None))) == {str(gr.skip())}
+    assert set(map(str, restore_updates(again("image")))) == {str(gr.skip())}

@@ -3,7 +3,7 @@
 import gradio as gr
 import pytest
 
-from dyod_studio.ui.train.run_actions import NEWEST, TOLD, actions, on_edit, on_press, on_report
+from dyod_studio.ui.train.run_actions import NEWEST, TOLD, actions, on_action, on_edit, on_report
 from dyod_studio.ui.train.screen import proposed_method
 from tests.ui.fake_training import METHODS
 
@@ -34,32 +34,32 @@ def test_every_button_that_can_be_drawn_has_its_action(studio):
 def test_a_running_run_is_asked_and_stays_in_sight(studio, project, quiet, what):
     studio.training.start(project, "vae", {})
     studio.training.advance(1, 5)
-    assert on_press(studio, project, NEWEST, 4, {"press": what, "job": "1"}) == (1, 5)
+    assert on_action(studio, project, NEWEST, 4, {"press": what, "job": "1"}) == (1, 5)
     assert studio.training.pressed == [(what, 1)]
     assert quiet == [TOLD[what]]
 
 
 def test_looking_at_a_run_asks_nothing_of_it(studio, project):
-    assert on_press(studio, project, NEWEST, 4, {"press": "look", "job": "2"}) == (2, 4)
+    assert on_action(studio, project, NEWEST, 4, {"press": "look", "job": "2"}) == (2, 4)
     assert studio.training.pressed == []
 
 
 def test_a_paused_run_goes_on(studio, project):
     studio.training.start(project, "vae", {})
     studio.training.pause(1)
-    on_press(studio, project, NEWEST, 0, {"press": "resume", "job": "1"})
+    on_action(studio, project, NEWEST, 0, {"press": "resume", "job": "1"})
     assert studio.training.job(1).state == "running"
 
 
 def test_a_waiting_run_is_moved_to_the_place_on_its_button(studio, project):
     studio.training.start(project, "vae", {})
     values = {"press": "move", "job": "1", "place": "3"}
-    assert on_press(studio, project, NEWEST, 0, values) == (NEWEST, 1)
+    assert on_action(studio, project, NEWEST, 0, values) == (NEWEST, 1)
     assert studio.training.job(1).place == 3
 
 
 def test_train_again_is_one_press_and_the_new_run_is_looked_at(studio, project, failed):
-    assert on_press(studio, project, 1, 0, {"press": "again", "job": "1"}) == (2, 1)
+    assert on_action(studio, project, 1, 0, {"press": "again", "job": "1"}) == (2, 1)
     assert studio.training.pressed == [("fresh", 1, None)]
 
 
@@ -68,7 +68,7 @@ def test_train_again_is_one_press_and_the_new_run_is_looked_at(studio, project, 
 def test_going_on_and_using_take_the_state_of_their_button(
     studio, project, failed, what, values, step
 ):
-    on_press(studio, project, 1, 0, {"press": what, "job": "1", **values})
+    on_action(studio, project, 1, 0, {"press": what, "job": "1", **values})
     assert studio.training.pressed == [(what, 1, step)]
     assert studio.training.job(2).start_step == step
 
@@ -86,7 +86,7 @@ def test_a_button_of_a_page_that_is_behind_gets_a_sentence(studio, project):
     studio.training.start(project, "vae", {})
     studio.training.cancel(1)
     with pytest.raises(gr.Error, match="Job 1 is cancelled"):
-        on_press(studio, project, NEWEST, 0, {"press": "pause", "job": "1"})
+        on_action(studio, project, NEWEST, 0, {"press": "pause", "job": "1"})
 
 
 def test_the_report_of_the_run_that_is_looked_at_is_written_under_its_name(

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from dyod_studio.errors import InvalidInputError, SampleCancelledError
-from dyod_studio.services.gallery.views import AgainView
+from dyod_studio.services.gallery.views import Provenance
 from dyod_studio.ui.draw.actions import (
     LIVE_STEPS,
     axes_in,
@@ -18,7 +18,7 @@ from dyod_studio.ui.draw.actions import (
 from dyod_studio.ui.draw.canvas import region_from_canvas
 from dyod_studio.ui.draw.canvas_panel import show_brushes, show_region
 from dyod_studio.ui.draw.form import Wish, seed_for
-from dyod_studio.ui.draw.restore import NAMES, again_updates
+from dyod_studio.ui.draw.restore import NAMES, restore_updates
 from dyod_studio.ui.draw.results import Shown, on_adopt, on_compare, result_updates
 from dyod_studio.ui.draw.screen import count_strokes, worked
 
@@ -214,10 +214,10 @@ def test_again_sets_every_field_so_that_the_same_request_is_made(studio, project
         "adapter_strength": 0.7, "condition_text": None, "mask_rate": 0.3, "text_weight": 0.5,
         "num_images": 2,
     }  # fmt: skip
-    view = AgainView(
+    view = Provenance(
         project, "image", "studio", said, {"image": sketch, "region": mask}, ("inversion", "vae"), 5
     )
-    updates = dict(zip(NAMES, again_updates(view), strict=True))
+    updates = dict(zip(NAMES, restore_updates(view), strict=True))
     picture = updates["canvas"]
     studio.projects.learn(project, "inversion", "vae")
     again = {name: updates[name] for name in NAMES if name in Wish.__slots__}
@@ -238,6 +238,6 @@ def test_again_sets_every_field_so_that_the_same_request_is_made(studio, project
 
 
 def test_again_of_another_screen_leaves_this_one_alone(project):
-    view = AgainView(project, "prompt", "explore", {}, {}, (), 5)
-    assert set(map(str, again_updates(view))) == {str(gr.skip())}
-    assert len(again_updates(None)) == len(NAMES)
+    view = Provenance(project, "prompt", "explore", {}, {}, (), 5)
+    assert set(map(str, restore_updates(view))) == {str(gr.skip())}
+    assert len(restore_updates(None)) == len(NAMES)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dyod_studio.evaluation.advice import GRID, Advice, advise
-from dyod_studio.evaluation.compare import apart_from
+from dyod_studio.evaluation.compare import paired_difference
 from dyod_studio.evaluation.results import PointResult
 from dyod_studio.services.evaluation.report import figure_text
 from dyod_studio.services.evaluation.views import EvaluationView
@@ -60,7 +60,7 @@ def _errors(bench: Bench, view: EvaluationView) -> dict[str, float]:
     points, extractor = tenths(view), view.extractors[0]
     swept = [point for point in points if point.role == "sweep"]
     best = min(swept, key=lambda point: point.figures[extractor]["kid"].value)
-    found = apart_from(best, points, bench.storage.run_dir(view.job.id), extractor)
+    found = paired_difference(best, points, bench.storage.run_dir(view.job.id), extractor)
     return {name: apart.error for name, apart in found.items()}
 
 
@@ -86,7 +86,7 @@ def _row(bench: Bench, view: EvaluationView, advice: Advice, best: PointResult) 
     extractor = view.extractors[0]
     at_advice = min(view.swept, key=lambda point: abs((point.value or 0.0) - advice.t0))
     run_dir = bench.storage.run_dir(view.job.id)
-    apart = apart_from(best, view.points, run_dir, extractor).get(at_advice.name)
+    apart = paired_difference(best, view.points, run_dir, extractor).get(at_advice.name)
     higher = "0" if apart is None else f"{apart.difference:.3g} ± {apart.error:.2g}"
     clear = "" if advice.is_clear else " (not clear)"
     return (

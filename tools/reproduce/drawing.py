@@ -16,7 +16,7 @@ from dyod_studio.jobs.inputs import load_base_model
 from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.compose import open_customised
-from dyod_studio.models.customised import Reverse, Start
+from dyod_studio.models.customised import SamplingConfig, Start
 from dyod_studio.models.feature_extractors import open_extractor
 from dyod_studio.settings import STARTER_DIR
 from dyod_studio.store.artifacts import ArtifactRepository
@@ -32,7 +32,7 @@ def draw(
     project: int,
     kinds: Sequence[str],
     start: Start,
-    reverse: Reverse,
+    reverse: SamplingConfig,
     *,
     num: int,
     images: Sequence[Image.Image] = (),

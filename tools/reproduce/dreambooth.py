@@ -8,7 +8,7 @@ import argparse
 
 from dyod_studio.evaluation.results import Figures
 from dyod_studio.models.artifacts import load_artifact
-from dyod_studio.models.customised import Reverse
+from dyod_studio.models.customised import SamplingConfig
 from dyod_studio.services.evaluation.report import figure_text
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import SAFETENSORS
@@ -37,7 +37,7 @@ def run(bench: Bench, asked: argparse.Namespace) -> None:
         name = _called(bench, project.id, method)
         told: list[Figures] = []
         for template in TEMPLATES:
-            reverse = Reverse(
+            reverse = SamplingConfig(
                 num_inference_steps=asked.steps, prompt=template.format(name),
                 guidance_scale=asked.guidance,
             )  # fmt: skip

@@ -6,10 +6,10 @@ from typing import Any
 
 from PIL import Image
 
-from dyod_studio.evaluation.compare import Apart, kid_difference
+from dyod_studio.evaluation.compare import PairedDifference, kid_difference
 from dyod_studio.evaluation.measure import Reference, measure
 from dyod_studio.evaluation.results import Figure
-from dyod_studio.models.customised import Reverse
+from dyod_studio.models.customised import SamplingConfig
 from dyod_studio.services.evaluation.report import figure_text
 from tools.reproduce.bench import Bench
 from tools.reproduce.drawing import draw, features_of, own_base, reference_of, squares
@@ -73,7 +73,7 @@ def _measured(
 
 def compare(
     reference: Reference, made: dict[str, list[Image.Image]]
-) -> tuple[dict[str, Figure], Apart]:
+) -> tuple[dict[str, Figure], PairedDifference]:
     """KID of both ways against the set, and by how much it is lower with the word."""
     features = {
         name: features_of(reference.extractor.embed, images) for name, images in made.items()
@@ -82,7 +82,7 @@ def compare(
     return kid, kid_difference(features[WITH], features[WITHOUT], reference.features)
 
 
-def told(kid: dict[str, Figure], apart: Apart) -> dict[str, Any]:
+def told(kid: dict[str, Figure], apart: PairedDifference) -> dict[str, Any]:
     """The facts of one t0."""
     both = {name: {"value": figure.value, "std": figure.std} for name, figure in kid.items()}
     return {**both, "lower_by": apart.difference, "standard_error": apart.error}
@@ -105,13 +105,13 @@ def _drawn(
     bench: Bench, project: int, asked: argparse.Namespace, t0: float, prompt: str | None,
     sources: list[Image.Image],
 ) -> list[Image.Image]:  # fmt: skip
-    reverse = Reverse(
+    reverse = SamplingConfig(
         t0=t0, num_inference_steps=asked.steps, guidance_scale=asked.guidance, prompt=prompt
     )
     kinds = ("inversion",)
     return draw(bench, project, kinds, "image", reverse, num=asked.num, images=sources)
 
 
-def _row(t0: float, kid: dict[str, Figure], apart: Apart) -> tuple[str, ...]:
+def _row(t0: float, kid: dict[str, Figure], apart: PairedDifference) -> tuple[str, ...]:
     difference = figure_text(Figure(apart.difference, apart.error))
     return (f"{t0:g}", figure_text(kid[WITH]), figure_text(kid[WITHOUT]), difference)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from dyod_studio.evaluation.compare import Apart, apart_from
+from dyod_studio.evaluation.compare import PairedDifference, paired_difference
 from dyod_studio.evaluation.results import Figure, PointResult
 from dyod_studio.services.evaluation.report import figure_text
 from dyod_studio.services.evaluation.views import EvaluationSettings, EvaluationView
@@ -41,7 +41,7 @@ def run(bench: Bench, asked: argparse.Namespace) -> None:
             plot = f"table1-{name}{f'-{number + 1}' if number else ''}.svg"
             write_plot(view, "kid", asked.out / plot, extractor)
             run_dir = bench.storage.run_dir(view.job.id)
-            apart = apart_from(lowest(view, extractor), view.points, run_dir, extractor)
+            apart = paired_difference(lowest(view, extractor), view.points, run_dir, extractor)
             found = verdict(view, extractor, apart)
             facts[extractor] = found
             parts.append(_part(view, extractor, found, apart, f"{asked.out.name}/{plot}"))
@@ -67,7 +67,9 @@ def lowest(view: EvaluationView, extractor: str) -> PointResult:
     return min(view.swept, key=lambda point: _kid(point, extractor).value)
 
 
-def verdict(view: EvaluationView, extractor: str, apart: dict[str, Apart]) -> dict[str, Any]:
+def verdict(
+    view: EvaluationView, extractor: str, apart: dict[str, PairedDifference]
+) -> dict[str, Any]:
     """Whether the best t0 is lower than both baselines, and by how many deviations.
 
     Args:
@@ -89,7 +91,11 @@ def verdict(view: EvaluationView, extractor: str, apart: dict[str, Apart]) -> di
 
 
 def _part(
-    view: EvaluationView, extractor: str, found: dict[str, Any], apart: dict[str, Apart], plot: str
+    view: EvaluationView,
+    extractor: str,
+    found: dict[str, Any],
+    apart: dict[str, PairedDifference],
+    plot: str,
 ) -> str:
     rows = []
     for point in view.points:

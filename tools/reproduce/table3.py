@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from dyod_studio.evaluation.results import PointResult
 from dyod_studio.models.anl import Condition
-from dyod_studio.models.customised import Reverse
+from dyod_studio.models.customised import SamplingConfig
 from dyod_studio.services.evaluation.report import figure_text
 from dyod_studio.services.evaluation.views import EvaluationSettings
 from tools.reproduce.bench import Bench
@@ -60,7 +60,7 @@ def spread_after_one(
 ) -> float:
     """How much two pictures differ that are drawn after the same one: what the paper varies."""
     shown = squares(folder, own_base(bench).resolution)[:AT_ONCE]
-    reverse = Reverse(
+    reverse = SamplingConfig(
         num_inference_steps=asked.steps, guidance_scale=asked.guidance,
         condition=Condition(images=shown, mask_rate=rate),
     )  # fmt: skip

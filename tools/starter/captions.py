@@ -13,7 +13,7 @@ _SYNONYMS = {
     "tangerine": ("orange", "tangerine"),
     "red-apple": ("red apple", "apple"),
     "green-apple": ("green apple", "apple"),
-    "red-heart": ("red heart", "heart"),
+    "red-heart": ("red heart", "heartbeat"),
     "pizza": ("slice of pizza", "pizza"),
     "running-shoe": ("running shoe", "sneaker"),
     "mans-shoe": ("man's shoe", "leather shoe", "shoe"),

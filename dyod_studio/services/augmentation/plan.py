@@ -14,7 +14,7 @@ from dyod_studio.datasets.archives import is_junk
 from dyod_studio.datasets.reading import HEAD_BYTES, image_suffix, read_image
 from dyod_studio.datasets.sources import printable
 from dyod_studio.errors import InvalidInputError, RejectedImageError
-from dyod_studio.jobs.augmentation import Wanted
+from dyod_studio.jobs.augmentation import AugmentationTarget
 from dyod_studio.requests.sampling import MAX_SEED, SampleSettings
 from dyod_studio.services.views import ProjectView
 from dyod_studio.store.tables import Artifact, Picture
@@ -86,8 +86,8 @@ def unusable(sources: Iterable[Source]) -> Iterator[tuple[str, str]]:
 
 def digest_of(sources: Sequence[Source]) -> str:
     """A hash that changes with any name or content."""
-    told = "\n".join(f"{source.sha256} {source.name}" for source in sources)
-    return hashlib.sha256(told.encode()).hexdigest()
+    recipe = "\n".join(f"{source.sha256} {source.name}" for source in sources)
+    return hashlib.sha256(recipe.encode()).hexdigest()
 
 
 def _sources(root: Path, folder: Path) -> Iterator[Source]:
@@ -149,18 +149,18 @@ class AugmentSettings:
 
 def plan_class(
     name: str, sources: Sequence[Source], settings: AugmentSettings
-) -> list[tuple[Wanted, Source]]:
+) -> list[tuple[AugmentationTarget, Source]]:
     """Each picture of a class and the one that it is drawn after, which take turns."""
     order = sorted(sources, key=lambda source: _number(settings.seed, name, source.sha256))
     plan = []
     for number in range(1, settings.per_class + 1):
         source = order[(number - 1) % len(order)]
         seed = _number(settings.seed, name, str(number)) % SEEDS
-        plan.append((Wanted(f"{name}/{number:05d}.png", source.path, seed), source))
+        plan.append((AugmentationTarget(f"{name}/{number:05d}.png", source.path, seed), source))
     return plan
 
 
-def recipe_told(
+def recipe_of(
     project: ProjectView, parts: Mapping[str, Artifact], settings: AugmentSettings
 ) -> dict[str, Any]:
     """All that decides a picture besides its class, as it stands in the folder."""
@@ -176,9 +176,9 @@ def recipe_told(
     }
 
 
-def check_same(begun: Mapping[str, Any], told: Mapping[str, Any], out: Path) -> None:
+def check_same(begun: Mapping[str, Any], recipe: Mapping[str, Any], out: Path) -> None:
     """Refuse to go on with other settings than those that the folder was begun with."""
-    for name, value in told.items():
+    for name, value in recipe.items():
         if begun.get(name) != value:
             then, now = begun.get(name), value
             if name == "parts":
@@ -224,7 +224,7 @@ def check_apart(data: Path | None, out: Path) -> None:
         )
 
 
-def _number(*told: object) -> int:
+def _number(*recipe: object) -> int:
     """A number of 64 bits that looks random and is the same everywhere."""
-    text = "\n".join(str(item) for item in told)
+    text = "\n".join(str(item) for item in recipe)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

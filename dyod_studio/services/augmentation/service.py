@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.jobs.augmentation import Drawn, Recipe, Wanted
+from dyod_studio.jobs.augmentation import AugmentationTarget, AugmentedImage, Recipe
 from dyod_studio.services.augmentation.folder import AugmentFolder
 from dyod_studio.services.augmentation.plan import (
     AugmentSettings,
@@ -24,9 +24,9 @@ from dyod_studio.services.augmentation.plan import (
     classes_of,
     look_through,
     plan_class,
-    recipe_told,
+    recipe_of,
 )
-from dyod_studio.services.parts import check_hearing, choose_parts
+from dyod_studio.services.parts import check_conditionable, choose_parts
 from dyod_studio.services.projects import Projects
 from dyod_studio.services.views import ProjectView
 from dyod_studio.settings import Settings
@@ -61,7 +61,7 @@ class _Work:
     parts: Mapping[str, Artifact]
     classes: Classes
     left_out: tuple[tuple[str, str], ...]
-    told: Mapping[str, Any]
+    recipe: Mapping[str, Any]
     """What the folder is begun with, and must be the same when it is gone on with."""
 
 
@@ -101,24 +101,24 @@ class Augmenting:
         on_progress: OnProgress | None,
     ) -> AugmentReport:
         work = self._prepare(ref, settings, folder)
-        folder.begin(work.told)
+        folder.begin(work.recipe)
         plan = {name: plan_class(name, work.classes[name], settings) for name in work.classes}
-        total = sum(len(wanted) for wanted in plan.values())
-        kept = done = sum(folder.has(one.file) for wanted in plan.values() for one, _ in wanted)
+        total = sum(len(targets) for targets in plan.values())
+        kept = done = sum(folder.has(one.file) for targets in plan.values() for one, _ in targets)
         sources = {one.file: (name, s) for name, rows in plan.items() for one, s in rows}
         if on_progress:
             on_progress(done, total)
         for drawn in self._draw(work, settings, plan, folder):
-            name, source = sources[drawn.wanted.file]
+            name, source = sources[drawn.target.file]
             row = {
                 "class": name,
                 "source": source.name,
                 "source_sha256": source.sha256,
-                "seed": drawn.wanted.seed,
+                "seed": drawn.target.seed,
                 "mask_rate": settings.mask_rate,
                 "mask": dict(drawn.mask),
             }
-            folder.add(drawn.wanted.file, drawn.png, row)
+            folder.add(drawn.target.file, drawn.png, row)
             done += 1
             if on_progress:
                 on_progress(done, total)
@@ -129,13 +129,13 @@ class Augmenting:
         project = self._projects.get(ref)
         with self._storage.database.session() as session:
             parts = choose_parts(session, project, settings.use, needs_vae=False)
-        check_hearing(parts)
+        check_conditionable(parts)
         check_apart(settings.data, folder.root)
         classes = self._classes(project, settings.data)
-        told = recipe_told(project, parts, settings)
+        recipe = recipe_of(project, parts, settings)
         begun = folder.settings()
         if begun is not None:
-            check_same(begun, told, folder.root)
+            check_same(begun, recipe, folder.root)
         left_out, digests = look_through(classes, begun or {}, folder.root)
         bad = {name for name, _ in left_out}
         usable = {
@@ -147,7 +147,7 @@ class Augmenting:
                 raise InvalidInputError(f"No picture of class {name!r} can be read.")
         rows = [list(pair) for pair in left_out]
         return _Work(
-            project, parts, usable, left_out, told | {"classes": digests, "left_out": rows}
+            project, parts, usable, left_out, recipe | {"classes": digests, "left_out": rows}
         )
 
     def _classes(self, project: ProjectView, data: Path | None) -> Classes:
@@ -162,12 +162,12 @@ class Augmenting:
         self,
         work: _Work,
         settings: AugmentSettings,
-        plan: Mapping[str, Sequence[tuple[Wanted, Source]]],
+        plan: Mapping[str, Sequence[tuple[AugmentationTarget, Source]]],
         folder: AugmentFolder,
-    ) -> Iterator[Drawn]:
+    ) -> Iterator[AugmentedImage]:
         """The pictures that lack; loads torch and the models when the first one does."""
-        wanted = [[one for one, _ in rows] for rows in plan.values()]
-        if all(folder.has(one.file) for rows in wanted for one in rows):
+        targets = [[one for one, _ in rows] for rows in plan.values()]
+        if all(folder.has(one.file) for rows in targets for one in rows):
             return iter(())
         from dyod_studio.jobs.augmentation import draw_all
 
@@ -183,4 +183,4 @@ class Augmenting:
             num_inference_steps=settings.num_inference_steps,
             guidance_scale=settings.guidance_scale,
         )
-        return draw_all(self._settings, recipe, wanted, lambda one: folder.has(one.file))
+        return draw_all(self._settings, recipe, targets, lambda one: folder.has(one.file))

@@ -12,7 +12,7 @@ from fpdf.enums import XPos, YPos
 from fpdf.fonts import TTFFont
 from PIL import Image
 
-from dyod_studio.evaluation.results import METRICS, Figure, PointResult, Shown
+from dyod_studio.evaluation.results import METRICS, ExampleImage, Figure, PointResult
 from dyod_studio.services.evaluation.plot import HEIGHT, WIDTH, Drawing, plot_of
 from dyod_studio.services.evaluation.report import how_to_read
 from dyod_studio.services.evaluation.summary import copies_sentence, distances
@@ -151,8 +151,8 @@ class _Page(FPDF):
         self._row(first, each, ["", *map(_short, names), "calls", "s each"])
         self.set_text_color(*INK)
         for point in view.points:
-            told = point.figures.get(extractor, {})
-            cells = [_number(told.get(name)) for name in names]
+            values = point.figures.get(extractor, {})
+            cells = [_number(values.get(name)) for name in names]
             self._row(first, each, [point.name, *cells, str(point.calls), f"{point.seconds:.2f}"])
 
     def strip(self, name: str, paths: Sequence[Path]) -> None:
@@ -187,7 +187,9 @@ class _Page(FPDF):
             self.add_page()
 
 
-def _pairs(point: PointResult, shown: Sequence[Shown], originals: Mapping[int, Path]) -> list[Path]:
+def _pairs(
+    point: PointResult, shown: Sequence[ExampleImage], originals: Mapping[int, Path]
+) -> list[Path]:
     """Each picture, then the one of the set that it is most like."""
     found = []
     for entry in shown:

@@ -31,11 +31,11 @@ class Stroke:
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """A measured point; ``told`` appears when the mouse rests on it."""
+    """A measured point; ``label`` appears when the mouse rests on it."""
 
     x: float
     y: float
-    told: str
+    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def plot_of(view: EvaluationView, metric: str, extractor: str) -> Drawing | None
     points = [(scale.x(p.value or 0.0), scale.y(scale.of(p)[0])) for p in swept]
     strokes.append(Stroke("course", tuple(points)))
     strokes += [bar for p in swept for bar in _bars(scale, p)]
-    dots = [Dot(x, y, _told(scale, p)) for (x, y), p in zip(points, swept, strict=True)]
+    dots = [Dot(x, y, _label(scale, p)) for (x, y), p in zip(points, swept, strict=True)]
     title = f"{METRICS[metric].title}, measured with {extractor}"
     texts = (*_tick_texts(scale, swept), *_labels(view, scale, base, title))
     return Drawing(title, tuple(strokes), tuple(dots), texts)
@@ -90,7 +90,7 @@ def svg_of(drawing: Drawing | None) -> str:
     )
     dots = "".join(
         f'<circle cx="{dot.x:.1f}" cy="{dot.y:.1f}" r="5">'
-        f"<title>{escape(dot.told)}</title></circle>"
+        f"<title>{escape(dot.label)}</title></circle>"
         for dot in drawing.dots
     )
     texts = "".join(
@@ -98,10 +98,10 @@ def svg_of(drawing: Drawing | None) -> str:
         f"{escape(text.words)}</text>"
         for text in drawing.texts
     )
-    told = "; ".join(dot.told for dot in drawing.dots)
+    label = "; ".join(dot.label for dot in drawing.dots)
     return (
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(drawing.title)}: {escape(told)}">{lines}{dots}{texts}</svg>'
+        f'aria-label="{escape(drawing.title)}: {escape(label)}">{lines}{dots}{texts}</svg>'
     )
 
 
@@ -212,7 +212,7 @@ def _labels(
     return found
 
 
-def _told(scale: _Scale, point: PointResult) -> str:
+def _label(scale: _Scale, point: PointResult) -> str:
     value, std = scale.of(point)
     spread = f" ± {std:.2g}" if std else ""
     return f"{point.name}: {value:.3g}{spread}"

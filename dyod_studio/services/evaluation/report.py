@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from dyod_studio import __version__
-from dyod_studio.evaluation.results import METRICS, Figure, PointResult, Shown
+from dyod_studio.evaluation.results import METRICS, ExampleImage, Figure, PointResult
 from dyod_studio.services.evaluation.plot import plot_of, svg_of
 from dyod_studio.services.evaluation.summary import copies_sentence, distances
 from dyod_studio.services.evaluation.views import EvaluationView
@@ -188,7 +188,9 @@ def _copies(view: EvaluationView, originals: Originals) -> str:
     return f"<h2>Copies</h2><p>{escape(sentence)}</p>{pairs}" if sentence else ""
 
 
-def _pairs(title: str, point: PointResult, shown: Sequence[Shown], originals: Originals) -> str:
+def _pairs(
+    title: str, point: PointResult, shown: Sequence[ExampleImage], originals: Originals
+) -> str:
     pairs = ""
     for entry in shown:
         images = _image(point.folder / entry.file)

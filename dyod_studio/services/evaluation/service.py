@@ -193,17 +193,17 @@ def _config(
             artifacts={kind: row.sha256 for kind, row in parts.items()},
             compared=compared,
             anl=None if anl is None else anl.sha256,
-            anl_hears=anl is None or _hears(anl),
+            anl_hears=anl is None or _is_conditional(anl),
         )
     except ValidationError as exc:
-        told = exc.errors()[0]
-        message = str(told["msg"]).removeprefix("Value error, ").rstrip(".")
-        field = f"{told['loc'][0]}: " if told["loc"] else ""
+        text = exc.errors()[0]
+        message = str(text["msg"]).removeprefix("Value error, ").rstrip(".")
+        field = f"{text['loc'][0]}: " if text["loc"] else ""
         raise InvalidInputError(f"{field}{message}.") from exc
 
 
 def _check_sweep(project: ProjectView, settings: EvaluationSettings, anl: Artifact | None) -> None:
-    if settings.sweep == "mask-rate" and (anl is None or not _hears(anl)):
+    if settings.sweep == "mask-rate" and (anl is None or not _is_conditional(anl)):
         raise InvalidInputError(
             f"Project {project.name!r} has no trained anl that draws after pictures: a mask rate "
             "is swept with one, so train 'anl' first."
@@ -227,5 +227,5 @@ def _compared(session: Session, project: ProjectView, kind: str) -> dict[str, st
     }
 
 
-def _hears(anl: Artifact) -> bool:
+def _is_conditional(anl: Artifact) -> bool:
     return anl.config.get("variant") != "unconditional"

@@ -83,7 +83,7 @@ def _of_others(sweep: str, best: Named, swept: Sequence[Named]) -> str:
     subject = SUBJECTS.get(sweep, sweep)
     if sweep == "artifact":
         return f"Of {len(swept)} trained parts, the {point.name} comes closest to your set."
-    curve = sorted((told for _, told in swept), key=lambda told: told.value)
+    curve = sorted((measured for _, measured in swept), key=lambda measured: measured.value)
     low, high = nearly_as_good(curve, measured)
     nearly = "" if low == high else f"; anything from {low:g} to {high:g} is nearly as good"
     return f"Pictures come closest to your set with {subject} at {measured.value:g}{nearly}."
@@ -93,13 +93,13 @@ def _against(best: Measured, baselines: Sequence[Named]) -> str:
     if best.mean <= best.std:
         start = "Together they are so close to your set that the measurement can hardly tell them"
         return f"{start} from it"
-    said = [_times(best, point, told) for point, told in baselines]
-    if not said:
+    comparisons = [_times(best, point, measured) for point, measured in baselines]
+    if not comparisons:
         return (
             "A number alone says little: measure again with another setting, or with the "
             "comparisons, to know whether it is good"
         )
-    return f"They are {' and '.join(said)}"
+    return f"They are {' and '.join(comparisons)}"
 
 
 def _passing(point: PointResult) -> str:
@@ -115,15 +115,15 @@ def _passing(point: PointResult) -> str:
     return f"; about {share} in 100 could pass for pictures of your set"
 
 
-def _times(best: Measured, point: PointResult, told: Measured) -> str:
+def _times(best: Measured, point: PointResult, measured: Measured) -> str:
     name = BASELINE_NAMES.get(point.role, point.name)
     name = f"{name[0].lower()}{name[1:]}"
-    apart, noise = told.mean - best.mean, (told.std**2 + best.std**2) ** 0.5
+    apart, noise = measured.mean - best.mean, (measured.std**2 + best.std**2) ** 0.5
     if abs(apart) <= noise:
         return f"about as close as with {name}"
     if apart < 0:
         return f"further away than with {name}"
-    times = told.mean / best.mean
+    times = measured.mean / best.mean
     return (
         f"{times:.2g} times as close as with {name}"
         if times >= FAR

@@ -93,7 +93,9 @@ class EvaluationView:
     @property
     def metrics(self) -> tuple[str, ...]:
         """The figures that were measured, in the order of the table."""
-        found = {name for point in self.points for told in point.figures.values() for name in told}
+        found = {
+            name for point in self.points for values in point.figures.values() for name in values
+        }
         return tuple(name for name in METRICS if name in found)
 
     @property

@@ -17,14 +17,14 @@ from dyod_studio.datasets.reading import HEAD_BYTES, ReadLimits, image_suffix, r
 from dyod_studio.errors import InvalidInputError, RejectedImageError
 from dyod_studio.services.exchange.project_archive import (
     ArtifactEntry,
+    BookmarkEntry,
     ImageEntry,
     InputEntry,
     PictureEntry,
-    PlaceEntry,
     ProjectArchive,
     ProjectIndex,
 )
-from dyod_studio.services.exchange.project_export import check_places
+from dyod_studio.services.exchange.project_export import check_bookmarks
 from dyod_studio.services.explore.service import MADE_PREFIX, SET_PREFIX
 from dyod_studio.services.gallery.provenance import check_bounds, request_of
 
@@ -90,11 +90,11 @@ def check_project(
     """
     index = archive.index
     _check_requests(index)
-    check_places(index.places, _brought(index).__contains__)
+    check_bookmarks(index.places, _brought(index).__contains__)
     tell = _Counting(on_progress, len(archive.members))
     pictures = tuple(_picture(archive, row, folder) for row in tell.each(index.pictures))
     parts = tuple(_part(archive, row, folder) for row in tell.each(index.artifacts))
-    rows: list[InputEntry | ImageEntry | PlaceEntry] = [*index.places]
+    rows: list[InputEntry | ImageEntry | BookmarkEntry] = [*index.places]
     for request in index.requests:
         rows += [*request.inputs, *request.images]
     drawn = sorted({row.file for row in rows})
@@ -134,7 +134,7 @@ def _brought(index: ProjectIndex) -> set[str]:
 
 
 def _check_are_png(index: ProjectIndex, images: Mapping[str, CheckedImage]) -> None:
-    drawn: list[PlaceEntry | ImageEntry] = [*index.places]
+    drawn: list[BookmarkEntry | ImageEntry] = [*index.places]
     for request in index.requests:
         drawn += request.images
     for row in drawn:

@@ -104,7 +104,7 @@ class RequestEntry(_Entry):
     images: tuple[ImageEntry, ...] = ()
 
 
-class PlaceEntry(_Entry):
+class BookmarkEntry(_Entry):
     """A saved place of a VAE; an origin in the project says the SHA-256 of its picture."""
 
     file: Member
@@ -135,12 +135,12 @@ class ProjectIndex(_Entry):
     pictures: Annotated[tuple[PictureEntry, ...], Field(max_length=MAX_ROWS)] = ()
     artifacts: Annotated[tuple[ArtifactEntry, ...], Field(max_length=MAX_ROWS)] = ()
     requests: Annotated[tuple[RequestEntry, ...], Field(max_length=MAX_ROWS)] = ()
-    places: Annotated[tuple[PlaceEntry, ...], Field(max_length=MAX_ROWS)] = ()
+    places: Annotated[tuple[BookmarkEntry, ...], Field(max_length=MAX_ROWS)] = ()
     traits: Annotated[tuple[TraitEntry, ...], Field(max_length=MAX_ROWS)] = ()
 
     def members(self) -> dict[str, str]:
         """Name -> SHA-256 of every file that is listed."""
-        rows: list[PictureEntry | ArtifactEntry | InputEntry | ImageEntry | PlaceEntry]
+        rows: list[PictureEntry | ArtifactEntry | InputEntry | ImageEntry | BookmarkEntry]
         rows = [*self.pictures, *self.artifacts, *self.places]
         for request in self.requests:
             rows += [*request.inputs, *request.images]

@@ -13,7 +13,7 @@ from dyod_studio.services.exchange.project_archive import (
     FORMAT,
     INDEX,
     VERSION,
-    PlaceEntry,
+    BookmarkEntry,
     ProjectIndex,
     TraitEntry,
 )
@@ -21,10 +21,10 @@ from dyod_studio.services.explore.service import MADE_PREFIX, SET_PREFIX
 from dyod_studio.services.explore.views import PlaceSettings
 from dyod_studio.services.views import ProjectView
 from dyod_studio.store.artifacts import ArtifactRepository
+from dyod_studio.store.bookmarks import Bookmark, BookmarkRepository
 from dyod_studio.store.files import PNG, SAFETENSORS
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.pictures import PictureRepository
-from dyod_studio.store.places import Place, PlaceRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.requests import InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage
@@ -34,12 +34,12 @@ Renaming = Mapping[str, str]
 """Origin here to origin in the file, or the other way round."""
 
 
-def place_name(row: Place) -> str:
+def place_name(row: Bookmark) -> str:
     """The member that holds a place's picture."""
     return f"places/{row.id:06d}{PNG}"
 
 
-def place_entry(row: Place, in_file: Renaming) -> dict[str, Any] | None:
+def bookmark_entry(row: Bookmark, in_file: Renaming) -> dict[str, Any] | None:
     """A place as it stands in the file; None where what it began at is not in the file."""
     origin = str(row.settings["origin"])
     if origin.startswith((SET_PREFIX, MADE_PREFIX)) and origin not in in_file:
@@ -64,7 +64,7 @@ def trait_entries(session: Session, project_id: int) -> list[dict[str, Any]]:
     return [
         {"vae_sha256": vae, "rank": rank, "name": name}
         for vae in sorted(vaes)
-        for rank, name in PlaceRepository(session).trait_names(project_id, vae).items()
+        for rank, name in BookmarkRepository(session).trait_names(project_id, vae).items()
     ]
 
 
@@ -82,7 +82,7 @@ def origins(session: Session, project_id: int) -> dict[str, str]:
     }
 
 
-def check_places(places: Iterable[PlaceEntry], is_of_project: Callable[[str], bool]) -> None:
+def check_bookmarks(places: Iterable[BookmarkEntry], is_of_project: Callable[[str], bool]) -> None:
     """Check what a stranger's file says of its places.
 
     Args:
@@ -109,7 +109,7 @@ def check_places(places: Iterable[PlaceEntry], is_of_project: Callable[[str], bo
 def name_traits(session: Session, project_id: int, traits: Iterable[TraitEntry]) -> None:
     """Call the traits what they are called in the file."""
     for trait in traits:
-        PlaceRepository(session).name_trait(project_id, trait.vae_sha256, trait.rank, trait.name)
+        BookmarkRepository(session).name_trait(project_id, trait.vae_sha256, trait.rank, trait.name)
 
 
 Entry = tuple[str, Path | bytes]
@@ -144,16 +144,16 @@ def project_entries(storage: Storage, project: ProjectView) -> Iterator[Entry]:
 class _Rows:
     """A project's rows; those that are rearranged for the file with their entries."""
 
-    said: Mapping[str, Any]
+    entries: Mapping[str, Any]
     pictures: Sequence[Picture]
     artifacts: Sequence[Artifact]
     requests: Sequence[tuple[dict[str, Any], tuple[list[InputFile], list[Generation]]]]
-    places: Sequence[tuple[Place, dict[str, Any]]]
+    places: Sequence[tuple[Bookmark, dict[str, Any]]]
 
     def index(self) -> ProjectIndex:
         return ProjectIndex.model_validate(
             {
-                **self.said,
+                **self.entries,
                 "pictures": [_picture(row) for row in self.pictures],
                 "artifacts": [_artifact(row) for row in self.artifacts],
                 "requests": [entry for entry, _ in self.requests],
@@ -163,7 +163,7 @@ class _Rows:
 
 
 def _read(session: Session, project: ProjectView) -> _Rows:
-    said = {
+    entries = {
         "format": FORMAT,
         "version": VERSION,
         "name": project.name,
@@ -174,13 +174,13 @@ def _read(session: Session, project: ProjectView) -> _Rows:
     }
     in_file = origins(session, project.id)
     pictures = PictureRepository(session)
-    places = PlaceRepository(session).all(project.id)
+    places = BookmarkRepository(session).all(project.id)
     return _Rows(
-        said,
+        entries,
         [*pictures.all(project.id), *pictures.left_out(project.id)],
         ArtifactRepository(session).of_project(project.id),
         _requests(session, project.id),
-        [(row, entry) for row in places if (entry := place_entry(row, in_file))],
+        [(row, entry) for row in places if (entry := bookmark_entry(row, in_file))],
     )
 
 

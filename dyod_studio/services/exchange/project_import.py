@@ -22,8 +22,8 @@ from dyod_studio.services.exchange.import_checks import (
 )
 from dyod_studio.services.exchange.import_checks import CheckedProject as Checked
 from dyod_studio.services.exchange.project_archive import (
+    BookmarkEntry,
     ImageEntry,
-    PlaceEntry,
     ProjectIndex,
     RequestEntry,
     check_room,
@@ -35,12 +35,11 @@ from dyod_studio.services.projects import MAX_NAME_LENGTH, Projects, token_for
 from dyod_studio.services.views import ProjectView
 from dyod_studio.settings import STARTER_DIR
 from dyod_studio.store.artifacts import ArtifactRepository
+from dyod_studio.store.bookmarks import BookmarkRepository, StoredImage
 from dyod_studio.store.cleaning import FileName, remove_unreferenced
 from dyod_studio.store.files import PNG, SAFETENSORS, WEBP, FileStore
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.pictures import PictureRepository
-from dyod_studio.store.places import Picture as StoredPicture
-from dyod_studio.store.places import PlaceRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.requests import InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage
@@ -65,7 +64,7 @@ def keep_project(storage: Storage, checked: Checked, *, name: str, token: str, b
                     writer.add_part(part)
                 for request in checked.index.requests:
                     writer.add_request(request, checked.images)
-                writer.add_places(checked.index.places, checked.images)
+                writer.add_bookmarks(checked.index.places, checked.images)
                 name_traits(session, project.id, checked.index.traits)
                 return project.id
         except BaseException:
@@ -129,12 +128,12 @@ class _Writer:
             self._files.add_file(image.path, image.suffix)
             self._kept.append(FileName(file.sha256, image.suffix))
             inputs.append(InputFile(file.name, file.sha256, image.suffix))
-        said = request_of(entry.kind, entry.parameters).model_dump(mode="json")
+        parameters = request_of(entry.kind, entry.parameters).model_dump(mode="json")
         requests = SampleRequestRepository(self._session)
         request = requests.add(
             self._project_id,
             entry.kind,
-            {**said, "base": self._base},
+            {**parameters, "base": self._base},
             num_steps=entry.num_steps,
             inputs=tuple(inputs),
         )
@@ -167,7 +166,9 @@ class _Writer:
             )
         )
 
-    def add_places(self, places: Sequence[PlaceEntry], images: Mapping[str, CheckedImage]) -> None:
+    def add_bookmarks(
+        self, places: Sequence[BookmarkEntry], images: Mapping[str, CheckedImage]
+    ) -> None:
         """Saved places; those that begin at a picture find it by its content."""
         here = {there: ours for ours, there in origins(self._session, self._project_id).items()}
         for entry in places:
@@ -176,12 +177,12 @@ class _Writer:
             self._files.add_file(image.path, PNG)
             self._kept += [FileName(entry.sha256, PNG), FileName(small.sha256, WEBP)]
             origin = str(entry.settings["origin"])
-            row = PlaceRepository(self._session).add(
+            row = BookmarkRepository(self._session).add(
                 self._project_id,
                 entry.name,
                 entry.vae_sha256,
                 {**entry.settings, "origin": here.get(origin, origin)},
-                StoredPicture(entry.sha256, small.sha256),
+                StoredImage(entry.sha256, small.sha256),
             )
             row.created_at = _aware(entry.created_at) or row.created_at
 

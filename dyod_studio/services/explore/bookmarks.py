@@ -4,15 +4,15 @@ from typing import Any
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.requests.sampling import AVERAGE, SEED_PREFIX
-from dyod_studio.services.explore.service import MADE_PREFIX, SET_PREFIX, Exploring
-from dyod_studio.services.explore.views import PlaceSettings, PlaceView, TraitView
+from dyod_studio.services.explore.service import MADE_PREFIX, SET_PREFIX, Explore
+from dyod_studio.services.explore.views import BookmarkView, PlaceSettings, TraitView
 from dyod_studio.services.projects import Projects
 from dyod_studio.services.sampling.dispatcher import OnProgress
 from dyod_studio.services.sampling.service import Sampling
 from dyod_studio.store.artifacts import ArtifactRepository
+from dyod_studio.store.bookmarks import Bookmark, BookmarkRepository, StoredImage
 from dyod_studio.store.cleaning import FileName, remove_unreferenced
 from dyod_studio.store.files import PNG, WEBP
-from dyod_studio.store.places import Picture, Place, PlaceRepository
 from dyod_studio.store.storage import Storage
 
 MAX_NAME = 60
@@ -20,21 +20,21 @@ LASTING = (SEED_PREFIX, SET_PREFIX, MADE_PREFIX)
 """What an origin begins with that will mean the same tomorrow."""
 
 
-class Places:
+class Bookmarks:
     """A project's saved places and the names of its traits."""
 
     def __init__(
-        self, storage: Storage, projects: Projects, sampling: Sampling, exploring: Exploring
+        self, storage: Storage, projects: Projects, sampling: Sampling, explore: Explore
     ) -> None:
         self._storage, self._projects = storage, projects
-        self._sampling, self._exploring = sampling, exploring
+        self._sampling, self._explore = sampling, explore
 
     def traits(self, ref: int | str) -> list[TraitView]:
         """Every coordinate of the shape model, the one that tells most apart first."""
         project_id, views = self._projects.get(ref).id, self._sampling.coordinates(ref)
         with self._storage.database.session() as session:
             vae = _vae_of(session, project_id)
-            names = PlaceRepository(session).trait_names(project_id, vae)
+            names = BookmarkRepository(session).trait_names(project_id, vae)
         return [TraitView(view.rank, view.kl, names.get(view.rank, "")) for view in views]
 
     def name_trait(self, ref: int | str, rank: int, name: str) -> None:
@@ -45,7 +45,7 @@ class Places:
         name = _checked(name, is_needed=False)
         with self._storage.database.session() as session:
             vae = _vae_of(session, project_id)
-            PlaceRepository(session).name_trait(project_id, vae, rank, name)
+            BookmarkRepository(session).name_trait(project_id, vae, rank, name)
 
     def save(
         self,
@@ -53,7 +53,7 @@ class Places:
         name: str,
         settings: PlaceSettings,
         on_progress: OnProgress | None = None,
-    ) -> PlaceView:
+    ) -> BookmarkView:
         """Keep a place under a name, and its picture as a favourite of the gallery.
 
         Raises:
@@ -67,26 +67,26 @@ class Places:
             )
         project_id = self._projects.get(ref).id
         with self._storage.database.session() as session:
-            if PlaceRepository(session).by_name(project_id, name):
+            if BookmarkRepository(session).by_name(project_id, name):
                 raise InvalidInputError(f"There is a place named {name!r} already: choose another.")
-        walk = self._exploring.place(ref, settings)
-        self._exploring.walks.draw(walk, on_progress)
-        kept = self._exploring.keep(ref, walk.steps[0].key, is_favorite=True)
+        walk = self._explore.place(ref, settings)
+        self._explore.prefetcher.draw(walk, on_progress)
+        kept = self._explore.keep(ref, walk.steps[0].key, is_favorite=True)
         said = {**settings.as_json(), "seed": walk.asked.parameters["seed"]}
         vae = walk.asked.parameters["artifacts"]["vae"]
         with self._storage.database.session() as session:
-            picture = Picture(kept.sha256, kept.thumbnail.stem)
-            row = PlaceRepository(session).add(project_id, name, vae, said, picture)
+            picture = StoredImage(kept.sha256, kept.thumbnail.stem)
+            row = BookmarkRepository(session).add(project_id, name, vae, said, picture)
             return self._view(row, vae)
 
-    def all(self, ref: int | str) -> list[PlaceView]:
+    def all(self, ref: int | str) -> list[BookmarkView]:
         """The saved places, the newest first."""
         project_id = self._projects.get(ref).id
         with self._storage.database.session() as session:
             vae = _vae_of(session, project_id)
-            return [self._view(row, vae) for row in PlaceRepository(session).all(project_id)]
+            return [self._view(row, vae) for row in BookmarkRepository(session).all(project_id)]
 
-    def get(self, ref: int | str, place_id: int) -> PlaceView:
+    def get(self, ref: int | str, bookmark_id: int) -> BookmarkView:
         """One place.
 
         Raises:
@@ -94,7 +94,7 @@ class Places:
         """
         project_id = self._projects.get(ref).id
         with self._storage.database.session() as session:
-            row = PlaceRepository(session).get(project_id, place_id)
+            row = BookmarkRepository(session).get(project_id, bookmark_id)
             view = self._view(row, _vae_of(session, project_id))
         if not view.is_reachable:
             raise InvalidInputError(
@@ -103,20 +103,20 @@ class Places:
             )
         return view
 
-    def delete(self, ref: int | str, place_id: int) -> None:
+    def delete(self, ref: int | str, bookmark_id: int) -> None:
         """Forget a place; its picture stays in the gallery."""
         project_id = self._projects.get(ref).id
         with self._storage.files.guard():
             with self._storage.database.session() as session:
-                gone = PlaceRepository(session).delete(project_id, place_id)
+                gone = BookmarkRepository(session).delete(project_id, bookmark_id)
             names = [FileName(gone.sha256, PNG), FileName(gone.thumbnail_sha256, WEBP)]
             remove_unreferenced(self._storage, names)
 
-    def _view(self, row: Place, vae_sha256: str) -> PlaceView:
+    def _view(self, row: Bookmark, vae_sha256: str) -> BookmarkView:
         thumbnail = self._storage.files.path(row.thumbnail_sha256, WEBP)
         settings = PlaceSettings.from_json(row.settings)
         is_reachable = row.vae_sha256 == vae_sha256
-        return PlaceView(row.id, row.name, thumbnail, settings, is_reachable, row.created_at)
+        return BookmarkView(row.id, row.name, thumbnail, settings, is_reachable, row.created_at)
 
 
 def _vae_of(session: Any, project_id: int) -> str:

@@ -8,13 +8,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dyod_studio.errors import NotFoundError
-from dyod_studio.services.explore.strips import Step, Walk, alone
+from dyod_studio.services.explore.strips import Step, StripPlan, alone
 from dyod_studio.services.gallery.provenance import inputs_of, stored_input
 from dyod_studio.services.views import GenerationView, generation_view
+from dyod_studio.store.bookmarks import Frame, FrameRepository, StoredImage
 from dyod_studio.store.cleaning import FileName, remove_unreferenced
 from dyod_studio.store.files import PNG, WEBP
 from dyod_studio.store.generations import GenerationRepository
-from dyod_studio.store.places import Frame, FrameRepository, Picture
 from dyod_studio.store.requests import InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import Generation, JobState, SampleRequest
@@ -36,15 +36,15 @@ class Frames:
             rows = FrameRepository(session).of_keys(project_id, keys)
         return {key: self._storage.files.path(row.sha256, PNG) for key, row in rows.items()}
 
-    def missing(self, walk: Walk) -> list[Step]:
+    def missing(self, walk: StripPlan) -> list[Step]:
         """What is still to be drawn, in its order."""
         found = self.files(walk.asked.project_id, [step.key for step in walk.steps])
         return [step for step in walk.steps if step.key not in found]
 
-    def picture(self, project_id: int, key: str) -> Picture:
+    def picture(self, project_id: int, key: str) -> StoredImage:
         with self._storage.database.session() as session:
             row = _frame(session, project_id, key)
-            return Picture(row.sha256, row.thumbnail_sha256)
+            return StoredImage(row.sha256, row.thumbnail_sha256)
 
     def take(self, request_id: int, steps: Sequence[Step]) -> None:
         """Keep what a request has made as frames, and the request no longer."""
@@ -140,6 +140,6 @@ def _generation_of(frame: Frame, request_id: int) -> Generation:
     )
 
 
-def _names(pictures: Sequence[Picture]) -> list[FileName]:
+def _names(pictures: Sequence[StoredImage]) -> list[FileName]:
     names = [FileName(picture.sha256, PNG) for picture in pictures]
     return names + [FileName(picture.thumbnail_sha256, WEBP) for picture in pictures]

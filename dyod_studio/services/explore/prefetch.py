@@ -14,10 +14,10 @@ from functools import partial
 
 from dyod_studio.errors import InvalidInputError, SampleCancelledError, StudioError
 from dyod_studio.services.explore.frames import Frames
-from dyod_studio.services.explore.strips import Step, Walk, portion
-from dyod_studio.services.explore.views import FrameView, WalkView
-from dyod_studio.services.sampling.dispatcher import Desk, Errand, OnProgress
-from dyod_studio.store.retry import patiently
+from dyod_studio.services.explore.strips import Step, StripPlan, portion
+from dyod_studio.services.explore.views import FrameView, StripsView
+from dyod_studio.services.sampling.dispatcher import CancelScope, OnProgress, RequestDispatcher
+from dyod_studio.store.retry import retry_while_busy
 from dyod_studio.store.storage import Storage
 
 FIRST_PORTION, PORTION = 3, 4
@@ -29,65 +29,65 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, slots=True)
-class Lane:
+class VisitorQueue:
     """What is drawn for one visitor; ``is_open`` while frames may still come."""
 
-    walk: Walk
-    errand: Errand | None = None
+    walk: StripPlan
+    scope: CancelScope | None = None
     error: str | None = None
     is_open: bool = True
     is_overtaken: bool = False
 
 
-class Walks:
+class StripPrefetcher:
     """Draws strips in one thread of its own, which begins with the first of them."""
 
-    def __init__(self, storage: Storage, desk: Desk) -> None:
-        self._desk, self._frames = desk, Frames(storage)
+    def __init__(self, storage: Storage, dispatcher: RequestDispatcher) -> None:
+        self._dispatcher, self._frames = dispatcher, Frames(storage)
         self._wake = threading.Condition()
-        self._lanes: OrderedDict[str, Lane] = OrderedDict()
+        self._queues: OrderedDict[str, VisitorQueue] = OrderedDict()
         self._thread: threading.Thread | None = None
         self._is_closed = False
 
-    def begin(self, visitor: str, walk: Walk) -> None:
+    def begin(self, visitor: str, walk: StripPlan) -> None:
         """Draw what lacks of the walk; whatever else the visitor had asked for is left."""
         with self._wake:
-            lane = self._lanes.get(visitor)
-            if lane is not None and lane.walk == walk and lane.is_open:
+            queue = self._queues.get(visitor)
+            if queue is not None and queue.walk == walk and queue.is_open:
                 return
-            errand = self._leave(visitor)
-            self._lanes[visitor] = Lane(walk)
+            scope = self._leave(visitor)
+            self._queues[visitor] = VisitorQueue(walk)
             if self._thread is None and not self._is_closed:
                 self._thread = threading.Thread(target=self._serve, name="walks", daemon=True)
                 self._thread.start()
             self._wake.notify_all()
-        self._stop(errand)
+        self._stop(scope)
 
     def stop(self, visitor: str) -> None:
         """Draw nothing more for the visitor; what is drawn stays."""
         with self._wake:
-            errand = self._leave(visitor)
-        self._stop(errand)
+            scope = self._leave(visitor)
+        self._stop(scope)
 
-    def look(self, visitor: str, walk: Walk) -> WalkView:
+    def look(self, visitor: str, walk: StripPlan) -> StripsView:
         """What is there of a walk, whoever drew it."""
         found = self._frames.files(walk.asked.project_id, [step.key for step in walk.steps])
         strips = tuple(
             tuple(FrameView(at, key, found.get(key)) for at, key in strip) for strip in walk.strips
         )
         with self._wake:
-            lane = self._lanes.get(visitor)
-            error = lane.error if lane is not None and lane.walk == walk else None
-        return WalkView(strips, len(found), len(walk.steps), error)
+            queue = self._queues.get(visitor)
+            error = queue.error if queue is not None and queue.walk == walk else None
+        return StripsView(strips, len(found), len(walk.steps), error)
 
-    def draw(self, walk: Walk, on_progress: OnProgress | None = None) -> WalkView:
+    def draw(self, walk: StripPlan, on_progress: OnProgress | None = None) -> StripsView:
         """Draw what lacks of a walk now, and wait for it; for a command, or a single frame."""
         while missing := self._frames.missing(walk):
-            with self._desk.errand(None) as errand:
-                self._carry_out(walk, missing, errand, on_progress)
+            with self._dispatcher.scope(None) as scope:
+                self._carry_out(walk, missing, scope, on_progress)
         return self.look("", walk)
 
-    def finished(self, visitor: str, walk: Walk) -> WalkView:
+    def finished(self, visitor: str, walk: StripPlan) -> StripsView:
         """The walk with all of its frames.
 
         Raises:
@@ -104,83 +104,87 @@ class Walks:
         """End the thread; what it has in hand is left."""
         with self._wake:
             self._is_closed = True
-            errands = [self._leave(visitor) for visitor in list(self._lanes)]
+            scopes = [self._leave(visitor) for visitor in list(self._queues)]
             self._wake.notify_all()
             thread = self._thread
-        for errand in errands:
-            self._stop(errand)
+        for scope in scopes:
+            self._stop(scope)
         if thread is not None:
             thread.join()
 
-    def _leave(self, visitor: str) -> Errand | None:
-        lane = self._lanes.pop(visitor, None)
-        if lane is None:
+    def _leave(self, visitor: str) -> CancelScope | None:
+        queue = self._queues.pop(visitor, None)
+        if queue is None:
             return None
-        lane.is_overtaken, lane.is_open = True, False
-        return lane.errand
+        queue.is_overtaken, queue.is_open = True, False
+        return queue.scope
 
-    def _stop(self, errand: Errand | None) -> None:
-        if errand is not None:
-            self._desk.stop(errand)
+    def _stop(self, scope: CancelScope | None) -> None:
+        if scope is not None:
+            self._dispatcher.stop(scope)
 
     def _serve(self) -> None:
-        while (lane := self._next()) is not None:
-            self._advance(lane)
+        while (queue := self._next()) is not None:
+            self._advance(queue)
 
-    def _next(self) -> Lane | None:
+    def _next(self) -> VisitorQueue | None:
         """The lane whose turn it is, when there is one; None at the end."""
         with self._wake:
             while not self._is_closed:
-                for visitor, lane in self._lanes.items():
-                    if lane.is_open:
-                        self._lanes.move_to_end(visitor)
-                        return lane
+                for visitor, queue in self._queues.items():
+                    if queue.is_open:
+                        self._queues.move_to_end(visitor)
+                        return queue
                 self._wake.wait()
         return None
 
-    def _advance(self, lane: Lane) -> None:
+    def _advance(self, queue: VisitorQueue) -> None:
         """Draw the next frames of a lane; why it failed is told to whoever looks."""
         try:
-            missing = self._frames.missing(lane.walk)
+            missing = self._frames.missing(queue.walk)
             if not missing:
-                lane.is_open = False
+                queue.is_open = False
                 return
-            is_first = len(missing) == len(lane.walk.steps)
-            self._try(lane, missing[: FIRST_PORTION if is_first else PORTION])
+            is_first = len(missing) == len(queue.walk.steps)
+            self._try(queue, missing[: FIRST_PORTION if is_first else PORTION])
         except StudioError as exc:
-            lane.error, lane.is_open = str(exc), False
+            queue.error, queue.is_open = str(exc), False
         except Exception as exc:  # its thread serves every visitor: a bug may not end it
             logger.exception("A strip could not be drawn.")
-            lane.error, lane.is_open = f"{type(exc).__name__}: {exc}", False
+            queue.error, queue.is_open = f"{type(exc).__name__}: {exc}", False
 
-    def _try(self, lane: Lane, steps: Sequence[Step]) -> None:
-        with self._desk.errand(None) as errand:
+    def _try(self, queue: VisitorQueue, steps: Sequence[Step]) -> None:
+        with self._dispatcher.scope(None) as scope:
             with self._wake:
-                if lane.is_overtaken:
+                if queue.is_overtaken:
                     return
-                lane.errand = errand
+                queue.scope = scope
             try:
-                self._carry_out(lane.walk, steps, errand, lambda _: self._give_way(errand))
+                self._carry_out(queue.walk, steps, scope, lambda _: self._give_way(scope))
             except SampleCancelledError:
-                if not lane.is_overtaken and errand.request_id is not None:
-                    self._wait(partial(self._frames.others_wait, errand.request_id))
+                if not queue.is_overtaken and scope.request_id is not None:
+                    self._wait(partial(self._frames.others_wait, scope.request_id))
 
     def _carry_out(
-        self, walk: Walk, steps: Sequence[Step], errand: Errand, on_progress: OnProgress | None
+        self,
+        walk: StripPlan,
+        steps: Sequence[Step],
+        scope: CancelScope,
+        on_progress: OnProgress | None,
     ) -> None:
         try:
-            self._desk.ask(portion(walk, steps), errand, on_progress)
+            self._dispatcher.ask(portion(walk, steps), scope, on_progress)
         except SampleCancelledError:
-            if errand.request_id is not None:
-                patiently(partial(self._frames.forget, errand.request_id))
+            if scope.request_id is not None:
+                retry_while_busy(partial(self._frames.forget, scope.request_id))
             raise
-        if errand.request_id is not None:
-            patiently(partial(self._frames.take, errand.request_id, steps))
+        if scope.request_id is not None:
+            retry_while_busy(partial(self._frames.take, scope.request_id, steps))
 
-    def _give_way(self, errand: Errand) -> None:
+    def _give_way(self, scope: CancelScope) -> None:
         """Leave the request in hand when somebody waits for a picture behind it."""
-        if errand.request_id is not None and self._frames.others_wait(errand.request_id):
-            self._desk.stop(errand)
+        if scope.request_id is not None and self._frames.others_wait(scope.request_id):
+            self._dispatcher.stop(scope)
 
     def _wait(self, condition: Callable[[], bool]) -> None:
         """Until the condition is false, or for long enough."""

@@ -19,12 +19,17 @@ from dyod_studio.requests.sampling import (
     InterpolationSettings,
 )
 from dyod_studio.services.explore.frames import Frames
-from dyod_studio.services.explore.prefetch import Walks
-from dyod_studio.services.explore.strips import Step, Walk, around, key_of, way
+from dyod_studio.services.explore.prefetch import StripPrefetcher
+from dyod_studio.services.explore.strips import Step, StripPlan, around, interpolation, key_of
 from dyod_studio.services.explore.views import NUM_TRAITS, NearSettings, PlaceSettings
 from dyod_studio.services.parts import choose_parts
 from dyod_studio.services.projects import Projects
-from dyod_studio.services.sampling.dispatcher import Asked, Desk, OnProgress, RunRequest
+from dyod_studio.services.sampling.dispatcher import (
+    Asked,
+    OnProgress,
+    RequestDispatcher,
+    RunRequest,
+)
 from dyod_studio.services.sampling.service import Sampling, check_pictures, common_parameters
 from dyod_studio.services.views import GenerationView
 from dyod_studio.store.files import PNG
@@ -38,20 +43,20 @@ SET_PREFIX, MADE_PREFIX = "set:", "made:"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """``said`` goes into the request's parameters, ``file`` beside it where there is one."""
+    """``label`` goes into the request's parameters, ``file`` beside it where there is one."""
 
-    said: str
+    label: str
     file: Path | None = None
 
     @property
     def seed(self) -> int | None:
         """The seed that draws its code, where one does."""
-        if not self.said.startswith(SEED_PREFIX):
+        if not self.label.startswith(SEED_PREFIX):
             return None
-        return int(self.said.removeprefix(SEED_PREFIX))
+        return int(self.label.removeprefix(SEED_PREFIX))
 
 
-def find_origin(storage: Storage, project_id: int, vae_sha256: str, name: str, told: str) -> Origin:
+def find_origin(storage: Storage, project_id: int, vae_sha256: str, name: str, ref: str) -> Origin:
     """The origin that was told.
 
     Args:
@@ -60,28 +65,28 @@ def find_origin(storage: Storage, project_id: int, vae_sha256: str, name: str, t
     Raises:
         InvalidInputError: it cannot be read, or is not the project's.
     """
-    if told == AVERAGE:
+    if ref == AVERAGE:
         return Origin(AVERAGE)
     with storage.database.session() as session:
-        if told.startswith(SEED_PREFIX):
-            return Origin(f"{SEED_PREFIX}{_number(name, told, SEED_PREFIX)}")
-        if told.startswith(SET_PREFIX):
-            return _of_set(storage, session, project_id, _number(name, told, SET_PREFIX))
-        if told.startswith(MADE_PREFIX):
-            number = _number(name, told, MADE_PREFIX)
+        if ref.startswith(SEED_PREFIX):
+            return Origin(f"{SEED_PREFIX}{_number(name, ref, SEED_PREFIX)}")
+        if ref.startswith(SET_PREFIX):
+            return _of_set(storage, session, project_id, _number(name, ref, SET_PREFIX))
+        if ref.startswith(MADE_PREFIX):
+            number = _number(name, ref, MADE_PREFIX)
             (row,) = GenerationRepository(session).of_ids(project_id, [number])
             return _of_made(storage, row, vae_sha256)
-    path = Path(told)
+    path = Path(ref)
     check_pictures({name: path})
     with storage.files.guard():
         stored = storage.files.add_file(path, path.suffix.lower())
     return Origin(path.name, stored.path)
 
 
-def _number(name: str, told: str, prefix: str) -> int:
-    text = told.removeprefix(prefix)
+def _number(name: str, ref: str, prefix: str) -> int:
+    text = ref.removeprefix(prefix)
     if not (text.isascii() and text.isdecimal() and len(text) < 19):
-        raise InvalidInputError(f"{name} must be a number after {prefix!r}, got {told!r}.")
+        raise InvalidInputError(f"{name} must be a number after {prefix!r}, got {ref!r}.")
     return int(text)
 
 
@@ -117,18 +122,18 @@ DEFAULT_SEED = 1
 """The noise of a walk that begins at no seed: always the same, so that it is drawn once."""
 
 
-class Exploring:
-    """Plans ways and places; ``walks`` draws them in the background."""
+class Explore:
+    """Plans ways and places; ``prefetcher`` draws them in the background."""
 
     def __init__(
         self, storage: Storage, projects: Projects, sampling: Sampling, run_request: RunRequest
     ) -> None:
         self._storage, self._projects, self._sampling = storage, projects, sampling
-        self._desk = Desk(storage, run_request)
+        self._dispatcher = RequestDispatcher(storage, run_request)
         self._frames = Frames(storage)
-        self.walks = Walks(storage, self._desk)
+        self.prefetcher = StripPrefetcher(storage, self._dispatcher)
 
-    def way(self, ref: int | str, settings: InterpolationSettings) -> Walk:
+    def interpolation(self, ref: int | str, settings: InterpolationSettings) -> StripPlan:
         """The frames between two ends, ready to be drawn.
 
         Raises:
@@ -141,24 +146,24 @@ class Exploring:
             raise InvalidInputError("A and B are the same picture: choose another one for B.")
         parameters |= {
             "seed": _seed(settings, a),
-            "a": a.said,
-            "b": b.said,
+            "a": a.label,
+            "b": b.label,
             "num_frames": settings.num_frames,
             "free_noise": settings.free_noise,
             "is_spherical": settings.is_spherical,
         }
-        return way(Asked(project_id, "interpolation", parameters, _files(a=a, b=b)))
+        return interpolation(Asked(project_id, "interpolation", parameters, _files(a=a, b=b)))
 
-    def around(self, ref: int | str, settings: PlaceSettings) -> Walk:
+    def around(self, ref: int | str, settings: PlaceSettings) -> StripPlan:
         """The place and a strip along each of the first traits, ready to be drawn."""
         num_traits = min(NUM_TRAITS, len(self._sampling.coordinates(ref)))
         return around(self._place(ref, settings), settings.moved, num_traits)
 
-    def place(self, ref: int | str, settings: PlaceSettings) -> Walk:
+    def place(self, ref: int | str, settings: PlaceSettings) -> StripPlan:
         """The place alone, ready to be drawn."""
         asked, what = self._place(ref, settings), tuple(settings.moved.items())
         key = key_of(asked, what)
-        return Walk(asked, (Step(key, what),), (((0.0, key),),))
+        return StripPlan(asked, (Step(key, what),), (((0.0, key),),))
 
     def near(
         self,
@@ -172,18 +177,18 @@ class Exploring:
         project_id, parameters = self._common(ref, settings)
         origin = self._origin(project_id, parameters, "origin", settings.origin)
         parameters |= {
-            "origin": origin.said,
+            "origin": origin.label,
             "places": [{} for _ in range(settings.num_images)],
             "spread": settings.spread,
             "free_noise": True,
         }
         asked = Asked(project_id, "near", parameters, _files(origin=origin))
-        with self._desk.errand(visitor) as errand:
-            return self._desk.ask(asked, errand, on_progress)
+        with self._dispatcher.scope(visitor) as scope:
+            return self._dispatcher.ask(asked, scope, on_progress)
 
     def cancel(self, visitor: str) -> int:
         """Stop the new pictures that the visitor waits for; returns how many errands that were."""
-        return self._desk.cancel(visitor)
+        return self._dispatcher.cancel(visitor)
 
     def keep(self, ref: int | str, key: str, *, is_favorite: bool = False) -> GenerationView:
         """Put a frame of a walk into the gallery."""
@@ -195,7 +200,7 @@ class Exploring:
         if settings.moved and max(settings.moved) >= count:
             raise InvalidInputError(f"A trait lies in [0, {count - 1}], got {max(settings.moved)}.")
         origin = self._origin(project_id, parameters, "origin", settings.origin)
-        parameters |= {"seed": _seed(settings, origin), "origin": origin.said}
+        parameters |= {"seed": _seed(settings, origin), "origin": origin.label}
         return Asked(project_id, "place", parameters, _files(origin=origin))
 
     def _common(self, ref: int | str, settings: Denoising) -> tuple[int, dict[str, Any]]:
@@ -206,8 +211,8 @@ class Exploring:
         default_t0 = DEFAULT_T0["distribution"]
         return project.id, common_parameters(project, settings, parts, default_t0)
 
-    def _origin(self, project_id: int, parameters: dict[str, Any], name: str, told: str) -> Origin:
-        return find_origin(self._storage, project_id, parameters["artifacts"]["vae"], name, told)
+    def _origin(self, project_id: int, parameters: dict[str, Any], name: str, ref: str) -> Origin:
+        return find_origin(self._storage, project_id, parameters["artifacts"]["vae"], name, ref)
 
 
 def _seed(settings: Denoising, origin: Origin) -> int:

@@ -27,7 +27,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class StripPlan:
     """Frames to be drawn, the most telling first, and the strips that they make up.
 
     ``asked`` lacks only which of the frames are wanted. A strip is (place on the slider, key).
@@ -44,15 +44,15 @@ class Walk:
         return {} if isinstance(what, int) else dict(what)
 
 
-def way(asked: Asked) -> Walk:
+def interpolation(asked: Asked) -> StripPlan:
     """The walk from A to B of a request of kind ``interpolation``: one strip."""
     count = asked.parameters["num_frames"]
     steps = {index: Step(key_of(asked, index), index) for index in range(count)}
     strip = tuple((float(index), steps[index].key) for index in range(count))
-    return Walk(asked, tuple(steps[index] for index in coarse_first(count)), (strip,))
+    return StripPlan(asked, tuple(steps[index] for index in coarse_first(count)), (strip,))
 
 
-def around(asked: Asked, moved: Mapping[int, float], num_traits: int) -> Walk:
+def around(asked: Asked, moved: Mapping[int, float], num_traits: int) -> StripPlan:
     """The walk around a place: the place itself, then a strip along each of the traits."""
     steps: dict[str, Step] = {}
 
@@ -69,14 +69,14 @@ def around(asked: Asked, moved: Mapping[int, float], num_traits: int) -> Walk:
             for value in values:
                 strip[float(value)] = step({**moved, rank: float(value)})
             strip[float(moved.get(rank, 0.0))] = here
-    return Walk(
+    return StripPlan(
         asked,
         tuple(steps.values()),
         (((0.0, here),), *(tuple(sorted(strip.items())) for strip in strips)),
     )
 
 
-def portion(walk: Walk, steps: Sequence[Step]) -> Asked:
+def portion(walk: StripPlan, steps: Sequence[Step]) -> Asked:
     """The request for some frames of a walk."""
     asked = walk.asked
     return Asked(asked.project_id, asked.kind, {**asked.parameters, **_chosen(steps)}, asked.files)
@@ -107,9 +107,9 @@ def _halving(count: int) -> Iterator[int]:
 
 def key_of(asked: Asked, what: int | Moved) -> str:
     """A name that two frames share only when they are the same picture."""
-    said = read_parameters(asked.kind, {**asked.parameters, **_chosen([Step("", what)])})
+    parameters = read_parameters(asked.kind, {**asked.parameters, **_chosen([Step("", what)])})
     files = {name: path.stem for name, path in asked.files.items()}
-    text = json.dumps([asked.kind, said.model_dump(mode="json"), files], sort_keys=True)
+    text = json.dumps([asked.kind, parameters.model_dump(mode="json"), files], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

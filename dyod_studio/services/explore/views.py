@@ -48,15 +48,15 @@ class PlaceSettings(Denoising):
         return {**asdict(self), "use": use, "values": self.moved}
 
     @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> "PlaceSettings":
+    def from_json(cls, stored: Mapping[str, Any]) -> "PlaceSettings":
         """What was stored, as settings again.
 
         Raises:
             InvalidInputError: a value is out of bounds.
             TypeError, ValueError, KeyError, AttributeError: it is nothing that was stored.
         """
-        use, values = said["use"], {int(rank): value for rank, value in said["values"].items()}
-        return cls(**{**said, "use": None if use is None else tuple(use), "values": values})
+        use, values = stored["use"], {int(rank): value for rank, value in stored["values"].items()}
+        return cls(**{**stored, "use": None if use is None else tuple(use), "values": values})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ class FrameView:
 
 
 @dataclass(frozen=True, slots=True)
-class WalkView:
+class StripsView:
     """How far a walk is: its strips, and why it cannot go on, if so."""
 
     strips: tuple[tuple[FrameView, ...], ...]
@@ -119,7 +119,7 @@ class TraitView:
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceView:
+class BookmarkView:
     """A saved place. ``is_reachable``: the shape model is still the one it was found in."""
 
     id: int

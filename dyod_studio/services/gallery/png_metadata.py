@@ -30,7 +30,7 @@ CHECKSUM_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ImageMetadata:
     """What a picture says: the values by this studio's names, and what of it has no use here."""
 
     source: Source
@@ -38,7 +38,7 @@ class Said:
     unused: tuple[str, ...] = ()
 
 
-def read_metadata(path: Path) -> Said:
+def read_metadata(path: Path) -> ImageMetadata:
     """What the picture says of how it was made.
 
     Raises:
@@ -46,7 +46,7 @@ def read_metadata(path: Path) -> Said:
     """
     texts = read_texts(path)
     if METADATA_KEY in texts:
-        return Said("dyod", _own(texts[METADATA_KEY], path.name))
+        return ImageMetadata("dyod", _own(texts[METADATA_KEY], path.name))
     if INVOKEAI_KEY in texts:
         return _of_invokeai(_json(texts[INVOKEAI_KEY], path.name))
     if A1111_KEY in texts:
@@ -139,33 +139,33 @@ def _refuse(constant: str) -> None:
 
 
 def _own(text: str, name: str) -> dict[str, Any]:
-    said = _json(text, name)
-    if said.get("schema") != SCHEMA_VERSION:
+    metadata = _json(text, name)
+    if metadata.get("schema") != SCHEMA_VERSION:
         raise InvalidInputError(
-            f"{name} was made by another release (metadata {str(said.get('schema'))[:20]}); "
+            f"{name} was made by another release (metadata {str(metadata.get('schema'))[:20]}); "
             "update the studio."
         )
-    return {key: value for key, value in said.items() if key != "schema"}
+    return {key: value for key, value in metadata.items() if key != "schema"}
 
 
-def _of_invokeai(said: Mapping[str, Any]) -> Said:
+def _of_invokeai(metadata: Mapping[str, Any]) -> ImageMetadata:
     taken = {
-        "prompt": said.get("positive_prompt"),
-        "seed": said.get("seed"),
-        "num_inference_steps": said.get("steps"),
-        "guidance_scale": said.get("cfg_scale"),
+        "prompt": metadata.get("positive_prompt"),
+        "seed": metadata.get("seed"),
+        "num_inference_steps": metadata.get("steps"),
+        "guidance_scale": metadata.get("cfg_scale"),
     }
     unused = {
-        "negative prompt": said.get("negative_prompt"),
-        "scheduler": said.get("scheduler"),
-        "LoRAs": said.get("loras"),
-        "ControlNets": said.get("controlnets"),
-        "start picture": said.get("init_image"),
+        "negative prompt": metadata.get("negative_prompt"),
+        "scheduler": metadata.get("scheduler"),
+        "LoRAs": metadata.get("loras"),
+        "ControlNets": metadata.get("controlnets"),
+        "start picture": metadata.get("init_image"),
     }
     return _foreign("invokeai", taken, unused)
 
 
-def _of_a1111(text: str) -> Said:
+def _of_a1111(text: str) -> ImageMetadata:
     lines = text.strip().split("\n")
     pairs = _pairs(lines[-1])
     if len(pairs) < 3:
@@ -223,8 +223,8 @@ def _number(text: str | None) -> int | float | None:
     return float(text) if "." in text else int(text)
 
 
-def _foreign(source: Source, taken: Mapping[str, Any], unused: Mapping[str, Any]) -> Said:
+def _foreign(source: Source, taken: Mapping[str, Any], unused: Mapping[str, Any]) -> ImageMetadata:
     values = {name: value for name, value in taken.items() if value is not None}
     if not values:
         raise InvalidInputError("The picture says nothing that this studio has a use for.")
-    return Said(source, values, tuple(name for name, value in unused.items() if value))
+    return ImageMetadata(source, values, tuple(name for name, value in unused.items() if value))

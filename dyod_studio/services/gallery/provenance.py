@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.requests.sampling import KINDS, MAX_FRAMES, MAX_IMAGES, MAX_TEXT, AnyParameters
-from dyod_studio.services.gallery.views import AgainView, Screen, Source
+from dyod_studio.services.gallery.views import Provenance, Screen, Source
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import Artifact
@@ -36,7 +36,7 @@ NAMES = {
 }
 
 
-def request_of(kind: str, said: Mapping[str, Any]) -> AnyParameters:
+def request_of(kind: str, metadata: Mapping[str, Any]) -> AnyParameters:
     """The parameters of the whole request that made a picture of these parameters.
 
     Raises:
@@ -45,9 +45,9 @@ def request_of(kind: str, said: Mapping[str, Any]) -> AnyParameters:
     if kind not in KINDS:
         raise InvalidInputError(f"A picture of kind {kind!r} cannot be made by this release.")
     fields = KINDS[kind].model_fields
-    values = {name: value for name, value in said.items() if name in fields}
-    if "first_seed" in said:
-        values["seed"] = said["first_seed"]
+    values = {name: value for name, value in metadata.items() if name in fields}
+    if "first_seed" in metadata:
+        values["seed"] = metadata["first_seed"]
     try:
         return KINDS[kind].model_validate(values)
     except ValidationError as exc:
@@ -58,10 +58,10 @@ def request_of(kind: str, said: Mapping[str, Any]) -> AnyParameters:
         ) from exc
 
 
-def inputs_of(said: Mapping[str, Any]) -> dict[str, str]:
+def inputs_of(metadata: Mapping[str, Any]) -> dict[str, str]:
     """Name -> SHA-256 of the files that the request began from."""
-    names = [name for name in said if name.endswith(INPUT_SUFFIX) and name != "mask_sha256"]
-    found = {name.removesuffix(INPUT_SUFFIX): said[name] for name in sorted(names)}
+    names = [name for name in metadata if name.endswith(INPUT_SUFFIX) and name != "mask_sha256"]
+    found = {name.removesuffix(INPUT_SUFFIX): metadata[name] for name in sorted(names)}
     for name, sha256 in found.items():
         if not (isinstance(sha256, str) and SHA256.fullmatch(sha256)):
             raise InvalidInputError(f"What the picture says of {called(name)} is no SHA-256.")
@@ -82,53 +82,53 @@ def called(name: str) -> str:
     return NAMES.get(name, f"the picture {name!r}")
 
 
-def again_view(
+def provenance_of(
     storage: Storage,
     session: Session,
     project_id: int,
-    said: Mapping[str, Any],
+    metadata: Mapping[str, Any],
     *,
     generation_id: int | None = None,
     source: Source = "dyod",
     unused: tuple[str, ...] = (),
-) -> AgainView:
+) -> Provenance:
     """All that the screen which made the picture needs, and what it lacks now.
 
     Args:
         said: what the picture says of itself, its ``kind`` among it.
         unused: what else it says that has no meaning here.
     """
-    kind = str(said.get("kind"))
-    parameters = request_of(kind, said).model_dump(mode="json")
+    kind = str(metadata.get("kind"))
+    parameters = request_of(kind, metadata).model_dump(mode="json")
     inputs: dict[str, Path] = {}
     notes = [f"Not used here: {', '.join(unused)}."] if unused else []
-    for name, sha256 in inputs_of(said).items():
+    for name, sha256 in inputs_of(metadata).items():
         path = stored_input(storage, sha256)
         if path is None:
             notes.append(f"{_sentence(called(name))} is no longer in this storage.")
         else:
             inputs[name] = path
-    return AgainView(
+    return Provenance(
         project_id=project_id,
         kind=kind,
         screen=screen_of(kind),
         parameters=parameters,
         inputs=inputs,
         use=tuple(parameters["artifacts"]),
-        picture_seed=whole_number(said, "seed", parameters["seed"]),
+        picture_seed=whole_number(metadata, "seed", parameters["seed"]),
         generation_id=generation_id,
         source=source,
         notes=(*notes, *_changed_parts(session, project_id, parameters["artifacts"])),
     )
 
 
-def whole_number(said: Mapping[str, Any], name: str, default: int) -> int:
+def whole_number(metadata: Mapping[str, Any], name: str, default: int) -> int:
     """A whole number that is not negative, as the picture says it.
 
     Raises:
         InvalidInputError: it is something else.
     """
-    value = said.get(name, default)
+    value = metadata.get(name, default)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise InvalidInputError(f"What the picture says of its {name} is no whole number.")
     return value

@@ -11,21 +11,26 @@ from sqlalchemy.orm import Session
 from dyod_studio.datasets.reading import ReadLimits, read_image
 from dyod_studio.errors import InvalidInputError, RejectedImageError
 from dyod_studio.requests.sampling import CONDITION
-from dyod_studio.services.gallery.png_metadata import Said, read_metadata
+from dyod_studio.services.gallery.png_metadata import ImageMetadata, read_metadata
 from dyod_studio.services.gallery.provenance import (
-    again_view,
     called,
     check_bounds,
     find_part,
     inputs_of,
+    provenance_of,
     request_of,
     stored_input,
     whole_number,
 )
-from dyod_studio.services.gallery.views import AgainView
+from dyod_studio.services.gallery.views import Provenance
 from dyod_studio.services.parts import choose_parts
 from dyod_studio.services.projects import Projects
-from dyod_studio.services.sampling.dispatcher import Asked, Desk, OnProgress, RunRequest
+from dyod_studio.services.sampling.dispatcher import (
+    Asked,
+    OnProgress,
+    RequestDispatcher,
+    RunRequest,
+)
 from dyod_studio.services.views import GenerationView
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.projects import ProjectRepository
@@ -42,19 +47,19 @@ class RecallView:
     ``is_identical`` compares pixels with the file's; None for a file of another tool.
     """
 
-    again: AgainView
+    again: Provenance
     picture: GenerationView
     is_identical: bool | None
 
 
-class Recalling:
+class Recreation:
     """What ``recall`` and a picture dropped into the gallery ask for."""
 
     def __init__(self, storage: Storage, projects: Projects, run_request: RunRequest) -> None:
         self._storage, self._projects = storage, projects
-        self._desk = Desk(storage, run_request)
+        self._dispatcher = RequestDispatcher(storage, run_request)
 
-    def read(self, path: Path, ref: int | str | None = None) -> AgainView:
+    def read(self, path: Path, ref: int | str | None = None) -> Provenance:
         """What the file says of how it was made, as a screen needs it.
 
         Args:
@@ -63,15 +68,20 @@ class Recalling:
         Raises:
             InvalidInputError: the file says nothing that can be used, or no project is meant.
         """
-        said = read_metadata(path)
+        metadata = read_metadata(path)
         with self._storage.database.session() as session:
-            project_id = self._project(session, said, path, ref)
-            values = said.values
-            if said.source != "dyod":
-                values = self._from_elsewhere(project_id, said)
+            project_id = self._project(session, metadata, path, ref)
+            values = metadata.values
+            if metadata.source != "dyod":
+                values = self._from_elsewhere(project_id, metadata)
             check_bounds(request_of(str(values.get("kind")), values).model_dump())
-            return again_view(
-                self._storage, session, project_id, values, source=said.source, unused=said.unused
+            return provenance_of(
+                self._storage,
+                session,
+                project_id,
+                values,
+                source=metadata.source,
+                unused=metadata.unused,
             )
 
     def recall(
@@ -89,9 +99,9 @@ class Recalling:
         if again.source != "dyod":
             (picture,) = self._draw(again, dict(again.parameters), dict(again.inputs), on_progress)
             return RecallView(again, picture, None)
-        said = read_metadata(path).values
-        self._check_complete(again.project_id, said)
-        place = whole_number(said, "position", 0)
+        metadata = read_metadata(path).values
+        self._check_complete(again.project_id, metadata)
+        place = whole_number(metadata, "position", 0)
         alone = _alone(again, place)
         if alone is not None:
             (picture,) = self._draw(again, *alone, on_progress)
@@ -102,14 +112,16 @@ class Recalling:
             raise InvalidInputError(f"The picture says it is number {place} of {len(made)}.")
         return RecallView(again, made[place], _same_pixels(path, made[place].file))
 
-    def _project(self, session: Session, said: Said, path: Path, ref: int | str | None) -> int:
+    def _project(
+        self, session: Session, metadata: ImageMetadata, path: Path, ref: int | str | None
+    ) -> int:
         """The project that is named, that made this very file, or that has all its parts."""
         if ref is not None:
             return ProjectRepository(session).find(ref).id
         made = GenerationRepository(session).by_sha256(_sha256(path))
         if made is not None:
             return made.project_id
-        parts = said.values.get("artifacts")
+        parts = metadata.values.get("artifacts")
         if isinstance(parts, dict) and parts:
             for project in reversed(ProjectRepository(session).all()):
                 if all(find_part(session, project.id, str(part)) for part in parts.values()):
@@ -120,7 +132,7 @@ class Recalling:
             )
         raise InvalidInputError(f"Name the project that shall draw {path.name}.")
 
-    def _from_elsewhere(self, project_id: int, said: Said) -> dict[str, Any]:
+    def _from_elsewhere(self, project_id: int, metadata: ImageMetadata) -> dict[str, Any]:
         """A request in the manner of the project, with what another tool's file says."""
         project = self._projects.get(project_id)
         with self._storage.database.session() as session:
@@ -135,16 +147,16 @@ class Recalling:
             "num_inference_steps": DEFAULT_STEPS,
             "guidance_scale": None,
             "prompt": None,
-            **said.values,
+            **metadata.values,
         }
 
-    def _check_complete(self, project_id: int, said: Mapping[str, Any]) -> None:
+    def _check_complete(self, project_id: int, metadata: Mapping[str, Any]) -> None:
         """Say which part or input is missing, before anything is drawn.
 
         Raises:
             InvalidInputError: what is missing.
         """
-        parts = dict(said.get("artifacts") or {})
+        parts = dict(metadata.get("artifacts") or {})
         with self._storage.database.session() as session:
             gone = {
                 kind: sha256
@@ -156,7 +168,7 @@ class Recalling:
                 f"This project does not have the trained part that the picture was drawn with: "
                 f"{_named(gone)}."
             )
-        for name, sha256 in inputs_of(said).items():
+        for name, sha256 in inputs_of(metadata).items():
             if stored_input(self._storage, sha256) is None:
                 raise InvalidInputError(
                     f"The picture cannot be made again: {called(name)} that it began from "
@@ -165,18 +177,18 @@ class Recalling:
 
     def _draw(
         self,
-        again: AgainView,
+        again: Provenance,
         parameters: dict[str, Any],
         files: dict[str, Path],
         on_progress: OnProgress | None,
     ) -> list[GenerationView]:
         parameters["base"] = self._projects.get(again.project_id).base
-        with self._desk.errand(None) as errand:
+        with self._dispatcher.scope(None) as scope:
             asked = Asked(again.project_id, again.kind, parameters, files)
-            return self._desk.ask(asked, errand, on_progress)
+            return self._dispatcher.ask(asked, scope, on_progress)
 
 
-def _alone(again: AgainView, place: int) -> tuple[dict[str, Any], dict[str, Path]] | None:
+def _alone(again: Provenance, place: int) -> tuple[dict[str, Any], dict[str, Path]] | None:
     """The request for this picture without its siblings; None where it needs all of them."""
     parameters = {**again.parameters, "seed": again.picture_seed}
     files = {name: path for name, path in again.inputs.items() if not name.startswith(CONDITION)}

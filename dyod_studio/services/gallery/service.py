@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.services.gallery.provenance import again_view
-from dyod_studio.services.gallery.views import EVERYTHING, AgainView, GalleryFilter, PartView
+from dyod_studio.services.gallery.provenance import provenance_of
+from dyod_studio.services.gallery.views import EVERYTHING, GalleryFilter, PartView, Provenance
 from dyod_studio.services.views import GenerationView, generation_view
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.cleaning import purge_bin
@@ -35,20 +35,20 @@ class Gallery:
         with self._storage.database.session() as session:
             project = ProjectRepository(session).find(ref)
             images = GenerationRepository(session)
-            rows = images.page(project.id, offset=offset, limit=limit, wanted=asked.wanted())
+            rows = images.page(project.id, offset=offset, limit=limit, query=asked.query())
             return [generation_view(self._storage, row) for row in rows]
 
     def count(self, ref: int | str, asked: GalleryFilter = EVERYTHING) -> int:
         """How many pictures the filter lets pass."""
         with self._storage.database.session() as session:
             project = ProjectRepository(session).find(ref)
-            return GenerationRepository(session).count(project.id, asked.wanted())
+            return GenerationRepository(session).count(project.id, asked.query())
 
     def ids(self, ref: int | str, asked: GalleryFilter = EVERYTHING) -> list[int]:
         """The number of every picture that the filter lets pass."""
         with self._storage.database.session() as session:
             project = ProjectRepository(session).find(ref)
-            return GenerationRepository(session).ids(project.id, wanted=asked.wanted())
+            return GenerationRepository(session).ids(project.id, query=asked.query())
 
     def of_ids(self, ref: int | str, ids: Sequence[int]) -> list[GenerationView]:
         """These pictures, in this order.
@@ -121,7 +121,7 @@ class Gallery:
         """Remove what was deleted more than a week ago; returns how many pictures that were."""
         return purge_bin(self._storage, before=utc_now() - timedelta(days=BIN_DAYS))
 
-    def again(self, generation_id: int) -> AgainView:
+    def again(self, generation_id: int) -> Provenance:
         """All that the screen which made the picture needs to stand as it stood then.
 
         Raises:
@@ -131,7 +131,7 @@ class Gallery:
         with self._storage.database.session() as session:
             row = GenerationRepository(session).get(generation_id)
             said = {**row.parameters, "kind": row.kind}
-            return again_view(self._storage, session, row.project_id, said, generation_id=row.id)
+            return provenance_of(self._storage, session, row.project_id, said, generation_id=row.id)
 
     def _move(self, ref: int | str, ids: Collection[int], *, into_bin: bool) -> None:
         _check_chosen(ids)

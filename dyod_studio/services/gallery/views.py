@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.requests.sampling import CONDITION
-from dyod_studio.store.generations import Wanted
+from dyod_studio.store.generations import GalleryQuery
 
 MAX_TEXT = 200
 """Characters of a search."""
@@ -47,9 +47,9 @@ class GalleryFilter:
     def is_everything(self) -> bool:
         return self == GalleryFilter()
 
-    def wanted(self) -> Wanted:
+    def query(self) -> GalleryQuery:
         """The same for the store: days as moments of this machine's clock."""
-        return Wanted(
+        return GalleryQuery(
             kinds=self.kinds,
             part=self.part,
             since=_begin(self.since),
@@ -73,7 +73,7 @@ class PartView:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AgainView:
+class Provenance:
     """All that a screen needs to stand as it stood when a picture was asked for.
 
     Each is like no other: pressing Again twice fills the screen twice.

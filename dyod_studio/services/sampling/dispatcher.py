@@ -24,7 +24,7 @@ from dyod_studio.store.cleaning import FileName, remove_unreferenced
 from dyod_studio.store.files import PNG, WEBP
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.requests import InputFile, Owner, SampleRequestRepository
-from dyod_studio.store.retry import patiently
+from dyod_studio.store.retry import retry_while_busy
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import JobState
 
@@ -45,7 +45,7 @@ class Asked:
     files: Mapping[str, Path]
 
 
-class Errand:
+class CancelScope:
     """The requests that one press of a button leads to, one after the other."""
 
     def __init__(self) -> None:
@@ -71,44 +71,44 @@ class Errand:
             return self.request_id
 
 
-class Desk:
+class RequestDispatcher:
     """Takes requests for the sampler, from any number of visitors at once."""
 
     def __init__(self, storage: Storage, run_request: RunRequest) -> None:
         self._storage, self._run_request = storage, run_request
         self._lock = threading.Lock()
-        self._errands: defaultdict[str, set[Errand]] = defaultdict(set)
+        self._scopes: defaultdict[str, set[CancelScope]] = defaultdict(set)
 
     @contextmanager
-    def errand(self, visitor: str | None) -> Iterator[Errand]:
+    def scope(self, visitor: str | None) -> Iterator[CancelScope]:
         """Requests made in this block end when ``cancel`` is called for the visitor."""
-        errand, name = Errand(), visitor or ""
+        scope, name = CancelScope(), visitor or ""
         with self._lock:
-            self._errands[name].add(errand)
+            self._scopes[name].add(scope)
         try:
-            yield errand
+            yield scope
         finally:
             with self._lock:
-                self._errands[name].discard(errand)
-                if not self._errands[name]:
-                    del self._errands[name]
+                self._scopes[name].discard(scope)
+                if not self._scopes[name]:
+                    del self._scopes[name]
 
     def cancel(self, visitor: str | None) -> int:
         """Stop all that the visitor asked for; returns how many errands that were."""
         with self._lock:
-            errands = list(self._errands.get(visitor or "", ()))
-        for errand in errands:
-            self.stop(errand)
-        return len(errands)
+            scopes = list(self._scopes.get(visitor or "", ()))
+        for scope in scopes:
+            self.stop(scope)
+        return len(scopes)
 
-    def stop(self, errand: Errand) -> None:
+    def stop(self, scope: CancelScope) -> None:
         """Stop an errand: its request ends before the next denoiser call, its row at once."""
-        request_id = errand.stop()
+        request_id = scope.stop()
         if request_id is not None:
-            patiently(partial(self._cancel, request_id))
+            retry_while_busy(partial(self._cancel, request_id))
 
     def ask(
-        self, asked: Asked, errand: Errand, on_progress: OnProgress | None = None
+        self, asked: Asked, scope: CancelScope, on_progress: OnProgress | None = None
     ) -> list[GenerationView]:
         """Have one request carried out; returns what was made, in its order.
 
@@ -116,15 +116,15 @@ class Desk:
             SampleCancelledError: it was cancelled; this is said at once.
             StudioError: why it could not be done.
         """
-        if errand.is_cancelled:
+        if scope.is_cancelled:
             raise SampleCancelledError(STOPPED)
         request_id = self._add(asked)
-        if not errand.begin(request_id):
-            patiently(partial(self._cancel, request_id))
+        if not scope.begin(request_id):
+            retry_while_busy(partial(self._cancel, request_id))
         try:
             self._watch(request_id, on_progress)
         except KeyboardInterrupt:
-            self.stop(errand)
+            self.stop(scope)
             raise
         with self._storage.database.session() as session:
             rows = GenerationRepository(session).of_request(request_id)
@@ -205,7 +205,7 @@ def _in_thread(action: Callable[[], None]) -> "Future[None]":
     return future
 
 
-Draw = Callable[[Errand], list[GenerationView]]
+Draw = Callable[[CancelScope], list[GenerationView]]
 """Makes one request and returns its picture."""
 
 
@@ -213,12 +213,12 @@ Draw = Callable[[Errand], list[GenerationView]]
 class Track:
     """What is known of one visitor.
 
-    ``newest`` counts what was asked for; ``errand`` is in hand now; ``last`` is the request whose
+    ``newest`` counts what was asked for; ``scope`` is in hand now; ``last`` is the request whose
     picture is shown; ``turn`` is held while a picture is made.
     """
 
     newest: int = 0
-    errand: Errand | None = None
+    scope: CancelScope | None = None
     last: int | None = None
     turn: threading.Lock = field(default_factory=threading.Lock)
 
@@ -226,29 +226,29 @@ class Track:
 class Live:
     """Draws the newest of what each visitor asks for."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, dispatcher: RequestDispatcher) -> None:
+        self._dispatcher = dispatcher
         self._lock = threading.Lock()
         self._tracks: dict[str, Track] = {}
 
     def draw(self, visitor: str, draw: Draw) -> GenerationView | None:
         """The picture; None when a newer stroke has overtaken it, or it was cancelled."""
         track, ticket = self._overtake(visitor)
-        with track.turn, self._desk.errand(visitor) as errand:
+        with track.turn, self._dispatcher.scope(visitor) as scope:
             with self._lock:
                 if ticket != track.newest:
                     return None
-                track.errand = errand
+                track.scope = scope
             try:
-                view = draw(errand)[0]
+                view = draw(scope)[0]
             except SampleCancelledError:
-                self._forget(errand.request_id)
+                self._forget(scope.request_id)
                 return None
-            if ticket != track.newest or errand.is_cancelled:
-                self._forget(errand.request_id)
+            if ticket != track.newest or scope.is_cancelled:
+                self._forget(scope.request_id)
                 return None
             self._forget(track.last)
-            track.last = errand.request_id
+            track.last = scope.request_id
             return view
 
     def stop(self, visitor: str) -> None:
@@ -265,11 +265,11 @@ class Live:
         with self._lock:
             track = self._tracks.setdefault(visitor, Track())
             track.newest += 1
-            ticket, errand = track.newest, track.errand
-        if errand is not None:
-            self._desk.stop(errand)
+            ticket, scope = track.newest, track.scope
+        if scope is not None:
+            self._dispatcher.stop(scope)
         return track, ticket
 
     def _forget(self, request_id: int | None) -> None:
         if request_id is not None:
-            self._desk.forget(request_id)
+            self._dispatcher.forget(request_id)

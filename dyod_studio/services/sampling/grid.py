@@ -36,7 +36,7 @@ class Axis:
     @property
     def labels(self) -> tuple[str, ...]:
         """What is written at each place."""
-        return tuple(f"{self.name.replace('-', ' ')} {_said(value)}" for value in self.values)
+        return tuple(f"{self.name.replace('-', ' ')} {_label(value)}" for value in self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
 }
 
 
-def _said(value: Any) -> str:
+def _label(value: Any) -> str:
     if isinstance(value, tuple):
         return " + ".join(value) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

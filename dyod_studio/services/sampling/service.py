@@ -22,9 +22,15 @@ from dyod_studio.requests.sampling import (
     SamplingProgress,
     TraversalSettings,
 )
-from dyod_studio.services.parts import check_hearing, choose_parts
+from dyod_studio.services.parts import check_conditionable, choose_parts
 from dyod_studio.services.projects import Projects
-from dyod_studio.services.sampling.dispatcher import Asked, Desk, Live, OnProgress, RunRequest
+from dyod_studio.services.sampling.dispatcher import (
+    Asked,
+    Live,
+    OnProgress,
+    RequestDispatcher,
+    RunRequest,
+)
 from dyod_studio.services.sampling.grid import Grid, GridView
 from dyod_studio.services.sampling.palette import palette_of
 from dyod_studio.services.views import CoordinateView, GenerationView, ProjectView
@@ -86,8 +92,8 @@ class Sampling:
 
     def __init__(self, storage: Storage, projects: Projects, run_request: RunRequest) -> None:
         self._storage, self._projects = storage, projects
-        self._desk = Desk(storage, run_request)
-        self._live = Live(self._desk)
+        self._dispatcher = RequestDispatcher(storage, run_request)
+        self._live = Live(self._dispatcher)
 
     def sample(
         self,
@@ -113,7 +119,7 @@ class Sampling:
         Of a visitor's live pictures only the last one is kept; ``keep_live`` keeps it for good.
         """
         asked = self._checked(ref, replace(settings, num_images=1))
-        return self._live.draw(visitor, lambda errand: self._desk.ask(asked, errand))
+        return self._live.draw(visitor, lambda scope: self._dispatcher.ask(asked, scope))
 
     def keep_live(self, visitor: str) -> None:
         """Leave the visitor's live picture in the gallery when the next one comes."""
@@ -121,7 +127,7 @@ class Sampling:
 
     def cancel(self, visitor: str) -> int:
         """Stop all that the visitor waits for; returns how many things that were."""
-        count = self._desk.cancel(visitor)
+        count = self._dispatcher.cancel(visitor)
         self._live.stop(visitor)
         return count
 
@@ -141,9 +147,9 @@ class Sampling:
         asked = [self._described(ref, settings) for settings in cells]
         check_pictures(asked[0].files)
         views: list[GenerationView] = []
-        with self._desk.errand(visitor) as errand:
+        with self._dispatcher.scope(visitor) as scope:
             for done, request in enumerate(asked):
-                views += self._desk.ask(request, errand, _share(on_progress, done, len(asked)))
+                views += self._dispatcher.ask(request, scope, _share(on_progress, done, len(asked)))
         return GridView(tuple(views), grid.x, grid.y)
 
     def interpolate(
@@ -224,7 +230,7 @@ class Sampling:
         project = self._projects.get(ref)
         parts = self._parts(project, settings.use, needs_vae=settings.start == "distribution")
         if settings.is_conditioned:
-            check_hearing(parts)
+            check_conditionable(parts)
         parameters = common_parameters(project, settings, parts, DEFAULT_T0[settings.start])
         if settings.start == "prompt" and parameters["t0"] != 1:
             raise InvalidInputError(
@@ -247,8 +253,8 @@ class Sampling:
     def _ask(
         self, asked: Asked, on_progress: OnProgress | None, visitor: str | None
     ) -> list[GenerationView]:
-        with self._desk.errand(visitor) as errand:
-            return self._desk.ask(asked, errand, on_progress)
+        with self._dispatcher.scope(visitor) as scope:
+            return self._dispatcher.ask(asked, scope, on_progress)
 
     def _parts(
         self, project: ProjectView, use: Sequence[str] | None, *, needs_vae: bool

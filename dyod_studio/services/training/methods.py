@@ -131,7 +131,7 @@ SAYING = ("prompt", "class_noun")
 """Settings that are read by the text encoder."""
 
 
-def with_word(session: Session, project: Project, config: MethodConfig) -> MethodConfig:
+def resolve_token(session: Session, project: Project, config: MethodConfig) -> MethodConfig:
     """The settings with the newest inversion, where their prompt says the word that it learned.
 
     Raises:
@@ -139,11 +139,11 @@ def with_word(session: Session, project: Project, config: MethodConfig) -> Metho
     """
     if not isinstance(config, PromptedConfig) or config.word:
         return config
-    said = " ".join(str(getattr(config, name, "")) for name in SAYING)
+    text = " ".join(str(getattr(config, name, "")) for name in SAYING)
     row = ArtifactRepository(session).latest(project.id, "inversion")
-    if row is not None and str(row.config["token"]) in said:
+    if row is not None and str(row.config["token"]) in text:
         return config.model_copy(update={"word": row.sha256})
-    if project.token in said:
+    if project.token in text:
         raise InvalidInputError(
             f"The prompt says {project.token}, which this project has not learned yet: train "
             "'inversion' first, or leave the word out."

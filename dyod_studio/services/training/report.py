@@ -231,13 +231,13 @@ def _listed(title: str, lines: Sequence[str]) -> str:
 
 def _table(values: Mapping[str, object]) -> str:
     rows = "".join(
-        f"<tr><th>{escape(name.replace('_', ' '))}</th><td>{escape(_said(value))}</td></tr>"
+        f"<tr><th>{escape(name.replace('_', ' '))}</th><td>{escape(_format_value(value))}</td></tr>"
         for name, value in values.items()
     )
     return f"<table>{rows}</table>" if rows else ""
 
 
-def _said(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, list | tuple):
         return " · ".join(str(item) for item in value)
     return str(value)

@@ -13,7 +13,7 @@ from dyod_studio.services.training.methods import (
     config_for,
     method_views,
     recommendation,
-    with_word,
+    resolve_token,
 )
 from dyod_studio.services.training.plan import measure_now, plan_for, running_here
 from dyod_studio.services.training.report import Point, RunRecord, failure_text, write_report
@@ -65,7 +65,7 @@ class Training:
         """
         with self._storage.database.session() as session:
             project = ProjectRepository(session).find(ref)
-            config = with_word(session, project, config_for(project.token, method, values))
+            config = resolve_token(session, project, config_for(project.token, method, values))
             if not PictureRepository(session).count(project.id):
                 raise InvalidInputError(
                     f"Project {project.name!r} has no pictures yet: add some first."
@@ -94,7 +94,7 @@ class Training:
         """
         with self._storage.database.session() as session:
             project = ProjectRepository(session).find(ref)
-            config = with_word(session, project, config_for(project.token, method, values))
+            config = resolve_token(session, project, config_for(project.token, method, values))
         if measure:
             measure_now(self._settings, self._storage, project.id, method, config)
         with self._storage.database.session() as session:

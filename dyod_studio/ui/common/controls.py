@@ -68,7 +68,7 @@ def build_fine_controls(elem_id: str) -> FineControls:
     return FineControls(guidance, steps)
 
 
-def told(progress: gr.Progress) -> Callable[[SamplingProgress], None]:
+def progress_callback(progress: gr.Progress) -> Callable[[SamplingProgress], None]:
     """A callback that moves the page's progress bar."""
 
     def tell(state: SamplingProgress) -> None:

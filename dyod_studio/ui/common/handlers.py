@@ -63,7 +63,7 @@ PROGRESS = gr.Progress()
 """Stands as default where Gradio shall hand in the event's own progress."""
 
 
-def calm(page: gr.Blocks, place: gr.HTML) -> None:
+def limit_event_updates(page: gr.Blocks, place: gr.HTML) -> None:
     """Keep what an event is about away from whatever it does not show its progress on.
 
     Gradio tells the state of every event to all components that ever were an output of one, and

@@ -93,13 +93,13 @@ def parameter_table(view: GenerationView) -> str:
 
 def _rows(values: Mapping[str, object]) -> str:
     return "".join(
-        f"<tr><th>{escape(name.replace('_', ' '))}</th><td>{escape(_said(value))}</td></tr>"
+        f"<tr><th>{escape(name.replace('_', ' '))}</th><td>{escape(_format_value(value))}</td></tr>"
         for name, value in values.items()
         if value not in (None, {}, [])
     )
 
 
-def _said(value: object) -> str:
+def _format_value(value: object) -> str:
     """A parameter's value; of a mapping's long hashes only the beginning."""
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {str(item)[:8]}" for name, item in value.items())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.requests.sampling import Denoising
-from dyod_studio.services.parts import ADAPTERS, MAIN, PARTS, usual_parts
+from dyod_studio.services.parts import ADAPTERS, PARTS, STANDALONE_PARTS, default_parts
 from dyod_studio.ui.common.controls import (
     Slider,
     any_text,
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 MOST_MASKED = 0.9
 TURNS = '<div class="heading"><p>Reference pictures: it draws after them, in turn.</p></div>'
 
-SHOWN_ONLY = ("kinds", "heard")
-Shown = Mapping[str, Any]
+SHOWN_ONLY = ("kinds", "conditioning")
+ShownParts = Mapping[str, Any]
 """What the page shows already: the project and the parts that can be chosen."""
 
 
@@ -38,7 +38,7 @@ class PartControls(NamedTuple):
     """The choice; ``use`` holds it on the server: None as long as nothing was chosen by hand."""
 
     kinds: gr.CheckboxGroup
-    heard: gr.Column
+    conditioning: gr.Column
     use: gr.State
     strength: gr.Slider
     references: gr.Gallery
@@ -61,7 +61,7 @@ def build_parts(studio: "Studio", project: gr.State, tab: gr.Tab) -> PartControl
             0, 1, value=1, step=0.05, label="Strength", visible=False, elem_id="parts-strength",
             info="Of what these parts change; 0 is the base model's own way.",
         )  # fmt: skip
-        with gr.Column(visible=False, elem_id="parts-references") as heard:
+        with gr.Column(visible=False, elem_id="parts-references") as conditioning:
             gr.HTML(TURNS)
             references = gr.Gallery(
                 label="Reference pictures", show_label=False, type="filepath", file_types=["image"],
@@ -83,16 +83,16 @@ def build_parts(studio: "Studio", project: gr.State, tab: gr.Tab) -> PartControl
             )  # fmt: skip
     gr.on(
         [project.change, tab.select], partial(show_parts, studio), [project, shown, use],
-        [panel, kinds, strength, heard, references, use, shown], **SILENT,
+        [panel, kinds, strength, conditioning, references, use, shown], **SILENT,
     )  # fmt: skip
-    kinds.input(on_choose, kinds, [use, strength, heard], **SILENT)
+    kinds.input(on_choose, kinds, [use, strength, conditioning], **SILENT)
     return PartControls(
-        kinds, heard, use, strength, references, mask_rate, condition_text, text_weight
+        kinds, conditioning, use, strength, references, mask_rate, condition_text, text_weight
     )
 
 
 def show_parts(
-    studio: "Studio", project: int | None, shown: Shown, use: Sequence[str] | None = None
+    studio: "Studio", project: int | None, shown: ShownParts, use: Sequence[str] | None = None
 ) -> Any:
     """What is trained, with the usual parts chosen; nothing is sent again that the page shows.
 
@@ -105,10 +105,10 @@ def show_parts(
     if now == shown:
         return gr.skip()
     is_first, is_other = not shown, shown.get("project") != project
-    wanted = use if is_first and use is not None else usual_parts(trained)
+    wanted = use if is_first and use is not None else default_parts(trained)
     usual = [kind for kind in wanted if kind in kinds]
     return (
-        gr.update(visible=any(kind in MAIN for kind in kinds)),
+        gr.update(visible=any(kind in STANDALONE_PARTS for kind in kinds)),
         gr.update(choices=[(method_name(kind), kind) for kind in kinds], value=usual),
         *_in_sight(usual),
         None if is_other and not is_first else gr.skip(),
@@ -147,7 +147,7 @@ def wishes(
     text_weight: float | None = None,
 ) -> dict[str, Any]:
     """The choice as settings of a sample; references count only while an ANL is in use."""
-    used = usual_parts(trained) if use is None else tuple(use)
+    used = default_parts(trained) if use is None else tuple(use)
     pictures = tuple(Path(path) for path, _ in references or ()) if "anl" in used else ()
     words = any_text(condition_text) if "anl" in used else None
     return {
@@ -160,7 +160,7 @@ def wishes(
     }
 
 
-class Drawn(NamedTuple):
+class SamplingControls(NamedTuple):
     """The controls; ``use`` holds the parts on the server, None as long as none were chosen."""
 
     t0: gr.Slider
@@ -172,11 +172,11 @@ class Drawn(NamedTuple):
 
     @property
     def inputs(self) -> list[Any]:
-        """What ``drawn_in`` is given."""
+        """What ``read_sampling_controls`` is given."""
         return list(self[:5])
 
 
-def build_drawn(studio: "Studio", project: gr.State, tab: gr.Tab) -> Drawn:
+def build_sampling_controls(studio: "Studio", project: gr.State, tab: gr.Tab) -> SamplingControls:
     """Lay out the row above the three ways to explore, and wire the choice of parts."""
     use, shown = gr.State(None), gr.State({})
     with gr.Row(elem_id="explore-drawn"):
@@ -203,7 +203,7 @@ def build_drawn(studio: "Studio", project: gr.State, tab: gr.Tab) -> Drawn:
         [panel, kinds, strength, use, shown], **SILENT,
     )  # fmt: skip
     kinds.input(on_choose_kinds, kinds, [use, strength], **SILENT)
-    return Drawn(t0, fine.guidance, fine.steps, use, strength, kinds)
+    return SamplingControls(t0, fine.guidance, fine.steps, use, strength, kinds)
 
 
 def show_choice(studio: "Studio", project: int | None, shown: dict[str, Any]) -> Any:
@@ -213,9 +213,9 @@ def show_choice(studio: "Studio", project: int | None, shown: dict[str, Any]) ->
     now = {"project": project, "kinds": kinds}
     if now == shown:
         return gr.skip()
-    usual = [kind for kind in usual_parts(trained) if kind in kinds]
+    usual = [kind for kind in default_parts(trained) if kind in kinds]
     return (
-        gr.update(visible=any(kind in MAIN for kind in kinds)),
+        gr.update(visible=any(kind in STANDALONE_PARTS for kind in kinds)),
         gr.update(choices=[(method_name(kind), kind) for kind in kinds], value=usual),
         _strength(usual),
         None,
@@ -233,7 +233,7 @@ def _strength(kinds: Sequence[str]) -> Any:
     return gr.update(visible=any(kind in ADAPTERS for kind in kinds))
 
 
-def drawn_in(
+def read_sampling_controls(
     t0: float | None, guidance: str | None, steps: float | None, use: Sequence[str] | None,
     strength: float | None,
 ) -> dict[str, Any]:  # fmt: skip
@@ -247,7 +247,7 @@ def drawn_in(
     }
 
 
-def drawn_updates(settings: Denoising) -> tuple[Any, ...]:
+def sampling_control_updates(settings: Denoising) -> tuple[Any, ...]:
     """The controls as they stood when something was drawn, in the order of a Drawn."""
     guidance = settings.guidance_scale
     kinds = None if settings.use is None else [kind for kind in settings.use if kind != "vae"]

@@ -156,33 +156,36 @@ def _squared(image: Image.Image) -> Image.Image:
 
 
 FETCH = "(canvas, region) => ({canvas, region})"
-Carried = Mapping[str, Any] | None
+TransferredCanvases = Mapping[str, Any] | None
 """What the browser laid down: of both canvases the files, or the id of what was sent already."""
 
 
-class Carrier(NamedTuple):
+class CanvasTransfer(NamedTuple):
     """Both canvases, and the place that holds what was on them when it was asked for."""
 
     canvas: gr.ImageEditor
     region: gr.ImageEditor
-    carried: gr.JSON
+    transferred: gr.JSON
 
     def call(
         self, trigger: Callable[..., Any], handler: Callable[..., Any], inputs: Any, outputs: Any,
         **options: Any,
     ) -> Any:  # fmt: skip
         """At ``trigger``, fetch what lies on both, then call the handler."""
-        fetched = trigger(None, [self.canvas, self.region], self.carried, js=FETCH, **SILENT)
+        fetched = trigger(None, [self.canvas, self.region], self.transferred, js=FETCH, **SILENT)
         return fetched.then(handler, inputs, outputs, **options)
 
-    def read(self, carried: Carried) -> tuple[Canvas, Canvas]:
+    def read(self, transferred: TransferredCanvases) -> tuple[Canvas, Canvas]:
         """The sketch and the region as Gradio hands them over."""
-        said = carried or {}
-        return (_value(self.canvas, said.get("canvas")), _value(self.region, said.get("region")))
+        values = transferred or {}
+        return (
+            _value(self.canvas, values.get("canvas")),
+            _value(self.region, values.get("region")),
+        )
 
 
-def build_carrier(canvas: gr.ImageEditor, region: gr.ImageEditor) -> Carrier:
-    return Carrier(canvas, region, gr.JSON(visible=False))
+def build_canvas_transfer(canvas: gr.ImageEditor, region: gr.ImageEditor) -> CanvasTransfer:
+    return CanvasTransfer(canvas, region, gr.JSON(visible=False))
 
 
 def _value(editor: gr.ImageEditor, sent: Mapping[str, Any] | None) -> Canvas:
@@ -221,6 +224,8 @@ for (const name in heard) document.addEventListener(name, heard[name], true);
 is on, "edit" after a stroke of the region brush."""
 
 
-def build_hand() -> gr.HTML:
+def build_canvas_events() -> gr.HTML:
     """A part of the page that is never seen and says what the hand has done."""
-    return gr.HTML(elem_id="hand", js_on_load=WATCH, elem_classes="conductor", padding=False)
+    return gr.HTML(
+        elem_id="canvas-events", js_on_load=WATCH, elem_classes="conductor", padding=False
+    )

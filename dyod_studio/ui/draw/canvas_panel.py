@@ -15,12 +15,12 @@ from dyod_studio.ui.draw.canvas import (
     SIDE,
     TAKE_BRUSHES,
     Canvas,
-    Carried,
-    Carrier,
+    CanvasTransfer,
+    TransferredCanvases,
     brush_of,
     build_canvas,
-    build_carrier,
-    build_hand,
+    build_canvas_events,
+    build_canvas_transfer,
     build_region,
     is_marked,
     sketch_from_canvas,
@@ -50,8 +50,8 @@ class Drawing(NamedTuple):
     stop: gr.Button
     live: gr.Checkbox
     keep: gr.Button
-    carrier: Carrier
-    hand: gr.HTML
+    transfer: CanvasTransfer
+    canvas_events: gr.HTML
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -86,8 +86,8 @@ def build_drawing() -> Drawing:
         keep = gr.Button("Keep the live picture", elem_id="keep-live", min_width=120, scale=2)
     return Drawing(
         canvas, region_tab, region, gr.State(""), region_row, forget, t0, t0_curve, make,
-        strip, stop, live, keep, build_carrier(canvas, region),
-        build_hand(),
+        strip, stop, live, keep, build_canvas_transfer(canvas, region),
+        build_canvas_events(),
     )  # fmt: skip
 
 
@@ -99,16 +99,16 @@ def wire_drawing(studio: "Studio", drawing: Drawing, project: gr.State, tab: gr.
         [project.change, tab.select], partial(show_brushes, studio), [project, colors],
         [drawing.canvas, colors], **SILENT,
     )  # fmt: skip
-    carrier = drawing.carrier
+    transfer = drawing.transfer
 
-    def on_region(carried: Carried, under: str) -> tuple[Any, Any]:
-        return show_region(*carrier.read(carried), under)
+    def on_region(transferred: TransferredCanvases, under: str) -> tuple[Any, Any]:
+        return show_region(*transfer.read(transferred), under)
 
-    carrier.call(
-        drawing.region_tab.select, on_region, [carrier.carried, drawing.under],
+    transfer.call(
+        drawing.region_tab.select, on_region, [transfer.transferred, drawing.under],
         [drawing.region, drawing.under], **SILENT,
     ).then(None, None, None, js=TAKE_BRUSHES)  # fmt: skip
-    drawing.hand.edit(lambda: gr.update(visible=True), None, drawing.region_note, **SILENT)
+    drawing.canvas_events.edit(lambda: gr.update(visible=True), None, drawing.region_note, **SILENT)
     gr.on(
         [drawing.forget.click, drawing.region.clear],
         lambda: (None, "", gr.update(visible=False)), None,

@@ -15,7 +15,7 @@ from dyod_studio.ui.common.handlers import chosen
 from dyod_studio.ui.common.part_picker import wishes
 from dyod_studio.ui.draw.canvas import (
     Canvas,
-    Carrier,
+    CanvasTransfer,
     region_from_canvas,
     saved,
     sketch_from_canvas,
@@ -53,16 +53,16 @@ Fields = Mapping[str, Any]
 """Name in ``Wish`` -> component."""
 
 
-def read_wish(fields: Fields, data: Mapping[Any, Any], carrier: Carrier) -> Wish:
+def read_wish(fields: Fields, data: Mapping[Any, Any], transfer: CanvasTransfer) -> Wish:
     """The wish from what Gradio hands over for the ``wish_inputs``."""
-    canvas, region = carrier.read(data[carrier.carried])
-    said = {name: data[component] for name, component in fields.items() if component in data}
-    return Wish(canvas=canvas, region=region, **said)
+    canvas, region = transfer.read(data[transfer.transferred])
+    values = {name: data[component] for name, component in fields.items() if component in data}
+    return Wish(canvas=canvas, region=region, **values)
 
 
-def wish_inputs(fields: Fields, carrier: Carrier) -> set[Any]:
+def wish_inputs(fields: Fields, transfer: CanvasTransfer) -> set[Any]:
     """The fields, and in place of both canvases what was fetched from them."""
-    return {*fields.values(), carrier.carried} - {carrier.canvas, carrier.region}
+    return {*fields.values(), transfer.transferred} - {transfer.canvas, transfer.region}
 
 
 def seed_for(wish: Wish) -> int:

@@ -12,18 +12,18 @@ from dyod_studio.ui.draw.canvas import SIDE, marked_layer
 from dyod_studio.ui.draw.canvas_panel import digest_of
 
 if TYPE_CHECKING:
-    from dyod_studio.services.gallery.views import AgainView
+    from dyod_studio.services.gallery.views import Provenance
 
 NAMES = (
     "canvas", "region", "under", "region_note", "t0", "number", "seed", "is_locked", "prompt",
     "guidance", "steps", "use", "strength", "references", "mask_rate", "condition_text",
     "text_weight",
 )  # fmt: skip
-"""What is given a new value, in the order of ``again_updates``."""
+"""What is given a new value, in the order of ``restore_updates``."""
 
 
 @shown_to_user
-def again_updates(view: "AgainView | None") -> tuple[Any, ...]:
+def restore_updates(view: "Provenance | None") -> tuple[Any, ...]:
     """New values of the fields; nothing changes when another screen made the picture."""
     if view is None or view.screen != "studio":
         return (gr.skip(),) * len(NAMES)
@@ -31,28 +31,28 @@ def again_updates(view: "AgainView | None") -> tuple[Any, ...]:
     return tuple(values[name] for name in NAMES)
 
 
-def _settings(view: "AgainView") -> dict[str, Any]:
-    said = view.parameters
-    guidance, steps = said["guidance_scale"], said["num_inference_steps"]
+def _settings(view: "Provenance") -> dict[str, Any]:
+    parameters = view.parameters
+    guidance, steps = parameters["guidance_scale"], parameters["num_inference_steps"]
     return {
-        "t0": said["t0"],
-        "number": said.get("num_images", 1),
-        "seed": str(said["seed"]),
+        "t0": parameters["t0"],
+        "number": parameters.get("num_images", 1),
+        "seed": str(parameters["seed"]),
         "is_locked": True,
-        "prompt": said["prompt"] or "",
+        "prompt": parameters["prompt"] or "",
         "guidance": "" if guidance is None else f"{guidance:.15g}",
         "steps": gr.update(
             value=steps, minimum=min(LEAST_STEPS, steps), maximum=max(MOST_STEPS, steps)
         ),
         "use": list(view.use),
-        "strength": said["adapter_strength"],
-        "mask_rate": said["mask_rate"],
-        "condition_text": said["condition_text"] or "",
-        "text_weight": said["text_weight"],
+        "strength": parameters["adapter_strength"],
+        "mask_rate": parameters["mask_rate"],
+        "condition_text": parameters["condition_text"] or "",
+        "text_weight": parameters["text_weight"],
     }
 
 
-def _pictures(view: "AgainView") -> dict[str, Any]:
+def _pictures(view: "Provenance") -> dict[str, Any]:
     """The sketch, the region over it and the references; the sketch stays if it is gone."""
     found: dict[str, Any] = {
         "canvas": gr.skip(),

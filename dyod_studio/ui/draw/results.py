@@ -11,14 +11,20 @@ from dyod_studio.errors import InvalidInputError
 from dyod_studio.services.views import GenerationView
 from dyod_studio.ui.common.handlers import PRIVATE, SILENT, shown_to_user
 from dyod_studio.ui.common.html import heading
-from dyod_studio.ui.draw.canvas import SIDE, Canvas, Carried, Carrier, sketch_from_canvas
+from dyod_studio.ui.draw.canvas import (
+    SIDE,
+    Canvas,
+    CanvasTransfer,
+    TransferredCanvases,
+    sketch_from_canvas,
+)
 
 HEIGHT_PX = 500
 NOTHING_YET = "There is no picture yet: make one first."
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ResultsState:
     """The pictures in sight: (file, caption), and which of them was clicked last."""
 
     pictures: tuple[tuple[str, str], ...] = ()
@@ -68,22 +74,24 @@ def build_results() -> Results:
         adopt = gr.Button("Use as sketch", elem_id="use-as-sketch", min_width=120)
         compare = gr.Button("Before and after", elem_id="compare", min_width=120)
         sheet = gr.DownloadButton("Take the sheet", visible=False, elem_id="sheet", min_width=120)
-    return Results(gallery, slider, gr.State(Shown()), adopt, compare, sheet)
+    return Results(gallery, slider, gr.State(ResultsState()), adopt, compare, sheet)
 
 
-def wire_results(results: Results, carrier: Carrier, project: gr.State) -> None:
+def wire_results(results: Results, transfer: CanvasTransfer, project: gr.State) -> None:
     """Connect the pane to the canvas."""
 
-    def on_compared(before_after: Any, shown: Shown, carried: Carried) -> tuple[Any, Any, Any]:
-        return on_compare(before_after, shown, carrier.read(carried)[0])
+    def on_compared(
+        before_after: Any, shown: ResultsState, transferred: TransferredCanvases
+    ) -> tuple[Any, Any, Any]:
+        return on_compare(before_after, shown, transfer.read(transferred)[0])
 
-    def on_select(shown: Shown, event: gr.SelectData) -> Shown:
-        return Shown(shown.pictures, int(event.index))
+    def on_select(shown: ResultsState, event: gr.SelectData) -> ResultsState:
+        return ResultsState(shown.pictures, int(event.index))
 
     results.gallery.select(on_select, results.shown, results.shown, **SILENT)
-    results.adopt.click(on_adopt, results.shown, carrier.canvas, **PRIVATE)
-    carrier.call(
-        results.compare.click, on_compared, [results.slider, results.shown, carrier.carried],
+    results.adopt.click(on_adopt, results.shown, transfer.canvas, **PRIVATE)
+    transfer.call(
+        results.compare.click, on_compared, [results.slider, results.shown, transfer.transferred],
         [results.gallery, results.slider, results.compare], **SILENT,
     )  # fmt: skip
     project.change(partial(result_updates, ()), None, results.outputs, **SILENT)
@@ -97,7 +105,7 @@ def result_updates(
     return (
         gr.update(value=list(pictures), columns=columns, visible=True, selected_index=None),
         gr.update(visible=False, value=None),
-        Shown(tuple(pictures)),
+        ResultsState(tuple(pictures)),
         gr.update(value="Before and after"),
         gr.update(value=sheet, visible=sheet is not None),
     )
@@ -109,13 +117,13 @@ def captioned(views: Sequence[GenerationView]) -> list[tuple[str, str]]:
 
 
 @shown_to_user
-def on_adopt(shown: Shown) -> str:
+def on_adopt(shown: ResultsState) -> str:
     """Put the picture on the canvas, to be drawn on or changed in a part."""
     return shown.file
 
 
 @shown_to_user
-def on_compare(before_after: Any, shown: Shown, canvas: Canvas) -> tuple[Any, Any, Any]:
+def on_compare(before_after: Any, shown: ResultsState, canvas: Canvas) -> tuple[Any, Any, Any]:
     """Lay the sketch and the picture over one another, or go back to the pictures."""
     if before_after is not None:
         return (

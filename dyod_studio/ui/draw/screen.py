@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import SampleCancelledError
-from dyod_studio.services.parts import MAIN
+from dyod_studio.services.parts import STANDALONE_PARTS
 from dyod_studio.services.sampling.dispatcher import OnProgress
-from dyod_studio.ui.common.controls import Slider, build_fine_controls, told, training_note
+from dyod_studio.ui.common.controls import (
+    Slider,
+    build_fine_controls,
+    progress_callback,
+    training_note,
+)
 from dyod_studio.ui.common.handlers import PROGRESS, SILENT, shown_to_user
 from dyod_studio.ui.common.html import heading
 from dyod_studio.ui.common.part_picker import PartControls, build_parts, show_use
@@ -27,7 +32,7 @@ from dyod_studio.ui.draw.actions import (
 from dyod_studio.ui.draw.canvas import TAKE_BRUSHES
 from dyod_studio.ui.draw.canvas_panel import Drawing, build_drawing, wire_drawing
 from dyod_studio.ui.draw.form import Fields, Wish, read_wish, visitor_of, wish_inputs
-from dyod_studio.ui.draw.restore import NAMES, again_updates
+from dyod_studio.ui.draw.restore import NAMES, restore_updates
 from dyod_studio.ui.draw.results import Results, build_results, wire_results
 
 if TYPE_CHECKING:
@@ -49,11 +54,11 @@ class Screen(NamedTuple):
     @property
     def inputs(self) -> set[Any]:
         """What ``wish`` is read from."""
-        return wish_inputs(self.fields, self.drawing.carrier)
+        return wish_inputs(self.fields, self.drawing.transfer)
 
     def wish(self, data: Mapping[Any, Any]) -> Wish:
         """What the screen says."""
-        return read_wish(self.fields, data, self.drawing.carrier)
+        return read_wish(self.fields, data, self.drawing.transfer)
 
 
 def build_studio_screen(
@@ -73,14 +78,14 @@ def build_studio_screen(
             settings, parts, grid = _build_settings(studio, project, tab)
     fields = {"project": project, **drawing.fields, **settings}
     screen = Screen(drawing, results, grid, fields)
-    wire_results(results, drawing.carrier, project)
+    wire_results(results, drawing.transfer, project)
     wire_drawing(studio, drawing, project, tab)
     _wire_buttons(studio, scratch, screen)
     _wire_live(studio, scratch, screen)
     settings["seed"].input(lambda: True, None, settings["is_locked"], **ALONE)
     gr.on([tab.select, project.change], None, None, None, js=TAKE_BRUSHES)
     if again is not None:
-        _wire_again(again, screen, parts)
+        _wire_restore(again, screen, parts)
     return [hint]
 
 
@@ -111,12 +116,12 @@ def _build_settings(
     return {**named, **fine._asdict(), **parts.fields}, parts, grid
 
 
-def _wire_again(again: gr.State, screen: Screen, parts: PartControls) -> None:
+def _wire_restore(again: gr.State, screen: Screen, parts: PartControls) -> None:
     """Stand as it stood for a picture, whenever one is asked for."""
     drawing = screen.drawing
     places = {**screen.fields, "under": drawing.under, "region_note": drawing.region_note}
-    again.change(again_updates, again, [places[name] for name in NAMES], **ALONE).then(
-        show_use, parts.use, [parts.kinds, parts.strength, parts.heard], **ALONE
+    again.change(restore_updates, again, [places[name] for name in NAMES], **ALONE).then(
+        show_use, parts.use, [parts.kinds, parts.strength, parts.conditioning], **ALONE
     )
 
 
@@ -124,7 +129,7 @@ def _wire_buttons(studio: "Studio", scratch: Path, screen: Screen) -> None:
     """Make, five t0s, grid and stop; each press is a request of its own."""
     drawing, grid = screen.drawing, screen.grid
     outputs = [*screen.results.outputs, screen.fields["seed"]]
-    inputs, call = screen.inputs, drawing.carrier.call
+    inputs, call = screen.inputs, drawing.transfer.call
     shade = {"show_progress_on": [screen.results.gallery], **ALONE}
 
     def on_make(
@@ -165,7 +170,7 @@ def worked(
     """Do it, and leave the page as it is when it was stopped on the way."""
     progress(0, desc="Waking the model")
     try:
-        return work(wish, visitor_of(request), told(progress))
+        return work(wish, visitor_of(request), progress_callback(progress))
     except SampleCancelledError:
         return (gr.skip(),) * num_outputs
 
@@ -183,10 +188,10 @@ def _wire_live(studio: "Studio", scratch: Path, screen: Screen) -> None:
 
     strokes = gr.State(0)
     gr.on(
-        [drawing.hand.select, drawing.t0.release, drawing.live.input], count_strokes,
+        [drawing.canvas_events.select, drawing.t0.release, drawing.live.input], count_strokes,
         [drawing.live, strokes], strokes, trigger_mode="multiple", **SILENT,
     )  # fmt: skip
-    drawing.carrier.call(
+    drawing.transfer.call(
         strokes.change, on_stroke, screen.inputs, outputs, show_progress="hidden",
         trigger_mode="multiple", **ALONE,
     )  # fmt: skip
@@ -206,6 +211,6 @@ def count_strokes(is_live: bool, strokes: int) -> Any:
 def show_studio(studio: "Studio", project: int | None) -> str:
     """A hint while nothing is trained that draws a sketch in the manner of the set."""
     trained = studio.projects.get(project).artifacts if project is not None else ()
-    if any(kind in trained for kind in MAIN):
+    if any(kind in trained for kind in STANDALONE_PARTS):
         return ""
     return training_note(studio, project, ("inversion",))

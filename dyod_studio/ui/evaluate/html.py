@@ -41,9 +41,9 @@ def evaluation_card(view: EvaluationView) -> str:
     if job.state != "succeeded":
         done = f"{len(view.points)} of {view.num_points} settings measured"
         words = [STATES[job.state], done, time_left(job.seconds_left)]
-        told = " · ".join(word for word in words if word)
+        text = " · ".join(word for word in words if word)
         share = job.step / job.num_steps if job.num_steps else 0.0
-        parts.append(f'{progress_bar(share)}<div class="job-facts">{escape(told)}</div>')
+        parts.append(f'{progress_bar(share)}<div class="job-facts">{escape(text)}</div>')
     if job.error:
         parts.append(note(f"{job.error} {job.remedy or ''}".strip(), "bad"))
     parts += [note(text) for text in dict.fromkeys((*job.notes, *view.notes))]
@@ -92,8 +92,8 @@ def _extremes(view: EvaluationView, original: Originals) -> str:
             pairs += [(point.folder / entry.file, f"seed {entry.seed}")]
             pairs += [(original(entry.nearest_id), f"of the set: {entry.nearest}")]
         rows += f"<figure><figcaption>{title}</figcaption><div>{_images(pairs)}</div></figure>"
-    told = "Each new picture, and the one of your set that it is most like."
-    return _section(f"Closest and strangest at {point.name}", told, rows)
+    text = "Each new picture, and the one of your set that it is most like."
+    return _section(f"Closest and strangest at {point.name}", text, rows)
 
 
 def _copies(view: EvaluationView, original: Originals) -> str:
@@ -109,8 +109,8 @@ def _copies(view: EvaluationView, original: Originals) -> str:
     return _section("Copies", sentence, rows) if sentence else ""
 
 
-def _section(title: str, told: str, rows: str) -> str:
-    return f'<div class="figure strips"><h3>{escape(title)}</h3><p>{escape(told)}</p>{rows}</div>'
+def _section(title: str, text: str, rows: str) -> str:
+    return f'<div class="figure strips"><h3>{escape(title)}</h3><p>{escape(text)}</p>{rows}</div>'
 
 
 def _images(shown: Sequence[tuple[Path | None, str]]) -> str:

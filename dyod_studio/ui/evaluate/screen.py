@@ -147,8 +147,8 @@ def on_report(studio: "Studio", scratch: Path, suffix: str, picked: int | None) 
 
 def show_evaluate(studio: "Studio", project: int | None) -> Any:
     """Everything again, for another project or a screen that comes into sight."""
-    told = describe_evaluation(studio, project, None, None, {})
-    return told if isinstance(told, tuple) else (gr.skip(),) * (len(PARTS) + 1)
+    updates = describe_evaluation(studio, project, None, None, {})
+    return updates if isinstance(updates, tuple) else (gr.skip(),) * (len(PARTS) + 1)
 
 
 @quiet_on_timer

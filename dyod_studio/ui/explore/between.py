@@ -18,14 +18,14 @@ from dyod_studio.services.explore.animation import (
     WRITERS,
     there_and_back,
 )
-from dyod_studio.services.explore.strips import Walk
-from dyod_studio.services.explore.views import WalkView
+from dyod_studio.services.explore.strips import StripPlan
+from dyod_studio.services.explore.views import StripsView
 from dyod_studio.ui.common.controls import Slider, whole_in
 from dyod_studio.ui.common.handlers import PRIVATE, SILENT, chosen, quiet_on_timer, shown_to_user
 from dyod_studio.ui.common.html import heading
-from dyod_studio.ui.common.part_picker import Drawn, drawn_in
+from dyod_studio.ui.common.part_picker import SamplingControls, read_sampling_controls
 from dyod_studio.ui.explore.picker import Picks, build_picks, on_random
-from dyod_studio.ui.explore.strips import TICK_S, build_film, build_stage, film_html, how_far
+from dyod_studio.ui.explore.strips import TICK_S, build_stage, build_strip, how_far, strip_html
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
@@ -62,23 +62,30 @@ def build_moving(
 
 
 @shown_to_user
-def on_keep(studio: "Studio", project: int | None, walk: Walk | None, place: float | None) -> None:
+def on_keep(
+    studio: "Studio", project: int | None, walk: StripPlan | None, place: float | None
+) -> None:
     """Put the frame that the slider shows into the gallery."""
     if walk is None:
         raise InvalidInputError(NONE_YET)
     _, key = min(walk.strips[0], key=lambda frame: abs(frame[0] - (place or 0)))
-    studio.exploring.keep(chosen(project), key)
+    studio.explore.keep(chosen(project), key)
     gr.Info("It is in the gallery now.")
 
 
 @shown_to_user
 def on_take(
-    studio: "Studio", scratch: Path, form: str, walk: Walk | None, fps: float | None, is_loop: bool
+    studio: "Studio",
+    scratch: Path,
+    form: str,
+    walk: StripPlan | None,
+    fps: float | None,
+    is_loop: bool,
 ) -> Any:
     """Write all frames as one file, under a name that says what it is."""
     if walk is None:
         raise InvalidInputError(NONE_YET)
-    view = studio.exploring.walks.finished("", walk)
+    view = studio.explore.prefetcher.finished("", walk)
     frames = [frame.file for frame in view.strips[0] if frame.file is not None]
     scratch.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=scratch, prefix="moving-"))
@@ -109,13 +116,15 @@ class Between(NamedTuple):
     walk: gr.State
     timer: gr.Timer
     place: gr.Slider
-    film: gr.HTML
+    strip_view: gr.HTML
     status: gr.HTML
     picks: Picks
     settings: list[Any]
 
 
-def build_between(studio: "Studio", scratch: Path, project: gr.State, drawn: Drawn) -> Between:
+def build_between(
+    studio: "Studio", scratch: Path, project: gr.State, drawn: SamplingControls
+) -> Between:
     """Lay out and wire the way between two ends."""
     walk, timer = gr.State(None), gr.Timer(TICK_S, active=False)
     with gr.Row(elem_classes="walk-panel"):
@@ -132,10 +141,10 @@ def build_between(studio: "Studio", scratch: Path, project: gr.State, drawn: Dra
                     info="Moves at once: the frames are here.", buttons=[],
                     elem_id="between-place",
                 )  # fmt: skip
-                film = build_film("between-frames")
+                strip_view = build_strip("between-frames")
             status = gr.HTML(elem_id="between-status", padding=False)
             build_moving(studio, scratch, project, walk, place)
-    between = Between(walk, timer, place, film, status, picks, settings)
+    between = Between(walk, timer, place, strip_view, status, picks, settings)
     _wire(studio, project, between, make, drawn)
     return between
 
@@ -158,9 +167,9 @@ def _build_settings() -> list[Any]:
 
 
 def _wire(
-    studio: "Studio", project: gr.State, between: Between, make: gr.Button, drawn: Drawn
+    studio: "Studio", project: gr.State, between: Between, make: gr.Button, drawn: SamplingControls
 ) -> None:
-    shown = [between.walk, between.timer, between.place, between.film, between.status]
+    shown = [between.walk, between.timer, between.place, between.strip_view, between.status]
     picks = between.picks
     frames, noise, path = between.settings
 
@@ -169,7 +178,7 @@ def _wire(
     ) -> tuple[Any, ...]:
         return on_between(studio, visitor_of(request), project, ends, *rest)
 
-    def tick(request: gr.Request, project: int | None, walk: Walk | None) -> tuple[Any, ...]:
+    def tick(request: gr.Request, project: int | None, walk: StripPlan | None) -> tuple[Any, ...]:
         return on_tick(studio, visitor_of(request), project, walk)
 
     inputs = [project, picks.ends, *between.settings, *drawn.inputs]
@@ -206,30 +215,30 @@ def on_between(
         return cleared()
     settings = InterpolationSettings(
         a=ends["A"]["ref"], b=ends["B"]["ref"], num_frames=whole_in("Frames", frames),
-        free_noise=noise == FREE, is_spherical=path == ROUND, **drawn_in(*drawn),
+        free_noise=noise == FREE, is_spherical=path == ROUND, **read_sampling_controls(*drawn),
     )  # fmt: skip
-    walk = studio.exploring.way(chosen(project), settings)
-    studio.exploring.walks.begin(visitor, walk)
-    view = studio.exploring.walks.look(visitor, walk)
+    walk = studio.explore.interpolation(chosen(project), settings)
+    studio.explore.prefetcher.begin(visitor, walk)
+    view = studio.explore.prefetcher.look(visitor, walk)
     last = settings.num_frames - 1
     return walk, *_shown(view, gr.update(maximum=last, value=0, interactive=True))
 
 
 @quiet_on_timer
 def on_tick(
-    studio: "Studio", visitor: str, project: int | None, walk: Walk | None
+    studio: "Studio", visitor: str, project: int | None, walk: StripPlan | None
 ) -> tuple[Any, ...]:
     """What is there of the strip by now."""
     if walk is None or project != walk.asked.project_id:
         return cleared()[1:]
-    return _shown(studio.exploring.walks.look(visitor, walk), gr.skip())
+    return _shown(studio.explore.prefetcher.look(visitor, walk), gr.skip())
 
 
-def _shown(view: WalkView, place: Any) -> tuple[Any, ...]:
+def _shown(view: StripsView, place: Any) -> tuple[Any, ...]:
     return (
         gr.Timer(active=not view.is_over),
         place,
-        film_html(view.strips[0]),
+        strip_html(view.strips[0]),
         how_far(view),
     )
 

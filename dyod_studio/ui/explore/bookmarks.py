@@ -9,7 +9,7 @@ import gradio as gr
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.services.explore.views import NUM_TRAITS
 from dyod_studio.ui.common.handlers import PRIVATE, SILENT, chosen, shown_to_user
-from dyod_studio.ui.common.part_picker import Drawn, drawn_updates
+from dyod_studio.ui.common.part_picker import SamplingControls, sampling_control_updates
 from dyod_studio.ui.explore.traits import Traits, begin_with, place_in, place_inputs, where_html
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NONE_SAVED = '<p class="quiet">A place that you save is found here again.</p>'
 
 
-class Places(NamedTuple):
+class BookmarkPanel(NamedTuple):
     """The saved places, and the list of traits that can be named."""
 
     ids: gr.State
@@ -32,21 +32,35 @@ class Places(NamedTuple):
         return [self.ids, self.thumbs, self.empty]
 
 
-def build_places(studio: "Studio", project: gr.State, traits: Traits, drawn: Drawn) -> Places:
+def build_bookmarks(
+    studio: "Studio", project: gr.State, traits: Traits, drawn: SamplingControls
+) -> BookmarkPanel:
     """Lay out and wire the column under the picture of the place."""
     ids, open_id = gr.State(()), gr.State(None)
     with gr.Row(elem_classes="headed"):
         name = gr.Textbox(
-            label="Save this place as", placeholder="long hair, smiling", max_lines=1,
-            elem_id="place-name", min_width=160,
-        )  # fmt: skip
+            label="Save this place as",
+            placeholder="long hair, smiling",
+            max_lines=1,
+            elem_id="place-name",
+            min_width=160,
+        )
         save = gr.Button("Save", variant="primary", elem_id="place-save", scale=0, min_width=90)
     empty = gr.HTML(NONE_SAVED, elem_id="place-empty", padding=False)
     thumbs = gr.Gallery(
-        label="Saved places", show_label=False, columns=4, fit_columns=False, height="auto",
-        object_fit="contain", allow_preview=False, buttons=[], interactive=False, visible=False,
-        elem_id="places", elem_classes=["thumbs", "named"],
-    )  # fmt: skip
+        label="Saved places",
+        show_label=False,
+        columns=4,
+        fit_columns=False,
+        height="auto",
+        object_fit="contain",
+        allow_preview=False,
+        buttons=[],
+        interactive=False,
+        visible=False,
+        elem_id="places",
+        elem_classes=["thumbs", "named"],
+    )
     forget = gr.Button("Forget the open place", size="sm", visible=False, elem_id="place-forget")
     with gr.Accordion("Name the traits", open=False):
         with gr.Row(elem_classes="headed"):
@@ -55,29 +69,41 @@ def build_places(studio: "Studio", project: gr.State, traits: Traits, drawn: Dra
                 label="Name", placeholder="hair", max_lines=1, elem_id="trait-name", min_width=120
             )
         rename = gr.Button("Call it so", size="sm", elem_id="trait-rename")
-    places = Places(ids, thumbs, empty, which)
+    places = BookmarkPanel(ids, thumbs, empty, which)
     _wire_saving(studio, project, traits, drawn, places, name, save)
     _wire_opening(studio, project, traits, drawn, places, open_id, forget)
     rename.click(
-        partial(on_rename, studio), [project, which, called],
-        [called, which, *traits.boxes, *traits.sliders], **SILENT,
-    )  # fmt: skip
+        partial(on_rename, studio),
+        [project, which, called],
+        [called, which, *traits.boxes, *traits.sliders],
+        **SILENT,
+    )
     return places
 
 
 def _wire_saving(
-    studio: "Studio", project: gr.State, traits: Traits, drawn: Drawn, places: Places,
-    name: gr.Textbox, save: gr.Button,
-) -> None:  # fmt: skip
+    studio: "Studio",
+    project: gr.State,
+    traits: Traits,
+    drawn: SamplingControls,
+    places: BookmarkPanel,
+    name: gr.Textbox,
+    save: gr.Button,
+) -> None:
     inputs = [name, *place_inputs(project, traits, drawn)]
     outputs = [name, *places.shown]
     gr.on([save.click, name.submit], partial(on_save, studio), inputs, outputs, **PRIVATE)
 
 
 def _wire_opening(
-    studio: "Studio", project: gr.State, traits: Traits, drawn: Drawn, places: Places,
-    open_id: gr.State, forget: gr.Button,
-) -> None:  # fmt: skip
+    studio: "Studio",
+    project: gr.State,
+    traits: Traits,
+    drawn: SamplingControls,
+    places: BookmarkPanel,
+    open_id: gr.State,
+    forget: gr.Button,
+) -> None:
     def on_select(project: int | None, ids: Sequence[int], event: gr.SelectData) -> tuple[Any, ...]:
         return on_open(studio, project, ids[event.index])
 
@@ -96,29 +122,33 @@ def on_save(
 ) -> tuple[Any, ...]:
     """Keep the place under a name; its picture becomes a favourite of the gallery."""
     settings = place_in(origin, values_and_drawn)
-    view = studio.places.save(chosen(project), name or "", settings)
+    view = studio.bookmarks.save(chosen(project), name or "", settings)
     gr.Info(f"{view.name} is saved; its picture is among the favourites of the gallery.")
     return "", *saved_updates(studio, project)
 
 
 @shown_to_user
-def on_open(studio: "Studio", project: int | None, place_id: int) -> tuple[Any, ...]:
+def on_open(studio: "Studio", project: int | None, bookmark_id: int) -> tuple[Any, ...]:
     """Go back to a place: the sliders and all that draws it stand as they stood."""
-    view = studio.places.get(chosen(project), place_id)
+    view = studio.bookmarks.get(chosen(project), bookmark_id)
     settings = view.settings
     values = [settings.moved.get(rank, 0.0) for rank in range(NUM_TRAITS)]
     forget = gr.update(visible=True, value=f"Forget {view.name}")
     return (
-        place_id, forget, settings.origin, where_html(settings.origin), *values,
-        *drawn_updates(settings),
-    )  # fmt: skip
+        bookmark_id,
+        forget,
+        settings.origin,
+        where_html(settings.origin),
+        *values,
+        *sampling_control_updates(settings),
+    )
 
 
 @shown_to_user
-def on_forget(studio: "Studio", project: int | None, place_id: int | None) -> tuple[Any, ...]:
-    if place_id is None:
+def on_forget(studio: "Studio", project: int | None, bookmark_id: int | None) -> tuple[Any, ...]:
+    if bookmark_id is None:
         raise InvalidInputError("Choose a saved place first.")
-    studio.places.delete(chosen(project), place_id)
+    studio.bookmarks.delete(chosen(project), bookmark_id)
     return None, gr.update(visible=False), *saved_updates(studio, project)
 
 
@@ -129,7 +159,7 @@ def on_rename(
     """Call a trait something; an empty name gives it its number back."""
     if rank is None:
         raise InvalidInputError("Choose the trait that you want to name first.")
-    studio.places.name_trait(chosen(project), rank, name or "")
+    studio.bookmarks.name_trait(chosen(project), rank, name or "")
     return "", *traits_updates(studio, project)
 
 
@@ -137,7 +167,7 @@ def traits_updates(studio: "Studio", project: int | None) -> tuple[Any, ...]:
     """The list of traits to name, and a row for each of the first ones."""
     views = []
     if project is not None and "vae" in studio.projects.get(project).artifacts:
-        views = studio.places.traits(project)[:NUM_TRAITS]
+        views = studio.bookmarks.traits(project)[:NUM_TRAITS]
     choices = [(view.label, view.rank) for view in views]
     boxes = [gr.update(visible=rank < len(views)) for rank in range(NUM_TRAITS)]
     sliders = [gr.update(label=view.label) for view in views]
@@ -148,7 +178,7 @@ def traits_updates(studio: "Studio", project: int | None) -> tuple[Any, ...]:
 
 def saved_updates(studio: "Studio", project: int | None) -> tuple[Any, ...]:
     """The saved places; one of an earlier shape model says so."""
-    views = studio.places.all(project) if project is not None else []
+    views = studio.bookmarks.all(project) if project is not None else []
     thumbs = [
         (str(view.thumbnail), view.name if view.is_reachable else f"{view.name} (earlier model)")
         for view in views

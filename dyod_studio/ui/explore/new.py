@@ -13,14 +13,14 @@ from dyod_studio.ui.common.controls import (
     Slider,
     any_text,
     captioned,
+    progress_callback,
     seed_field,
     seed_in,
-    told,
     whole_in,
 )
 from dyod_studio.ui.common.handlers import PRIVATE, PROGRESS, SILENT, chosen, shown_to_user
 from dyod_studio.ui.common.html import empty, heading
-from dyod_studio.ui.common.part_picker import Drawn, drawn_in
+from dyod_studio.ui.common.part_picker import SamplingControls, read_sampling_controls
 from dyod_studio.ui.explore.between import visitor_of
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class New(NamedTuple):
     fields: tuple[Any, ...]
 
 
-def build_new(studio: "Studio", project: gr.State, drawn: Drawn) -> New:
+def build_new(studio: "Studio", project: gr.State, drawn: SamplingControls) -> New:
     """Lay out and wire the tab; what is done elsewhere with a picture is wired by the screen."""
     made, picked = gr.State(()), gr.State(None)
     with gr.Row():
@@ -77,7 +77,7 @@ def build_new(studio: "Studio", project: gr.State, drawn: Drawn) -> New:
 
     def on_stop(request: gr.Request) -> None:
         studio.sampling.cancel(visitor_of(request))
-        studio.exploring.cancel(visitor_of(request))
+        studio.explore.cancel(visitor_of(request))
 
     stop.click(on_stop, None, None, **SILENT)
     project.change(lambda: shown_updates([]), None, outputs, **SILENT)
@@ -87,10 +87,13 @@ def build_new(studio: "Studio", project: gr.State, drawn: Drawn) -> New:
 def _build_fields() -> tuple[Any, ...]:
     start = gr.Radio(STARTS, value="distribution", label="Begin", elem_id="new-start")
     prompt = gr.Textbox(
-        label="Words around the style word", max_lines=1, visible=False,
-        placeholder="a rendering of {token}", elem_id="new-prompt",
+        label="Words around the style word",
+        max_lines=1,
+        visible=False,
+        placeholder="a rendering of {token}",
+        elem_id="new-prompt",
         info="Empty: the word by itself.",
-    )  # fmt: skip
+    )
     with gr.Row():
         number = Slider(1, 16, value=4, step=1, label="Pictures", elem_id="new-number")
         seed = seed_field("new-seed")
@@ -99,27 +102,53 @@ def _build_fields() -> tuple[Any, ...]:
 
 def _build_results() -> tuple[Any, ...]:
     results = gr.Gallery(
-        label="New pictures", show_label=False, columns=4, height="auto",
-        object_fit="contain", buttons=[], interactive=False, allow_preview=False,
-        format="png", elem_id="new-results", elem_classes="thumbs",
-    )  # fmt: skip
+        label="New pictures",
+        show_label=False,
+        columns=4,
+        height="auto",
+        object_fit="contain",
+        buttons=[],
+        interactive=False,
+        allow_preview=False,
+        format="png",
+        elem_id="new-results",
+        elem_classes="thumbs",
+    )
     chosen_one = gr.HTML(f'<p class="quiet">{CHOOSE}</p>', elem_id="new-chosen")
     spread = Slider(
-        0.05, 1, value=0.35, step=0.05, label="How far from it", elem_id="near-spread",
+        0.05,
+        1,
+        value=0.35,
+        step=0.05,
+        label="How far from it",
+        elem_id="near-spread",
         info="Left: nearly the same shape. Right: anything goes (spread of the code).",
-    )  # fmt: skip
+    )
     return results, chosen_one, spread
 
 
 def _wire(
-    studio: "Studio", project: gr.State, drawn: Drawn, outputs: list[Any], make: gr.Button,
+    studio: "Studio",
+    project: gr.State,
+    drawn: SamplingControls,
+    outputs: list[Any],
+    make: gr.Button,
     fields: tuple[Any, ...],
-) -> None:  # fmt: skip
+) -> None:
     def run(
-        request: gr.Request, project: int | None, start: Start, prompt: str | None,
-        number: float, seed: str | None, t0: float, guidance: str | None, steps: float,
-        use: Any, strength: float | None, progress: gr.Progress = PROGRESS,
-    ) -> tuple[Any, ...]:  # fmt: skip
+        request: gr.Request,
+        project: int | None,
+        start: Start,
+        prompt: str | None,
+        number: float,
+        seed: str | None,
+        t0: float,
+        guidance: str | None,
+        steps: float,
+        use: Any,
+        strength: float | None,
+        progress: gr.Progress = PROGRESS,
+    ) -> tuple[Any, ...]:
         drawn = (t0, guidance, steps, use, strength)
         return on_new_pictures(
             studio, project, start, prompt, number, seed, drawn, visitor_of(request), progress
@@ -129,16 +158,28 @@ def _wire(
 
 
 def _wire_near(
-    studio: "Studio", project: gr.State, drawn: Drawn, outputs: list[Any], near: gr.Button,
+    studio: "Studio",
+    project: gr.State,
+    drawn: SamplingControls,
+    outputs: list[Any],
+    near: gr.Button,
     fields: tuple[Any, ...],
-) -> None:  # fmt: skip
+) -> None:
     picked = outputs[3]
 
     def run(
-        request: gr.Request, project: int | None, picked: Any, number: float, spread: float,
-        t0: float, guidance: str | None, steps: float, use: Any, strength: float | None,
+        request: gr.Request,
+        project: int | None,
+        picked: Any,
+        number: float,
+        spread: float,
+        t0: float,
+        guidance: str | None,
+        steps: float,
+        use: Any,
+        strength: float | None,
         progress: gr.Progress = PROGRESS,
-    ) -> tuple[Any, ...]:  # fmt: skip
+    ) -> tuple[Any, ...]:
         drawn = (t0, guidance, steps, use, strength)
         return on_near(
             studio, project, picked, number, spread, drawn, visitor_of(request), progress
@@ -154,35 +195,54 @@ def on_start(start: Start) -> Any:
 
 @shown_to_user
 def on_new_pictures(
-    studio: "Studio", project: int | None, start: Start, prompt: str | None, number: float | None,
-    seed: str | None, drawn: tuple[Any, ...], visitor: str = "",
+    studio: "Studio",
+    project: int | None,
+    start: Start,
+    prompt: str | None,
+    number: float | None,
+    seed: str | None,
+    drawn: tuple[Any, ...],
+    visitor: str = "",
     progress: gr.Progress = PROGRESS,
-) -> tuple[Any, ...]:  # fmt: skip
+) -> tuple[Any, ...]:
     is_prompt = start == "prompt"
-    how = drawn_in(*drawn)
+    how = read_sampling_controls(*drawn)
     if is_prompt:
         how |= {"t0": None, "prompt": any_text(prompt)}
     settings = SampleSettings(
         start=start, num_images=whole_in("Pictures", number), seed=seed_in(seed), **how
     )
     progress(0, desc="Waking the model")
-    views = studio.sampling.sample(chosen(project), settings, told(progress), visitor=visitor)
+    views = studio.sampling.sample(
+        chosen(project), settings, progress_callback(progress), visitor=visitor
+    )
     return shown_updates(views)
 
 
 @shown_to_user
 def on_near(
-    studio: "Studio", project: int | None, picked: tuple[str, str] | None, number: float | None,
-    spread: float, drawn: tuple[Any, ...], visitor: str = "", progress: gr.Progress = PROGRESS,
-) -> tuple[Any, ...]:  # fmt: skip
+    studio: "Studio",
+    project: int | None,
+    picked: tuple[str, str] | None,
+    number: float | None,
+    spread: float,
+    drawn: tuple[Any, ...],
+    visitor: str = "",
+    progress: gr.Progress = PROGRESS,
+) -> tuple[Any, ...]:
     """New pictures near the one that was clicked."""
     if picked is None:
         raise InvalidInputError(NONE_CHOSEN)
     settings = NearSettings(
-        origin=picked[0], spread=spread, num_images=whole_in("Pictures", number), **drawn_in(*drawn)
+        origin=picked[0],
+        spread=spread,
+        num_images=whole_in("Pictures", number),
+        **read_sampling_controls(*drawn),
     )
     progress(0, desc="Waking the model")
-    views = studio.exploring.near(chosen(project), settings, told(progress), visitor=visitor)
+    views = studio.explore.near(
+        chosen(project), settings, progress_callback(progress), visitor=visitor
+    )
     return shown_updates(views)
 
 

@@ -12,11 +12,15 @@ from dyod_studio.requests.sampling import Denoising
 from dyod_studio.services.explore.views import NUM_TRAITS, SPAN
 from dyod_studio.ui.common.controls import training_note
 from dyod_studio.ui.common.handlers import SILENT, shown_to_user
-from dyod_studio.ui.common.part_picker import Drawn, build_drawn, drawn_updates
+from dyod_studio.ui.common.part_picker import (
+    SamplingControls,
+    build_sampling_controls,
+    sampling_control_updates,
+)
 from dyod_studio.ui.explore.between import FIXED, FREE, ROUND, STRAIGHT, Between, build_between
 from dyod_studio.ui.explore.bookmarks import (
-    Places,
-    build_places,
+    BookmarkPanel,
+    build_bookmarks,
     saved_updates,
     traits_updates,
 )
@@ -34,7 +38,7 @@ from dyod_studio.ui.explore.traits import (
 )
 
 if TYPE_CHECKING:
-    from dyod_studio.services.gallery.views import AgainView
+    from dyod_studio.services.gallery.views import Provenance
     from dyod_studio.services.studio import Studio
 
 WAYS = {"interpolation": "between", "place": "traits", "traversal": "traits"}
@@ -42,71 +46,82 @@ WAYS = {"interpolation": "between", "place": "traits", "traversal": "traits"}
 NUM_DRAWN, NUM_NEW, NUM_BETWEEN = 6, 4, 7
 
 
-def again_outputs(
-    ways: gr.Tabs, drawn: Drawn, new: New, between: Between, traits: Traits
+def restore_outputs(
+    ways: gr.Tabs, drawn: SamplingControls, new: New, between: Between, traits: Traits
 ) -> list[Any]:
-    """What ``again_updates`` fills."""
+    """What ``restore_updates`` fills."""
     picks = between.picks
     return [
-        ways, *drawn, *new.fields, picks.ends, picks.turn, *picks.shown, *between.settings,
-        traits.origin, traits.where, *traits.sliders,
-    ]  # fmt: skip
+        ways,
+        *drawn,
+        *new.fields,
+        picks.ends,
+        picks.turn,
+        *picks.shown,
+        *between.settings,
+        traits.origin,
+        traits.where,
+        *traits.sliders,
+    ]
 
 
 @shown_to_user
-def again_updates(view: "AgainView | None") -> tuple[Any, ...]:
+def restore_updates(view: "Provenance | None") -> tuple[Any, ...]:
     """New values of the fields; nothing changes when another screen made the picture."""
     num_outputs = 1 + NUM_DRAWN + NUM_NEW + NUM_BETWEEN + 2 + NUM_TRAITS
     if view is None or view.screen != "explore":
         return (gr.skip(),) * num_outputs
-    said, way = view.parameters, WAYS.get(view.kind, "new")
+    parameters, way = view.parameters, WAYS.get(view.kind, "new")
     settings = Denoising(
-        t0=said["t0"], guidance_scale=said["guidance_scale"], use=view.use,
-        num_inference_steps=said["num_inference_steps"], strength=said["adapter_strength"],
-    )  # fmt: skip
+        t0=parameters["t0"],
+        guidance_scale=parameters["guidance_scale"],
+        use=view.use,
+        num_inference_steps=parameters["num_inference_steps"],
+        strength=parameters["adapter_strength"],
+    )
     return (
         gr.update(selected=way),
-        *drawn_updates(settings),
+        *sampling_control_updates(settings),
         *(_new(view) if way == "new" else (gr.skip(),) * NUM_NEW),
         *(_between(view) if way == "between" else (gr.skip(),) * NUM_BETWEEN),
-        *(_place(said) if way == "traits" else (gr.skip(),) * (2 + NUM_TRAITS)),
+        *(_place(parameters) if way == "traits" else (gr.skip(),) * (2 + NUM_TRAITS)),
     )
 
 
-def _new(view: "AgainView") -> tuple[Any, ...]:
-    said = view.parameters
+def _new(view: "Provenance") -> tuple[Any, ...]:
+    parameters = view.parameters
     start = "prompt" if view.kind == "prompt" else "distribution"
-    prompt = gr.update(value=said["prompt"] or "", visible=start == "prompt")
-    number = said.get("num_images", len(said.get("places", [None])))
-    return start, prompt, number, str(said["seed"])
+    prompt = gr.update(value=parameters["prompt"] or "", visible=start == "prompt")
+    number = parameters.get("num_images", len(parameters.get("places", [None])))
+    return start, prompt, number, str(parameters["seed"])
 
 
-def _between(view: "AgainView") -> tuple[Any, ...]:
-    said = view.parameters
+def _between(view: "Provenance") -> tuple[Any, ...]:
+    parameters = view.parameters
     ends = {name: _end(view, key) for name, key in (("A", "a"), ("B", "b"))}
     return (
         *ends_updates(ends, "A"),
-        said["num_frames"],
-        FREE if said["free_noise"] else FIXED,
-        ROUND if said["is_spherical"] else STRAIGHT,
+        parameters["num_frames"],
+        FREE if parameters["free_noise"] else FIXED,
+        ROUND if parameters["is_spherical"] else STRAIGHT,
     )
 
 
-def _end(view: "AgainView", key: str) -> dict[str, Any] | None:
+def _end(view: "Provenance", key: str) -> dict[str, Any] | None:
     """An end is a file that is still there, or a seed."""
     if key in view.inputs:
         path = str(view.inputs[key])
         return {"ref": path, "picture": path}
-    told = str(view.parameters[key])
-    return {"ref": told, "picture": None} if told.startswith("seed:") else None
+    end = str(view.parameters[key])
+    return {"ref": end, "picture": None} if end.startswith("seed:") else None
 
 
-def _place(said: Mapping[str, Any]) -> tuple[Any, ...]:
+def _place(parameters: Mapping[str, Any]) -> tuple[Any, ...]:
     """Where the sliders stood; a picture that they began at is not found again: the average."""
-    origin = str(said.get("origin", f"seed:{said['seed']}"))
+    origin = str(parameters.get("origin", f"seed:{parameters['seed']}"))
     if origin != AVERAGE and not origin.startswith("seed:"):
         origin = AVERAGE
-    moved = {int(rank): value for rank, value in (said.get("places") or [{}])[0].items()}
+    moved = {int(rank): value for rank, value in (parameters.get("places") or [{}])[0].items()}
     values = [max(-SPAN, min(SPAN, moved.get(rank, 0.0))) for rank in range(NUM_TRAITS)]
     return origin, where_html(origin), *values
 
@@ -119,9 +134,13 @@ in common and where they differ. What lies between two of them, and their traits
 
 
 def build_explore(
-    studio: "Studio", scratch: Path, project: gr.State, tabs: gr.Tabs, tab: gr.Tab,
+    studio: "Studio",
+    scratch: Path,
+    project: gr.State,
+    tabs: gr.Tabs,
+    tab: gr.Tab,
     again: gr.State | None = None,
-) -> list[Any]:  # fmt: skip
+) -> list[Any]:
     """Lay out the screen and wire it; returns what ``show_explore`` fills.
 
     Args:
@@ -132,7 +151,7 @@ def build_explore(
         "Train it", variant="primary", visible=False, elem_id="explore-to-train", scale=0
     )
     conductor = build_conductor("explore-conductor")
-    drawn = build_drawn(studio, project, tab)
+    drawn = build_sampling_controls(studio, project, tab)
     with gr.Tabs(elem_id="explore-tabs") as ways:
         with gr.Tab("New pictures", id="new"):
             new = build_new(studio, project, drawn)
@@ -145,14 +164,14 @@ def build_explore(
             with gr.Row(elem_classes="walk-panel", visible=False) as traits_panel:
                 traits = build_traits(studio, project, drawn)
                 with traits.side:
-                    places = build_places(studio, project, traits, drawn)
+                    places = build_bookmarks(studio, project, traits, drawn)
     to_train.click(lambda: gr.update(selected="train"), None, tabs, **SILENT)
     _wire_sources(studio, project, between, between_tab, tab)
     _wire_traits(studio, project, traits, places, drawn, traits_tab, conductor)
     _wire_going_on(studio, project, ways, new, between, traits, drawn)
     if again is not None:
-        outputs = again_outputs(ways, drawn, new, between, traits)
-        again.change(again_updates, again, outputs, **SILENT)
+        outputs = restore_outputs(ways, drawn, new, between, traits)
+        again.change(restore_updates, again, outputs, **SILENT)
     return [hint, to_train, *lacks, between_panel, traits_panel, *places.shown]
 
 
@@ -176,15 +195,22 @@ def _wire_sources(
     picks = between.picks
     gr.on(
         [project.change, between_tab.select, tab.select],
-        partial(show_source, studio), [project, picks.source],
-        [picks.empty, picks.thumbs, picks.refs, *picks.pager], **SILENT,
-    )  # fmt: skip
+        partial(show_source, studio),
+        [project, picks.source],
+        [picks.empty, picks.thumbs, picks.refs, *picks.pager],
+        **SILENT,
+    )
 
 
 def _wire_traits(
-    studio: "Studio", project: gr.State, traits: Traits, places: Places, drawn: Drawn,
-    traits_tab: gr.Tab, conductor: gr.HTML,
-) -> None:  # fmt: skip
+    studio: "Studio",
+    project: gr.State,
+    traits: Traits,
+    places: BookmarkPanel,
+    drawn: SamplingControls,
+    traits_tab: gr.Tab,
+    conductor: gr.HTML,
+) -> None:
     """The strips are drawn when the tab comes into sight, and when a slider came to rest."""
     begin, inputs = begin_with(studio), place_inputs(project, traits, drawn)
     rows = [places.which, *traits.boxes, *traits.sliders]
@@ -195,22 +221,29 @@ def _wire_traits(
 
 
 def _wire_going_on(
-    studio: "Studio", project: gr.State, ways: gr.Tabs, new: New, between: Between,
-    traits: Traits, drawn: Drawn,
-) -> None:  # fmt: skip
+    studio: "Studio",
+    project: gr.State,
+    ways: gr.Tabs,
+    new: New,
+    between: Between,
+    traits: Traits,
+    drawn: SamplingControls,
+) -> None:
     """From a new picture on: as an end of a way, or as the place that the traits begin at."""
     picks = between.picks
     for button, name in ((new.as_a, "A"), (new.as_b, "B")):
         button.click(
-            partial(on_end, name), [picks.ends, new.picked],
-            [picks.ends, picks.turn, *picks.shown, ways], **SILENT,
-        )  # fmt: skip
+            partial(on_end, name),
+            [picks.ends, new.picked],
+            [picks.ends, picks.turn, *picks.shown, ways],
+            **SILENT,
+        )
     new.around.click(
-        on_around, [new.picked, *traits.sliders, *traits.locks],
-        [traits.origin, traits.where, *traits.sliders, ways], **SILENT,
-    ).success(
-        begin_with(studio), place_inputs(project, traits, drawn), traits.shown, **SILENT
-    )  # fmt: skip
+        on_around,
+        [new.picked, *traits.sliders, *traits.locks],
+        [traits.origin, traits.where, *traits.sliders, ways],
+        **SILENT,
+    ).success(begin_with(studio), place_inputs(project, traits, drawn), traits.shown, **SILENT)
 
 
 @shown_to_user

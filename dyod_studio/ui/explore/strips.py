@@ -1,6 +1,6 @@
 """Strips of frames that lie in the page, and the stage on which a slider shows one of them.
 
-What runs in the browser stands in ``assets/walks.js``.
+What runs in the browser stands in ``assets/strips.js``.
 """
 
 import json
@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import gradio as gr
 
-from dyod_studio.services.explore.views import FrameView, WalkView
+from dyod_studio.services.explore.views import FrameView, StripsView
 from dyod_studio.settings import ASSETS_DIR
 from dyod_studio.ui.common.html import counted, note
 
@@ -26,7 +26,7 @@ TICK_S = 0.7
 
 def build_conductor(elem_id: str) -> gr.HTML:
     """What moves the sliders' pictures; its ``select`` tells that a trait came to rest."""
-    script = (ASSETS_DIR / "walks.js").read_text(encoding="utf-8")
+    script = (ASSETS_DIR / "strips.js").read_text(encoding="utf-8")
     return gr.HTML("", js_on_load=script, elem_id=elem_id, elem_classes="conductor", padding=False)
 
 
@@ -36,13 +36,13 @@ def build_stage(name: str, empty: str, elem_id: str) -> gr.HTML:
     return gr.HTML(html, elem_id=elem_id, padding=False, js_on_load=None)
 
 
-def build_film(elem_id: str, elem_classes: Sequence[str] = ()) -> gr.HTML:
+def build_strip(elem_id: str, elem_classes: Sequence[str] = ()) -> gr.HTML:
     return gr.HTML(
         "", elem_id=elem_id, elem_classes=list(elem_classes), padding=False, js_on_load=SETTLE
     )
 
 
-def film_html(frames: Sequence[FrameView], moved: Mapping[int, float] | None = None) -> str:
+def strip_html(frames: Sequence[FrameView], moved: Mapping[int, float] | None = None) -> str:
     """A row of frames; those that are still being drawn leave their place empty.
 
     ``moved``: the traits (rank to deviations) that make up the place which the row shows, if one.
@@ -67,7 +67,7 @@ def file_url(path: Path) -> str:
     return f"gradio_api/file={quote(path.as_posix())}"
 
 
-def how_far(view: WalkView) -> str:
+def how_far(view: StripsView) -> str:
     """One line about what is drawn and what is not yet."""
     if view.error is not None:
         return note(view.error, "bad")

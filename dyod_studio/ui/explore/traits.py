@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from dyod_studio.services.explore.strips import Walk
-from dyod_studio.services.explore.views import NUM_TRAITS, SPAN, PlaceSettings, WalkView
+from dyod_studio.services.explore.strips import StripPlan
+from dyod_studio.services.explore.views import NUM_TRAITS, SPAN, PlaceSettings, StripsView
 from dyod_studio.ui.common.controls import Slider
 from dyod_studio.ui.common.handlers import SILENT, chosen, quiet_on_timer, shown_to_user
 from dyod_studio.ui.common.html import heading
-from dyod_studio.ui.common.part_picker import Drawn, drawn_in
+from dyod_studio.ui.common.part_picker import SamplingControls, read_sampling_controls
 from dyod_studio.ui.explore.between import visitor_of
 from dyod_studio.ui.explore.picker import MAX_SEED_DRAWN
-from dyod_studio.ui.explore.strips import TICK_S, build_film, build_stage, film_html, how_far
+from dyod_studio.ui.explore.strips import TICK_S, build_stage, build_strip, how_far, strip_html
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
@@ -35,21 +35,21 @@ class Traits(NamedTuple):
     walk: gr.State
     timer: gr.Timer
     here: gr.HTML
-    films: list[gr.HTML]
+    strip_views: list[gr.HTML]
     status: gr.HTML
     side: gr.Column
 
     @property
     def shown(self) -> list[Any]:
         """What ``on_place`` and ``on_look`` fill; the latter leaves the walk out."""
-        return [self.walk, self.timer, self.here, *self.films, self.status]
+        return [self.walk, self.timer, self.here, *self.strip_views, self.status]
 
 
 def build_rows() -> tuple[list[Any], list[Any], list[Any], list[Any]]:
     """Boxes, sliders, locks and films of the traits."""
     rows = [_build_row(rank) for rank in range(NUM_TRAITS)]
-    boxes, sliders, locks, films = (list(column) for column in zip(*rows, strict=True))
-    return boxes, sliders, locks, films
+    boxes, sliders, locks, strip_views = (list(column) for column in zip(*rows, strict=True))
+    return boxes, sliders, locks, strip_views
 
 
 def _build_row(rank: int) -> tuple[gr.Column, gr.Slider, gr.Checkbox, gr.HTML]:
@@ -58,14 +58,14 @@ def _build_row(rank: int) -> tuple[gr.Column, gr.Slider, gr.Checkbox, gr.HTML]:
             -SPAN, SPAN, value=0, step=0.25, label=f"Trait {rank + 1}", buttons=[],
             elem_id=f"trait-{rank}",
         )  # fmt: skip
-        film = build_film(f"trait-film-{rank}")
+        strip_view = build_strip(f"trait-film-{rank}")
         lock = gr.Checkbox(
             False, label="Lock", container=False, elem_id=f"trait-lock-{rank}", min_width=60
         )
-    return box, slider, lock, film
+    return box, slider, lock, strip_view
 
 
-def build_traits(studio: "Studio", project: gr.State, drawn: Drawn) -> Traits:
+def build_traits(studio: "Studio", project: gr.State, drawn: SamplingControls) -> Traits:
     """Lay out and wire the traits, within their panel; ``side`` has room under the picture."""
     origin, walk = gr.State(AVERAGE), gr.State(None)
     timer = gr.Timer(TICK_S, active=False)
@@ -77,20 +77,26 @@ def build_traits(studio: "Studio", project: gr.State, drawn: Drawn) -> Traits:
             reset = gr.Button("Sliders to the middle", size="sm", elem_id="trait-reset")
         where = gr.HTML(where_html(AVERAGE), elem_id="trait-where", padding=False)
         with gr.Row(elem_id="trait-rows"):
-            boxes, sliders, locks, films = build_rows()
+            boxes, sliders, locks, strip_views = build_rows()
         status = gr.HTML(elem_id="trait-status", padding=False)
     with gr.Column(scale=3, min_width=300) as side:
         build_stage("The picture of this place", EMPTY, "trait-frame")
-        here = build_film("trait-here", ["here"])
-    traits = Traits(origin, where, boxes, sliders, locks, walk, timer, here, films, status, side)
+        here = build_strip("trait-here", ["here"])
+    traits = Traits(
+        origin, where, boxes, sliders, locks, walk, timer, here, strip_views, status, side
+    )
     _wire(studio, project, traits, drawn, (average, elsewhere, reset))
     return traits
 
 
 def _wire(
-    studio: "Studio", project: gr.State, traits: Traits, drawn: Drawn, buttons: tuple[Any, ...]
+    studio: "Studio",
+    project: gr.State,
+    traits: Traits,
+    drawn: SamplingControls,
+    buttons: tuple[Any, ...],
 ) -> None:
-    def tick(request: gr.Request, project: int | None, walk: Walk | None) -> tuple[Any, ...]:
+    def tick(request: gr.Request, project: int | None, walk: StripPlan | None) -> tuple[Any, ...]:
         return on_look(studio, visitor_of(request), project, walk)
 
     begin = begin_with(studio)
@@ -122,7 +128,7 @@ def begin_with(studio: "Studio") -> Any:
     return begin
 
 
-def place_inputs(project: gr.State, traits: Traits, drawn: Drawn) -> list[Any]:
+def place_inputs(project: gr.State, traits: Traits, drawn: SamplingControls) -> list[Any]:
     return [project, traits.origin, *traits.sliders, *drawn.inputs]
 
 
@@ -130,7 +136,7 @@ def place_in(origin: str, values_and_drawn: Sequence[Any]) -> PlaceSettings:
     """The place which the page shows: sliders first, then how it is drawn."""
     values, drawn = values_and_drawn[:NUM_TRAITS], values_and_drawn[NUM_TRAITS:]
     moved = {rank: float(value) for rank, value in enumerate(values) if value}
-    return PlaceSettings(origin=origin, values=moved, **drawn_in(*drawn))
+    return PlaceSettings(origin=origin, values=moved, **read_sampling_controls(*drawn))
 
 
 @shown_to_user
@@ -140,26 +146,26 @@ def on_place(
     """Begin to draw the place and the strips around it, and show what is there of them."""
     if project is None or "vae" not in studio.projects.get(project).artifacts:
         return cleared()
-    walk = studio.exploring.around(chosen(project), place_in(origin, values_and_drawn))
-    studio.exploring.walks.begin(visitor, walk)
-    return walk, *_shown(walk, studio.exploring.walks.look(visitor, walk))
+    walk = studio.explore.around(chosen(project), place_in(origin, values_and_drawn))
+    studio.explore.prefetcher.begin(visitor, walk)
+    return walk, *_shown(walk, studio.explore.prefetcher.look(visitor, walk))
 
 
 @quiet_on_timer
 def on_look(
-    studio: "Studio", visitor: str, project: int | None, walk: Walk | None
+    studio: "Studio", visitor: str, project: int | None, walk: StripPlan | None
 ) -> tuple[Any, ...]:
     """What is there by now."""
     if walk is None or project != walk.asked.project_id:
         return cleared()[1:]
-    return _shown(walk, studio.exploring.walks.look(visitor, walk))
+    return _shown(walk, studio.explore.prefetcher.look(visitor, walk))
 
 
-def _shown(walk: Walk, view: WalkView) -> tuple[Any, ...]:
+def _shown(walk: StripPlan, view: StripsView) -> tuple[Any, ...]:
     here, *strips = view.strips
-    films = [film_html(here, walk.place), *map(film_html, strips)]
-    films += [""] * (NUM_TRAITS + 1 - len(films))
-    return gr.Timer(active=not view.is_over), *films, how_far(view)
+    strip_views = [strip_html(here, walk.place), *map(strip_html, strips)]
+    strip_views += [""] * (NUM_TRAITS + 1 - len(strip_views))
+    return gr.Timer(active=not view.is_over), *strip_views, how_far(view)
 
 
 def cleared() -> tuple[Any, ...]:

@@ -70,7 +70,7 @@ class Screen(NamedTuple):
     details: Details
 
 
-def wire_presses(
+def wire_actions(
     studio: "Studio",
     project: gr.State,
     screen: Screen,

@@ -104,14 +104,14 @@ def filter_of(
 
 
 def _day_in(name: str, text: str | None) -> date | None:
-    said = (any_text(text) or "").split(" ")[0]
-    if not said:
+    day = (any_text(text) or "").split(" ")[0]
+    if not day:
         return None
     try:
-        return datetime.strptime(said, "%Y-%m-%d").date()
+        return datetime.strptime(day, "%Y-%m-%d").date()
     except ValueError as exc:
         raise InvalidInputError(
-            f"{name} needs a day such as 2026-03-01, got {said[:40]!r}."
+            f"{name} needs a day such as 2026-03-01, got {day[:40]!r}."
         ) from exc
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.services.gallery.views import AgainView
+from dyod_studio.services.gallery.views import Provenance
 from dyod_studio.ui.common.handlers import PRIVATE, PROGRESS, SILENT, chosen, shown_to_user
 from dyod_studio.ui.common.html import counted
 from dyod_studio.ui.train.run_html import method_name
@@ -114,7 +114,7 @@ def on_bring(
             "Give a PNG picture, a project's ZIP or a trained part's .safetensors, "
             f"got {path.name!r}."
         )
-    view = studio.recalling.read(path, chosen(project))
+    view = studio.recreation.read(path, chosen(project))
     return view, going_to(view), gr.skip()
 
 
@@ -161,7 +161,7 @@ def _imported(studio: "Studio", path: Path, progress: gr.Progress) -> int:
     return made.project.id
 
 
-def going_to(view: AgainView) -> Any:
+def going_to(view: Provenance) -> Any:
     """The tabs with the view's screen in front; what cannot stand as it stood is said."""
     gr.Info(f"{SCREENS[view.screen]} stands as it stood for this picture.")
     for sentence in view.notes:

@@ -19,17 +19,17 @@ CHOOSE = '<p class="quiet">Click a picture to see how it was made.</p>'
 
 def details_html(view: GenerationView) -> str:
     """What a person wants to know of a picture, and behind it all that a program does."""
-    said = view.parameters
+    parameters = view.parameters
     rows = {
         "Made": f"{kind_name(view)}, {view.created_at.astimezone():%d %b %Y, %H:%M}",
-        "How much may change": _share(said.get("t0"), "t0"),
+        "How much may change": _share(parameters.get("t0"), "t0"),
         "Seed": str(view.seed),
-        "Words": said.get("prompt") or "",
-        "Drawn with": ", ".join(method_name(kind) for kind in said.get("artifacts") or {}),
-        "Strength": _unless(said.get("adapter_strength"), 1.0),
-        "Reference read": _share(said.get("mask_rate") or None, "mask rate"),
-        "Guidance": _number(said.get("guidance_scale")),
-        "Steps": _number(said.get("num_inference_steps")),
+        "Words": parameters.get("prompt") or "",
+        "Drawn with": ", ".join(method_name(kind) for kind in parameters.get("artifacts") or {}),
+        "Strength": _unless(parameters.get("adapter_strength"), 1.0),
+        "Reference read": _share(parameters.get("mask_rate") or None, "mask rate"),
+        "Guidance": _number(parameters.get("guidance_scale")),
+        "Steps": _number(parameters.get("num_inference_steps")),
         "Size": f"{view.width} x {view.height}",
         "Number": str(view.id),
     }

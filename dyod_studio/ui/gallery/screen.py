@@ -8,7 +8,7 @@ import gradio as gr
 
 from dyod_studio.ui.common.controls import build_pager, turned
 from dyod_studio.ui.common.handlers import SILENT, shown_to_user
-from dyod_studio.ui.gallery.actions import Details, Screen, wire_presses
+from dyod_studio.ui.gallery.actions import Details, Screen, wire_actions
 from dyod_studio.ui.gallery.filter import NO_FILTER, build_filters, choices_of, filter_of
 from dyod_studio.ui.gallery.import_export import build_bring, build_export
 from dyod_studio.ui.gallery.page import CHOOSE, show_gallery
@@ -61,7 +61,7 @@ def build_gallery(
             build_bring(studio, project, links.again, links.brought, links.tabs)
     screen = Screen(filters, pager, thumbs, undo, tray, compared, several, every, details)
     shown = [summary, thumbs, details.views, *pager]
-    wire_presses(studio, project, screen, shown, links.again, links.tabs)
+    wire_actions(studio, project, screen, shown, links.again, links.tabs)
     _wire_pages(studio, project, tab, screen, shown, days)
 
 

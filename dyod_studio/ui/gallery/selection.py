@@ -143,11 +143,11 @@ def compared_updates(studio: "Studio", project: int | None, ids: Ids) -> tuple[A
     if len(ids) != 2:
         raise InvalidInputError(f"Choose two pictures to compare, got {len(ids)}.")
     left, right = studio.gallery.of_ids(chosen(project), ids)
-    told = f"Left: number {left.id}, seed {left.seed}. Right: number {right.id}, seed {right.seed}."
+    text = f"Left: number {left.id}, seed {left.seed}. Right: number {right.id}, seed {right.seed}."
     return (
         gr.update(visible=True),
         (str(left.file), str(right.file)),
-        f'<div class="heading"><h3>Compare</h3><p>{told}</p></div>',
+        f'<div class="heading"><h3>Compare</h3><p>{text}</p></div>',
     )
 
 
@@ -160,5 +160,5 @@ def removed(
     if in_bin:
         gr.Info(f"{counted(len(ids), 'picture')} brought back.")
         return (), gr.update(visible=False), ""
-    told = f"{counted(len(ids), 'picture')} deleted. The bin keeps what is deleted for a week."
-    return tuple(ids), gr.update(visible=True), note(told)
+    text = f"{counted(len(ids), 'picture')} deleted. The bin keeps what is deleted for a week."
+    return tuple(ids), gr.update(visible=True), note(text)

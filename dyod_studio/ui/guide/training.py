@@ -9,7 +9,7 @@ import gradio as gr
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.requests.sampling import SampleSettings, closest_t0
 from dyod_studio.services.views import JobView, ProjectView
-from dyod_studio.ui.common.controls import captioned, told
+from dyod_studio.ui.common.controls import captioned, progress_callback
 from dyod_studio.ui.common.handlers import (
     PRIVATE,
     PROGRESS,
@@ -20,7 +20,7 @@ from dyod_studio.ui.common.handlers import (
 )
 from dyod_studio.ui.common.html import heading
 from dyod_studio.ui.guide.steps import FIRST, TRAIN, at
-from dyod_studio.ui.train.run_actions import NEWEST, PRESSES, on_press, watched_job
+from dyod_studio.ui.train.run_actions import ACTIONS, NEWEST, on_action, watched_job
 from dyod_studio.ui.train.run_html import failure_card, run_actions, run_card
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class First(NamedTuple):
 
 def build_run(studio: "Studio", project: gr.State) -> Run:
     gr.HTML(heading("It learns", "The pictures below show what it has understood so far."))
-    cards = gr.HTML(NOTHING_YET, elem_id="guide-run", js_on_load=PRESSES, padding=False)
+    cards = gr.HTML(NOTHING_YET, elem_id="guide-run", js_on_load=ACTIONS, padding=False)
     previews = gr.Gallery(
         label="As it learns", columns=4, height="auto", object_fit="contain", buttons=[],
         interactive=False, elem_id="guide-previews", elem_classes="thumbs", visible=False,
@@ -64,7 +64,7 @@ def build_run(studio: "Studio", project: gr.State) -> Run:
     )
 
     def on_select(project: int | None, event: gr.EventData) -> None:
-        on_press(studio, project, NEWEST, 0, event.values)
+        on_action(studio, project, NEWEST, 0, event.values)
 
     cards.select(on_select, project, None, **SILENT)
     return Run(cards, previews, go_on)
@@ -175,7 +175,7 @@ def on_first(
         return opened, captioned(studio.gallery.page(opened, limit=NUM_FIRST))
     progress(0, desc="Waking the model")
     settings = first_settings(studio.projects.get(opened))
-    return opened, captioned(studio.sampling.sample(opened, settings, told(progress)))
+    return opened, captioned(studio.sampling.sample(opened, settings, progress_callback(progress)))
 
 
 def first_settings(project: ProjectView) -> SampleSettings:

@@ -13,7 +13,7 @@ from dyod_studio.ui.common.controls import PAGE_SIZE, build_pager, pager_updates
 from dyod_studio.ui.common.handlers import SILENT, chosen, shown_to_user
 from dyod_studio.ui.common.html import counted, data_uri, empty, heading
 from dyod_studio.ui.pictures.editor import Editor, build_editor, hidden, on_picture
-from dyod_studio.ui.train.run_actions import PRESSES
+from dyod_studio.ui.train.run_actions import ACTIONS
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
@@ -43,10 +43,10 @@ def check_html(view: CheckView) -> str:
 
 
 def picture_press(what: str, picture: PictureDetails, label: str, help_text: str) -> str:
-    name, said = escape(picture.name), escape(label)
+    name, text = escape(picture.name), escape(label)
     return (
         f'<button type="button" class="press" data-press="{what}" data-picture="{picture.id}"'
-        f' title="{escape(help_text)}" aria-label="{said}: {name}">{said}</button>'
+        f' title="{escape(help_text)}" aria-label="{text}: {name}">{text}</button>'
     )
 
 
@@ -104,7 +104,7 @@ class PictureSet(NamedTuple):
 def build_set(studio: "Studio", project: gr.State, name: str = "") -> PictureSet:
     """Lay out and wire it; ``name`` begins every id here."""
     summary = gr.HTML(elem_id=f"{name}set-summary", padding=False)
-    check = gr.HTML(elem_id=f"{name}check", js_on_load=PRESSES, padding=False)
+    check = gr.HTML(elem_id=f"{name}check", js_on_load=ACTIONS, padding=False)
     editor = build_editor(studio, project, name)
     gallery = gr.Gallery(
         label="The set", show_label=False, columns=6, fit_columns=False, height="auto",

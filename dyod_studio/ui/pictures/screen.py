@@ -37,12 +37,12 @@ def build_drop(
         )
         examples = gr.Button("Add the example set", size="sm", elem_id=f"{name}add-examples")
     report = gr.HTML(elem_id=f"{name}import-report", padding=False)
-    told = {"show_progress_on": [report], **PRIVATE}
+    options = {"show_progress_on": [report], **PRIVATE}
     for source in (drop, folder):
         source.upload(
-            partial(on_add, studio, show), [project, source], [source, report, *shown], **told
+            partial(on_add, studio, show), [project, source], [source, report, *shown], **options
         )
-    examples.click(partial(on_add_examples, studio, show), project, [report, *shown], **told)
+    examples.click(partial(on_add_examples, studio, show), project, [report, *shown], **options)
     project.change(lambda: "", None, report, **SILENT)
     report.change(partial(show_switcher, studio), project, switcher, **SILENT)
 

@@ -14,13 +14,13 @@ from dyod_studio.services.views import CheckpointView, JobView, ProjectView
 from dyod_studio.ui.common.handlers import SILENT, quiet_on_timer
 from dyod_studio.ui.common.html import data_uri
 from dyod_studio.ui.train.run_actions import (
+    ACTIONS,
     NEWEST,
-    PRESSES,
     Form,
     build_report,
     in_order,
     watched_job,
-    wire_presses,
+    wire_actions,
 )
 from dyod_studio.ui.train.run_html import (
     METHOD_NAMES,
@@ -107,7 +107,7 @@ def build_live(
     studio: "Studio", scratch: Path, project: gr.State, timer: gr.Timer, form: Form
 ) -> list[Any]:
     """Lay out the right half of the Train screen; returns what ``describe_training`` fills."""
-    pressed = {"js_on_load": PRESSES, "padding": False}
+    pressed = {"js_on_load": ACTIONS, "padding": False}
     watched = gr.State(NEWEST)
     learned = gr.HTML(elem_id="learned", padding=False)
     jobs = gr.HTML(value=EMPTY, elem_id="jobs", **pressed)
@@ -125,7 +125,7 @@ def build_live(
         states = gr.HTML(elem_id="states", **pressed)
     seen = gr.State({})
     outputs = [learned, jobs, detail, card, actions, failure, curve, previews, states, seen]
-    wire_presses(studio, [jobs, actions, failure, states], project, watched, form)
+    wire_actions(studio, [jobs, actions, failure, states], project, watched, form)
     gr.on(
         [timer.tick, watched.change, form.queued.change],
         partial(describe_training, studio), [project, watched, seen], outputs, **SILENT,
@@ -135,8 +135,8 @@ def build_live(
 
 def show_training(studio: "Studio", project: int | None) -> Any:
     """Everything again, for another project or a screen that comes into sight."""
-    told = describe_training(studio, project, NEWEST, {})
-    updates = told if isinstance(told, tuple) else (gr.skip(),) * (len(PARTS) + 1)
+    described = describe_training(studio, project, NEWEST, {})
+    updates = described if isinstance(described, tuple) else (gr.skip(),) * (len(PARTS) + 1)
     return *updates, NEWEST
 
 

@@ -66,8 +66,8 @@ def plan_html(plans: Sequence[PlanView]) -> str:
 def _plan_row(plan: PlanView) -> str:
     share = plan.peak_memory_mb / plan.free_mb if plan.free_mb else 1.0
     figures = f"{memory(plan.peak_memory_mb)} of {memory(plan.free_mb)} free"
-    said = [ESTIMATED if plan.is_estimate else MEASURED, *plan.measures]
-    words = "".join(f'<p class="quiet">{escape(line)}</p>' for line in said)
+    lines = [ESTIMATED if plan.is_estimate else MEASURED, *plan.measures]
+    words = "".join(f'<p class="quiet">{escape(line)}</p>' for line in lines)
     advice = note(plan.advice, "hint" if plan.fits else "bad") if plan.advice else ""
     kind = "plan-row" if plan.fits else "plan-row plan-tight"
     return (

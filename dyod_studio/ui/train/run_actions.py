@@ -39,7 +39,7 @@ def watched_job(jobs: Sequence[JobView], watched: int | None) -> JobView | None:
     return next(iter([*asked, *running, *waiting, *newest]), None)
 
 
-PRESSES = """
+ACTIONS = """
 element.addEventListener('click', event => {
   const button = event.target.closest('[data-press]');
   if (!button) return;
@@ -84,7 +84,7 @@ class Form(NamedTuple):
     queued: gr.State
 
 
-def wire_presses(
+def wire_actions(
     studio: "Studio",
     sources: Sequence[gr.HTML],
     project: gr.State,
@@ -97,7 +97,7 @@ def wire_presses(
     def on_select(
         project: int | None, watched: int, queued: int, event: gr.EventData
     ) -> tuple[int, int]:
-        return on_press(studio, project, watched, queued, event.values)
+        return on_action(studio, project, watched, queued, event.values)
 
     def on_edited(event: gr.EventData) -> tuple[Any, ...]:
         return on_edit(studio, event.values)
@@ -108,7 +108,7 @@ def wire_presses(
 
 
 @shown_to_user
-def on_press(
+def on_action(
     studio: "Studio", project: int | None, watched: int, queued: int, values: dict[str, str]
 ) -> tuple[int, int]:
     """Do what the button says; returns the run to look at, and a count that wakes the page.

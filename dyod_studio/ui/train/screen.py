@@ -107,8 +107,8 @@ def _draw_form(
 def about(method: MethodView) -> str:
     """What a method is for, for how many pictures, and what it costs, in Markdown."""
     mark = " (for comparison)" if method.is_baseline else ""
-    told = f"**{method.title}{mark}.** {method.summary}"
-    return f"{told} For {method.num_pictures} pictures. {method.cost}"
+    text = f"**{method.title}{mark}.** {method.summary}"
+    return f"{text} For {method.num_pictures} pictures. {method.cost}"
 
 
 def draw_field(view: FieldView) -> gr.components.Component:

@@ -45,7 +45,7 @@ class TraitName(Base):
     name: Mapped[str]
 
 
-class Place(Base):
+class Bookmark(Base):
     """A place among the codes of one trained VAE that a person wants to come back to."""
 
     __tablename__ = "places"
@@ -63,7 +63,7 @@ class Place(Base):
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class StoredImage:
     """The stored files of one picture: the PNG and its thumbnail."""
 
     sha256: str
@@ -87,36 +87,36 @@ class FrameRepository:
             self._session.add(frame)
             self._session.flush()
 
-    def drop_oldest(self, project_id: int, *, keep: int) -> list[Picture]:
+    def drop_oldest(self, project_id: int, *, keep: int) -> list[StoredImage]:
         """Delete all frames but the newest ``keep``; returns what they were stored as."""
         chosen = select(Frame).where(Frame.project_id == project_id).order_by(Frame.id.desc())
         dropped = []
         for row in self._session.scalars(chosen.offset(keep)).all():
-            dropped.append(Picture(row.sha256, row.thumbnail_sha256))
+            dropped.append(StoredImage(row.sha256, row.thumbnail_sha256))
             self._session.delete(row)
         self._session.flush()
         return dropped
 
 
-class PlaceRepository:
+class BookmarkRepository:
     """Reads and writes places and names of traits; the caller commits."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def all(self, project_id: int) -> list[Place]:
+    def all(self, project_id: int) -> list[Bookmark]:
         """The newest first."""
-        chosen = select(Place).where(Place.project_id == project_id)
-        return list(self._session.scalars(chosen.order_by(Place.id.desc())))
+        chosen = select(Bookmark).where(Bookmark.project_id == project_id)
+        return list(self._session.scalars(chosen.order_by(Bookmark.id.desc())))
 
-    def get(self, project_id: int, place_id: int) -> Place:
-        row = self._session.get(Place, place_id)
+    def get(self, project_id: int, bookmark_id: int) -> Bookmark:
+        row = self._session.get(Bookmark, bookmark_id)
         if row is None or row.project_id != project_id:
-            raise NotFoundError(f"This project has no saved place {place_id}.")
+            raise NotFoundError(f"This project has no saved place {bookmark_id}.")
         return row
 
-    def by_name(self, project_id: int, name: str) -> Place | None:
-        chosen = select(Place).where(Place.project_id == project_id, Place.name == name)
+    def by_name(self, project_id: int, name: str) -> Bookmark | None:
+        chosen = select(Bookmark).where(Bookmark.project_id == project_id, Bookmark.name == name)
         return self._session.scalars(chosen).one_or_none()
 
     def add(
@@ -125,9 +125,9 @@ class PlaceRepository:
         name: str,
         vae_sha256: str,
         settings: Mapping[str, Any],
-        picture: Picture,
-    ) -> Place:
-        row = Place(
+        picture: StoredImage,
+    ) -> Bookmark:
+        row = Bookmark(
             project_id=project_id,
             name=name,
             vae_sha256=vae_sha256,
@@ -139,12 +139,12 @@ class PlaceRepository:
         self._session.flush()
         return row
 
-    def delete(self, project_id: int, place_id: int) -> Picture:
+    def delete(self, project_id: int, bookmark_id: int) -> StoredImage:
         """Delete a place; returns what its picture was stored as."""
-        row = self.get(project_id, place_id)
+        row = self.get(project_id, bookmark_id)
         self._session.delete(row)
         self._session.flush()
-        return Picture(row.sha256, row.thumbnail_sha256)
+        return StoredImage(row.sha256, row.thumbnail_sha256)
 
     def trait_names(self, project_id: int, vae_sha256: str) -> dict[int, str]:
         """Rank -> name, of those that have one."""

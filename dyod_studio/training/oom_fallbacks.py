@@ -6,7 +6,7 @@ from dyod_studio.errors import OutOfMemoryError
 from dyod_studio.training.registry import MethodConfig, MethodInfo
 from dyod_studio.training.run import Adjustments
 
-SAID_BY_ALLOCATORS = (
+ALLOCATOR_MESSAGES = (
     "defaultcpuallocator",
     "out of memory",
     "not enough memory",
@@ -24,7 +24,7 @@ def micro_batch(batch_size: int, accumulation: int) -> int:
     return -(-batch_size // accumulation)
 
 
-def next_rung(
+def next_fallback(
     info: MethodInfo,
     config: MethodConfig,
     adjustments: Adjustments,
@@ -72,7 +72,7 @@ def is_out_of_memory(exc: BaseException) -> bool:
         return True
     said = str(exc).lower()
     return isinstance(exc, (RuntimeError, OSError)) and any(
-        words in said for words in SAID_BY_ALLOCATORS
+        words in said for words in ALLOCATOR_MESSAGES
     )
 
 
