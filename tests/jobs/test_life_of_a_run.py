@@ -27,7 +27,7 @@ FOREVER = 600.0
 @pytest.fixture
 def train_now(queue, settings, monkeypatch) -> Callable[[], Job]:
     """Do what the worker and the child do with the next job, in this process: torch is here."""
-    from dyod_studio.jobs import training_job
+    from dyod_studio.jobs import training as training_job
     from dyod_studio.jobs.child import run_child, train_job
     from dyod_studio.training.registry import METHODS
     from tests.jobs import toy

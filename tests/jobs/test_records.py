@@ -22,12 +22,12 @@ from dyod_studio.store.retry import retry_while_busy
 from dyod_studio.store.tables import JobState
 from dyod_studio.training.run import (
     ArtifactReady,
-    Asked,
     CheckpointSaved,
     Note,
     PicturesPrepared,
     PreviewsFailed,
     PreviewsReady,
+    RunControl,
     StepDone,
 )
 
@@ -98,7 +98,7 @@ def test_what_a_run_decides_by_itself_stands_beside_the_job(recorder, queue):
 def test_a_pause_is_obeyed_where_nothing_is_lost(recorder, queue, tmp_path):
     queue.change(lambda jobs: jobs.request_pause(1))
     recorder.record(StepDone(1, 3, 0.5, 0.1, 1.0))
-    assert recorder.asked() == Asked(pause=True)
+    assert recorder.control() == RunControl(pause=True)
     with pytest.raises(TrainingPausedError):
         recorder.record(CheckpointSaved(1, tmp_path, 0.5))
     with pytest.raises(TrainingPausedError):
@@ -117,12 +117,12 @@ def test_the_log_says_what_is_being_prepared(recorder, caplog):
 
 def test_a_request_that_comes_while_another_is_obeyed_is_not_forgotten(recorder, queue, tmp_path):
     recorder.record(StepDone(1, 3, 0.5, 0.1, 1.0))
-    assert recorder.asked() == Asked()
+    assert recorder.control() == RunControl()
     queue.change(lambda jobs: jobs.request_save(1))
     recorder.record(CheckpointSaved(1, tmp_path, 0.5))
     assert queue.get(1).save_requested
     recorder.record(StepDone(2, 3, 0.5, 0.1, 1.0))
-    assert recorder.asked() == Asked(save_now=True)
+    assert recorder.control() == RunControl(save_now=True)
     recorder.record(CheckpointSaved(2, tmp_path, 0.5))
     assert not queue.get(1).save_requested
 

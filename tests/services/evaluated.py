@@ -5,7 +5,13 @@ from collections.abc import Sequence
 from PIL import Image
 
 from dyod_studio.evaluation.plan import points_of, read_evaluation
-from dyod_studio.evaluation.results import Figure, PointResult, Shown, begin_point, finish_point
+from dyod_studio.evaluation.results import (
+    ExampleImage,
+    Figure,
+    PointResult,
+    begin_point,
+    finish_point,
+)
 from dyod_studio.jobs.devices import host_name
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.jobs import JobRepository
@@ -47,7 +53,9 @@ def measured(
         folder = begin_point(storage.run_dir(job_id), index)
         for seed in range(4):
             Image.new("RGB", (32, 32), (20 * index, 60 * seed, 90)).save(folder / f"{seed}.png")
-        shown = tuple(Shown(f"{seed}.png", seed, 0.5, "0.png", original) for seed in range(2))
+        shown = tuple(
+            ExampleImage(f"{seed}.png", seed, 0.5, "0.png", original) for seed in range(2)
+        )
         mean = BASELINES.get(point.role) or CURVE.get(point.value or 0.5, 5.0)
         found = shown if index in copies else ()
         result = PointResult(

@@ -18,8 +18,7 @@ from dyod_studio.services.explore.views import PlaceSettings
 from dyod_studio.services.gallery.views import GalleryFilter
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
-from dyod_studio.store.bookmarks import BookmarkRepository
-from dyod_studio.store.bookmarks import Picture as StoredPicture
+from dyod_studio.store.bookmarks import BookmarkRepository, StoredImage
 from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.pictures import PictureRepository
@@ -134,7 +133,7 @@ def placed(studio, storage, shoes, base_ref, tmp_path):
         )
         (picture,) = PictureRepository(session).all(shoes.id)
         (image,) = GenerationRepository(session).of_ids(shoes.id, [made])
-        kept = StoredPicture(image.sha256, image.thumbnail_sha256)
+        kept = StoredImage(image.sha256, image.thumbnail_sha256)
         for name, origin in (
             ("middle", "average"), ("a seed", "seed:5"),
             ("of the set", f"set:{picture.id}"), ("made", f"made:{made}"), ("gone", "made:999"),

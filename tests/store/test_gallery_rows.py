@@ -11,7 +11,7 @@ from alembic.config import Config
 
 from dyod_studio.errors import NotFoundError
 from dyod_studio.store.database import SCRIPTS_DIR, Database
-from dyod_studio.store.generations import GenerationRepository, Wanted
+from dyod_studio.store.generations import GalleryQuery, GenerationRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.requests import SampleRequestRepository
 from dyod_studio.store.tables import Generation
@@ -50,37 +50,37 @@ def an_image(project_id: int, request_id: int, day: int, parameters: dict) -> Ge
 
 
 @pytest.mark.parametrize(
-    ("wanted", "ids"),
+    ("query", "ids"),
     [
-        (Wanted(), [8, 7, 6, 5, 4, 3, 2, 1]),
-        (Wanted(kinds=("image",)), [7, 5, 3, 1]),
-        (Wanted(part=SHAPES), [8, 7, 6, 5]),
-        (Wanted(part="c" * 64), []),
-        (Wanted(since=DAY + timedelta(days=2), until=DAY + timedelta(days=4)), [4, 3]),
-        (Wanted(text="öl"), [8, 7, 6, 5, 4, 3, 2, 1]),
-        (Wanted(text=" KOPF 100%_3 "), [4]),
-        (Wanted(text="100__"), []),
-        (Wanted(text="7005"), [6]),
-        (Wanted(text="9" * 30), []),
-        (Wanted(only_favorites=True), []),
-        (Wanted(kinds=("image",), part=SHAPES, text="kopf"), [7, 5]),
+        (GalleryQuery(), [8, 7, 6, 5, 4, 3, 2, 1]),
+        (GalleryQuery(kinds=("image",)), [7, 5, 3, 1]),
+        (GalleryQuery(part=SHAPES), [8, 7, 6, 5]),
+        (GalleryQuery(part="c" * 64), []),
+        (GalleryQuery(since=DAY + timedelta(days=2), until=DAY + timedelta(days=4)), [4, 3]),
+        (GalleryQuery(text="öl"), [8, 7, 6, 5, 4, 3, 2, 1]),
+        (GalleryQuery(text=" KOPF 100%_3 "), [4]),
+        (GalleryQuery(text="100__"), []),
+        (GalleryQuery(text="7005"), [6]),
+        (GalleryQuery(text="9" * 30), []),
+        (GalleryQuery(only_favorites=True), []),
+        (GalleryQuery(kinds=("image",), part=SHAPES, text="kopf"), [7, 5]),
     ],
 )
-def test_an_image_is_found_by_whatever_is_remembered_of_it(session, wanted, ids):
+def test_an_image_is_found_by_whatever_is_remembered_of_it(session, query, ids):
     images = GenerationRepository(session)
-    assert [row.id for row in images.page(1, wanted=wanted)] == ids
-    assert images.count(1, wanted) == len(ids)
-    assert images.ids(1, offset=1, limit=2, wanted=wanted) == ids[1:3]
+    assert [row.id for row in images.page(1, query=query)] == ids
+    assert images.count(1, query) == len(ids)
+    assert images.ids(1, offset=1, limit=2, query=query) == ids[1:3]
 
 
 def test_what_lies_in_the_bin_is_seen_there_alone_and_comes_back_as_it_was(session):
     images = GenerationRepository(session)
     images.set_favorite(1, [3], is_favorite=True)
     images.set_deleted(1, [3, 4], is_deleted=True)
-    assert images.ids(1, wanted=Wanted(is_deleted=True)) == [4, 3]
+    assert images.ids(1, query=GalleryQuery(is_deleted=True)) == [4, 3]
     assert images.count(1) == 6
     images.set_deleted(1, [3, 4], is_deleted=False)
-    assert images.ids(1, wanted=Wanted(only_favorites=True)) == [3]
+    assert images.ids(1, query=GalleryQuery(only_favorites=True)) == [3]
     assert images.count(1) == 8
 
 
@@ -94,11 +94,11 @@ def test_nothing_is_changed_where_one_of_the_images_is_not_there(session):
 
 
 def test_a_search_reads_the_index_alone(session):
-    wanted = Wanted(text="kopf", kinds=("image",), only_favorites=True)
+    query = GalleryQuery(text="kopf", kinds=("image",), only_favorites=True)
     statements: list[str] = []
     session.connection().connection.driver_connection.set_trace_callback(statements.append)
-    GenerationRepository(session).count(1, wanted)
-    ids = GenerationRepository(session).ids(1, limit=60, wanted=wanted)
+    GenerationRepository(session).count(1, query)
+    ids = GenerationRepository(session).ids(1, limit=60, query=query)
     session.connection().connection.driver_connection.set_trace_callback(None)
     assert ids == []
     for statement in statements:
@@ -126,5 +126,7 @@ def test_images_of_an_earlier_release_can_be_searched_as_well(tmp_path):
     database.migrate()
     with database.session() as session:
         images = GenerationRepository(session)
-        assert images.ids(1, wanted=Wanted(text="a cat", part=SHAPES, only_favorites=True)) == [1]
+        assert images.ids(
+            1, query=GalleryQuery(text="a cat", part=SHAPES, only_favorites=True)
+        ) == [1]
     database.dispose()

@@ -43,9 +43,9 @@ def test_a_paused_job_is_not_claimed(jobs, project_id):
 def test_a_running_job_is_asked_to_pause_and_the_request_can_be_taken_back(jobs, project_id):
     job_id = start(jobs, project_id)
     assert jobs.request_pause(job_id).state is JobState.RUNNING
-    assert jobs.asked(job_id).pause
+    assert jobs.control_flags(job_id).pause
     assert jobs.resume(job_id).state is JobState.RUNNING
-    assert not jobs.asked(job_id).pause
+    assert not jobs.control_flags(job_id).pause
     with pytest.raises(JobStateError, match=f"Job {job_id} is running; it cannot be resumed"):
         jobs.resume(job_id)
 
@@ -57,7 +57,7 @@ def test_a_resumed_job_has_its_three_attempts_again_and_no_old_request(jobs, pro
     assert not jobs.get(job_id).pause_requested
     assert jobs.resume(job_id).attempts == 0
     assert jobs.claim_next(CPU, HERE).attempts == 1
-    assert jobs.asked(job_id) == (False, False, False, False)
+    assert jobs.control_flags(job_id) == (False, False, False, False)
 
 
 def test_a_paused_job_that_is_cancelled_ends_at_once(jobs, project_id):
@@ -71,12 +71,12 @@ def test_saving_and_sampling_are_asked_of_a_running_job_and_taken_back_when_done
     job_id = start(jobs, project_id)
     jobs.request_save(job_id)
     jobs.request_sample(job_id)
-    assert jobs.asked(job_id) == (False, False, True, True)
+    assert jobs.control_flags(job_id) == (False, False, True, True)
     jobs.acknowledge(job_id, save=True)
-    assert jobs.asked(job_id) == (False, False, False, True)
+    assert jobs.control_flags(job_id) == (False, False, False, True)
     jobs.acknowledge(job_id, sample=True)
     jobs.acknowledge(job_id)
-    assert jobs.asked(job_id) == (False, False, False, False)
+    assert jobs.control_flags(job_id) == (False, False, False, False)
 
 
 def test_what_does_not_run_cannot_save_sample_or_pause(jobs, project_id):
@@ -105,7 +105,7 @@ def test_a_process_that_lost_its_job_to_another_can_write_nothing(jobs, project_
     assert jobs.set_process(job_id, 4711, 1.5, host=HERE) is False
     assert jobs.set_process(job_id, now.pid, 2.5, host="there")
     assert jobs.set_process(job_id, 6, 2.5, host="there") is False
-    assert jobs.asked(job_id, lost) is None
+    assert jobs.control_flags(job_id, lost) is None
     assert jobs.beat(job_id, "its log", lost) is False
     jobs.progress(job_id, 9, loss=0.5, seconds_left=1.0, owner=lost)
     with pytest.raises(JobStateError):

@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.store import database as migrating
-from dyod_studio.store.bookmarks import Place
+from dyod_studio.store.bookmarks import Bookmark
 from dyod_studio.store.database import Database
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.tables import GenerationPart, Job, Project
@@ -58,7 +58,7 @@ def columns(path: Path, table: str) -> list[str]:
 def test_the_models_and_the_migrated_schema_agree(database):
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        for table in (Project, GenerationPart, Place):  # of each module, so that all are known
+        for table in (Project, GenerationPart, Bookmark):  # of each module, so that all are known
             assert compare_metadata(context, table.metadata) == []
 
 

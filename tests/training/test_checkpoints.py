@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from dyod_studio.errors import StorageFullError
 from dyod_studio.training import checkpoints, run_state
 from dyod_studio.training.checkpoints import best_checkpoint, list_checkpoints
-from dyod_studio.training.run import Adjustments, Asked, CheckpointSaved, Run
+from dyod_studio.training.run import Adjustments, CheckpointSaved, Run, RunControl
 from tests.training.toy import Toy, config_of, events_of, losses_of, run_toy, weights
 
 ROOT = Path(__file__).parents[2]
@@ -252,8 +252,8 @@ def test_saving_a_step_again_replaces_it(tmp_path):
     _, events = run_toy(tmp_path, steps=8)
     first = next(event for event in events if isinstance(event, CheckpointSaved))
     task = Toy(config_of(steps=8))
-    asked = Asked(save_now=True)
-    list(events_of(task, Run(tmp_path, first.path, asked=lambda: asked)))
+    asked = RunControl(save_now=True)
+    list(events_of(task, Run(tmp_path, first.path, control=lambda: asked)))
     assert steps_in(tmp_path)[-4:] == [5, 6, 7, 8]
     assert list_checkpoints(tmp_path)[-1].is_kept
     assert not list(tmp_path.rglob("*.dropped"))

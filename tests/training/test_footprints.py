@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dyod_studio.models.anl import AnlAdapter, AnlBlock, AnlShape
-from dyod_studio.models.base_size import STABLE_DIFFUSION, Place, UnetShape, base_size
+from dyod_studio.models.base_size import STABLE_DIFFUSION, AttachmentPoint, UnetShape, base_size
 from dyod_studio.models.custom_diffusion import CrossAttentionChange
 from dyod_studio.models.lora import lora_parameters, with_new_lora
 from dyod_studio.settings import STARTER_DIR
@@ -77,7 +77,7 @@ def test_what_an_anl_module_leaves_for_the_way_back_is_what_is_said(variant):
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         block(hidden, torch.zeros(1, 2, heard) if heard else None)
     left = sum(number for number, _ in kept.values()) / 1e6
-    one = replace(STABLE_DIFFUSION, unet=UnetShape((Place(320, 256),), (), 768))
+    one = replace(STABLE_DIFFUSION, unet=UnetShape((AttachmentPoint(320, 256),), (), 768))
     said = METHODS["anl"].footprint(settings_of("anl", variant=variant), one).activations_mb
     assert said == pytest.approx(left, rel=0.2)
 

@@ -10,11 +10,11 @@ from dyod_studio.errors import InvalidInputError, TrainingDivergedError
 from dyod_studio.training.checkpoints import list_checkpoints
 from dyod_studio.training.run import (
     Adjustments,
-    Asked,
     CheckpointSaved,
     PreviewsFailed,
     PreviewsReady,
     Run,
+    RunControl,
     StepDone,
 )
 from tests.training.toy import Toy, at_step, config_of, events_of, losses_of, run_toy, weights
@@ -73,13 +73,13 @@ def test_a_disk_that_is_full_while_a_preview_is_written_leaves_no_half_picture(
 
 @pytest.mark.parametrize(
     "asked",
-    [Asked(sample_now=True), Asked(save_now=True), Asked(pause=True)],
+    [RunControl(sample_now=True), RunControl(save_now=True), RunControl(pause=True)],
     ids=["sample", "save", "pause"],
 )
 def test_asking_a_run_for_something_changes_nothing_of_what_it_learns(tmp_path, asked):
     plain, plain_events = run_toy(tmp_path / "plain")
     task = Toy(config_of())
-    events = events_with(task, tmp_path, asked=at_step(5, asked, task))
+    events = events_with(task, tmp_path, control=at_step(5, asked, task))
     assert torch.equal(weights(task), weights(plain))
     assert losses_of(events) == losses_of(plain_events)
 
@@ -91,7 +91,7 @@ def test_a_sample_that_is_asked_for_comes_after_the_step_at_hand_even_where_prev
     events = events_with(
         task,
         tmp_path,
-        asked=at_step(5, Asked(sample_now=True), task),
+        control=at_step(5, RunControl(sample_now=True), task),
         adjustments=Adjustments(previews=False),
     )
     shown = [index for index, event in enumerate(events) if isinstance(event, PreviewsReady)]
@@ -104,7 +104,7 @@ def test_a_sample_that_is_asked_for_comes_after_the_step_at_hand_even_where_prev
 
 def test_what_somebody_asked_to_save_stays_with_its_pictures_when_newer_ones_come(tmp_path):
     task = Toy(config_of(steps=40))
-    events_with(task, tmp_path, asked=at_step(2, Asked(save_now=True), task))
+    events_with(task, tmp_path, control=at_step(2, RunControl(save_now=True), task))
     first, *others = list_checkpoints(tmp_path / "run")
     assert (first.step, first.is_kept, len(first.previews)) == (2, True, 1)
     assert not any(checkpoint.is_kept for checkpoint in others)
@@ -113,7 +113,7 @@ def test_what_somebody_asked_to_save_stays_with_its_pictures_when_newer_ones_com
 def test_a_pause_saves_at_once_without_making_previews_first(tmp_path):
     task = Toy(config_of())
     events = []
-    for event in events_of(task, Run(tmp_path, asked=at_step(5, Asked(pause=True), task))):
+    for event in events_of(task, Run(tmp_path, control=at_step(5, RunControl(pause=True), task))):
         events.append(event)
         if isinstance(event, CheckpointSaved) and event.step == 5:
             break

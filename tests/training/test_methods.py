@@ -13,11 +13,11 @@ from dyod_studio.training.data import TrainingSet, batch_indices
 from dyod_studio.training.registry import METHODS, load_method, parse_config
 from dyod_studio.training.run import (
     ArtifactReady,
-    Asked,
     CheckpointSaved,
     PicturesPrepared,
     PreviewsReady,
     Run,
+    RunControl,
     StepDone,
 )
 from tests.training.needed import with_needed
@@ -124,9 +124,9 @@ def paused_after(number, method, base, dataset, run_dir, **values):
     seen: list[int] = []
 
     def asked():
-        return Asked(pause=len(seen) == number)
+        return RunControl(pause=len(seen) == number)
 
-    events = load_method(method).run(config, base, dataset, Run(run_dir, asked=asked))
+    events = load_method(method).run(config, base, dataset, Run(run_dir, control=asked))
     with closing(events):
         for event in events:
             seen += [event.step] if isinstance(event, StepDone) else []

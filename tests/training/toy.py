@@ -14,7 +14,7 @@ from torch import Tensor
 from dyod_studio.training.data import shares, step_generator
 from dyod_studio.training.loop import train
 from dyod_studio.training.registry import MethodConfig
-from dyod_studio.training.run import Asked, Event, Run, StepDone
+from dyod_studio.training.run import Event, Run, RunControl, StepDone
 
 QUICK = {"steps": 12, "batch_size": 4, "checkpoint_every": 4, "preview_every": 6}
 
@@ -80,10 +80,10 @@ def run_toy(
     return task, list(events_of(task, Run(run_dir, resume_from)))
 
 
-def at_step(wanted: int, asked: Asked, task: Toy) -> Callable[[], Asked]:
+def at_step(wanted: int, asked: RunControl, task: Toy) -> Callable[[], RunControl]:
     """What ``Run.asked`` gives when somebody presses a button during step ``wanted``."""
     calls = iter(range(1, task.config.steps + 1))
-    return lambda: asked if next(calls) == wanted else Asked()
+    return lambda: asked if next(calls) == wanted else RunControl()
 
 
 def weights(task: Toy) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.evaluation.advice import Advice, advise
 from dyod_studio.evaluation.plan import EvaluationConfig, points_of
-from dyod_studio.evaluation.results import Figure, PointResult, Shown
+from dyod_studio.evaluation.results import ExampleImage, Figure, PointResult
 from dyod_studio.services.evaluation.summary import summary_of
 from dyod_studio.services.evaluation.views import EvaluationSettings, EvaluationView
 from dyod_studio.services.views import JobView
@@ -61,7 +61,7 @@ class FakeEvaluation:
         folder = self._folder / "points" / str(index)
         for seed in range(8):
             draw_picture(folder / f"{seed}.png", 0.1 * index + 0.03 * seed)
-        shown = (Shown("0.png", 0, 0.9, "<b>face</b>.png", 1),)
+        shown = (ExampleImage("0.png", 0, 0.9, "<b>face</b>.png", 1),)
         return PointResult(
             key="", name=point.name, role=point.role, value=point.value, settings={}, num=20,
             num_real=24, calls=20, seconds=0.4,

@@ -8,7 +8,7 @@ from typing import Any
 
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.requests.sampling import InterpolationSettings
-from dyod_studio.services.explore.strips import Step, StripPlan, around, key_of, way
+from dyod_studio.services.explore.strips import Step, StripPlan, around, interpolation, key_of
 from dyod_studio.services.explore.views import (
     BookmarkView,
     FrameView,
@@ -66,7 +66,7 @@ class FakeExploring:
         self.kept: list[str] = []
         self._make = make
 
-    def way(self, ref: int | str, settings: InterpolationSettings) -> StripPlan:
+    def interpolation(self, ref: int | str, settings: InterpolationSettings) -> StripPlan:
         if settings.a == settings.b:
             raise InvalidInputError("A and B are the same picture: choose another one for B.")
         self.ways.append(settings)
@@ -74,7 +74,7 @@ class FakeExploring:
             "a": settings.a, "b": settings.b, "num_frames": settings.num_frames,
             "free_noise": settings.free_noise, "is_spherical": settings.is_spherical,
         }  # fmt: skip
-        return way(Asked(int(ref), "interpolation", parameters, {}))
+        return interpolation(Asked(int(ref), "interpolation", parameters, {}))
 
     def around(self, ref: int | str, settings: PlaceSettings) -> StripPlan:
         return around(self._place(ref, settings), settings.moved, 4)

@@ -19,7 +19,7 @@ from dyod_studio.ui.draw.canvas import region_from_canvas
 from dyod_studio.ui.draw.canvas_panel import show_brushes, show_region
 from dyod_studio.ui.draw.form import Wish, seed_for
 from dyod_studio.ui.draw.restore import NAMES, restore_updates
-from dyod_studio.ui.draw.results import Shown, on_adopt, on_compare, result_updates
+from dyod_studio.ui.draw.results import ResultsState, on_adopt, on_compare, result_updates
 from dyod_studio.ui.draw.screen import count_strokes, worked
 
 CLEAR = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
@@ -170,21 +170,21 @@ def test_a_stopped_request_leaves_the_page_as_it_is(studio, wish):
 
 
 def test_going_on_from_a_result_takes_the_one_that_was_clicked():
-    shown = Shown((("/a.png", "a"), ("/b.png", "b")), chosen=1)
+    shown = ResultsState((("/a.png", "a"), ("/b.png", "b")), chosen=1)
     assert on_adopt(shown) == "/b.png"
     with pytest.raises(gr.Error, match="There is no picture yet"):
-        on_adopt(Shown())
+        on_adopt(ResultsState())
 
 
 def test_before_and_after_lie_over_one_another_and_go_away_again():
-    shown = Shown((("/a.png", "a"),))
+    shown = ResultsState((("/a.png", "a"),))
     gallery, slider, button = on_compare(None, shown, canvas())
     assert (gallery["visible"], slider["visible"]) == (False, True)
     assert slider["value"][1] == "/a.png"
     assert slider["value"][0].getpixel((5, 5)) == (255, 0, 0)
     gallery, slider, _ = on_compare(("a", "b"), shown, canvas())
     assert (gallery["visible"], slider["visible"]) == (True, False)
-    assert result_updates([])[2] == Shown()
+    assert result_updates([])[2] == ResultsState()
     assert "Back" in button["value"]
 
 
