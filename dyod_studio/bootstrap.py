@@ -17,7 +17,7 @@ from dyod_studio.services.gallery.service import Gallery
 from dyod_studio.services.machine import Doctor, Tokens
 from dyod_studio.services.pictures import Pictures
 from dyod_studio.services.projects import Projects
-from dyod_studio.services.sampling.dispatcher import RunRequest
+from dyod_studio.services.sampling.dispatcher import RequestDispatcher, RunRequest
 from dyod_studio.services.sampling.service import Sampling
 from dyod_studio.services.studio import Studio
 from dyod_studio.services.training.service import Training
@@ -36,8 +36,9 @@ def build_studio(
     """
     projects = Projects(storage, settings.base)
     gallery = Gallery(storage)
-    sampling = Sampling(storage, projects, run_request)
-    explore = Explore(storage, projects, sampling, run_request)
+    dispatcher = RequestDispatcher(storage, run_request)
+    sampling = Sampling(storage, projects, dispatcher)
+    explore = Explore(storage, projects, sampling, dispatcher)
     return Studio(
         projects=projects,
         pictures=Pictures(storage),
@@ -48,7 +49,7 @@ def build_studio(
         gallery=gallery,
         exports=Exports(storage, projects, gallery),
         imports=Imports(storage, projects),
-        recreation=Recreation(storage, projects, run_request),
+        recreation=Recreation(storage, projects, dispatcher),
         doctor=Doctor(storage, settings),
         artifacts=Artifacts(storage, projects, settings, run),
         tokens=Tokens(settings, run),

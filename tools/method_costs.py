@@ -29,16 +29,8 @@ from dyod_studio.models.anl import AnlAdapter, AnlShape, with_anl
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.base_size import STABLE_DIFFUSION
 from dyod_studio.models.custom_diffusion import CrossAttentionChange, with_custom_diffusion
-from dyod_studio.models.devices import (
-    Card,
-    DtypePolicy,
-    choose_device,
-    dtype_policy,
-    find_card,
-    free_memory_mb,
-    limit_memory,
-    peak_memory_mb,
-)
+from dyod_studio.models.devices import Card, DtypePolicy, choose_device, dtype_policy, find_card
+from dyod_studio.models.memory import free_memory_mb, limit_memory, peak_memory_mb
 from dyod_studio.models.memory_plan import MemoryPlan
 from dyod_studio.models.placeholder import with_placeholder
 from dyod_studio.models.rare_tokens import Subject
@@ -47,10 +39,11 @@ from dyod_studio.training.anl import AnlTask
 from dyod_studio.training.baselines import BaselineTask
 from dyod_studio.training.custom_diffusion import CustomDiffusionTask
 from dyod_studio.training.dreambooth import DreamboothTask, learner_of
+from dyod_studio.training.footprints import footprint_of
 from dyod_studio.training.initial_vae import VaeTask
 from dyod_studio.training.loop import TrainTask, accelerator_for, train
 from dyod_studio.training.planning import plan_run
-from dyod_studio.training.registry import METHODS, MethodConfig, parse_config
+from dyod_studio.training.registry import MethodConfig, load_method, parse_config
 from dyod_studio.training.run import Adjustments, Run, StepDone
 from dyod_studio.training.textual_inversion import InversionTask, initial_vectors
 from tools.sized_base import build_base
@@ -198,7 +191,9 @@ def row_of(order: Order, *, is_measured: bool) -> str:
     """One line of the table."""
     plan, adjustments = order.plan("cuda", order.limit_mb)
     method, _ = ROWS[order.row]
-    trained = METHODS[method].footprint(order.config.model_dump(), STABLE_DIFFUSION).num_trained
+    trained = footprint_of(
+        load_method(method).info, order.config.model_dump(), STABLE_DIFFUSION
+    ).num_trained
     fallbacks = ["recomputed"] * adjustments.gradient_checkpointing
     fits = f"{'fits' if plan.fits else 'does not fit'}{', '.join(['', *fallbacks])}"
     cells = [order.row, trained, f"{plan.peak_memory_mb:,.0f} MB, {fits}"]

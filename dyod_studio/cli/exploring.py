@@ -21,7 +21,7 @@ from dyod_studio.cli.sampling import (
 )
 from dyod_studio.cli.session import studio_of
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.services.explore.views import NearSettings, PlaceSettings
+from dyod_studio.requests.sampling import PointRequest
 
 ORIGIN = "average|seed:N|set:ID|made:ID"
 Origin = Annotated[str, typer.Option("--from", metavar=ORIGIN, help="Where the traits begin.")]
@@ -50,12 +50,11 @@ def near(
 ) -> Reply:  # fmt: skip
     """Make new pictures that are like one."""
     check_folder(out)
-    settings = NearSettings(
-        origin=origin, spread=spread, num_images=num, t0=t0, seed=seed,
-        num_inference_steps=steps, guidance_scale=guidance, prompt=prompt, use=named(use),
-        strength=strength,
+    request = PointRequest.near(
+        origin, num, spread, t0=t0, seed=seed, num_inference_steps=steps,
+        guidance_scale=guidance, prompt=prompt, use=named(use), adapter_strength=strength,
     )  # fmt: skip
-    return draw_pictures(studio_of(ctx).explore.near, project, settings, out)
+    return draw_pictures(studio_of(ctx).explore.near, project, request, out)
 
 
 def place(
@@ -68,12 +67,12 @@ def place(
     prompt: Prompt = None, use: Use = None, strength: Strength = 1.0,
 ) -> Reply:  # fmt: skip
     """Draw a place among the learned shapes and save it under a name."""
-    settings = PlaceSettings(
-        origin=origin, values=moves_in(move or []), t0=t0, seed=seed, num_inference_steps=steps,
-        guidance_scale=guidance, prompt=prompt, use=named(use), strength=strength,
+    point = PointRequest.at(
+        origin, moves_in(move or []), t0=t0, seed=seed, num_inference_steps=steps,
+        guidance_scale=guidance, prompt=prompt, use=named(use), adapter_strength=strength,
     )  # fmt: skip
     with sampling_progress("Drawing") as on_progress:
-        view = studio_of(ctx).bookmarks.save(project, name, settings, on_progress)
+        view = studio_of(ctx).bookmarks.save(project, name, point, on_progress)
     return Reply(view, f"Saved {view.name!r}; its picture is a favourite of the gallery.")
 
 
@@ -88,8 +87,7 @@ def places(
         studio.bookmarks.delete(project, forget)
     views = studio.bookmarks.all(project)
     rows = [
-        (view.id, view.name, view.settings.origin, _format_moves(view.settings.moved))
-        for view in views
+        (view.id, view.name, view.point.origin, _format_moves(view.point.moved)) for view in views
     ]
     return Reply({"places": views}, table(("id", "name", "from", "moved"), rows))
 

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -155,12 +155,13 @@ def recall(
     recreation = studio_of(ctx).recreation
     if show:
         again = recreation.read(file, project)
-        document = {
-            "kind": again.kind, "source": again.source, "screen": again.screen,
-            "project": again.project_id, "parameters": again.parameters, "inputs": again.inputs,
-            "notes": again.notes,
+        parameters = again.request.to_json()
+        document: dict[str, Any] = {
+            "kind": again.request.kind, "source": again.source, "screen": again.screen,
+            "project": again.project_id, "parameters": parameters,
+            "inputs": again.request.inputs, "notes": again.notes,
         }  # fmt: skip
-        rows = [(name, value) for name, value in again.parameters.items() if value is not None]
+        rows = [(name, value) for name, value in parameters.items() if value is not None]
         return Reply(document, "\n".join([table(("what", "value"), rows), *again.notes]))
     with sampling_progress("Drawing") as on_progress:
         made = recreation.recall(file, project, on_progress)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -25,29 +25,36 @@ from dyod_studio.cli.projects import ProjectRef
 from dyod_studio.cli.session import check_writable, studio_of
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.requests.sampling import (
-    Denoising,
-    InterpolationSettings,
-    SampleSettings,
+    IMAGE,
+    REGION,
+    InterpolationRequest,
+    SampleRequest,
     SamplingProgress,
-    TraversalSettings,
+    SamplingRequest,
+    TraversalRequest,
+    condition_inputs,
 )
 from dyod_studio.services.sampling.grid import Grid, read_axis, write_sheet
 from dyod_studio.services.views import GenerationView
 
-Asked = TypeVar("Asked", bound=Denoising)
-Draw = Callable[[str, Asked, Callable[[SamplingProgress], None]], list[GenerationView]]
+R = TypeVar("R", bound=SamplingRequest)
+Draw = Callable[[str, R, Callable[[SamplingProgress], None]], list[GenerationView]]
+
+
+def field_option(model: type[SamplingRequest], name: str, *names: str, **kwargs: Any) -> Any:
+    """The option of a request's field, with the field's own words as help."""
+    return typer.Option(*names, help=model.model_fields[name].description, **kwargs)
+
 
 Out = Annotated[
     Path | None,
     typer.Option(help="Folder that gets a copy of the pictures; without it they are listed only."),
 ]
-T0 = Annotated[
-    float | None, typer.Option(help="How much may change, in [0, 1]: share of the timesteps.")
-]
-Seed = Annotated[int | None, typer.Option(help="The same seed makes the same picture.")]
-Steps = Annotated[int, typer.Option(help="Denoiser steps of the full schedule.")]
-Guidance = Annotated[float | None, typer.Option(help="How strictly the prompt is followed.")]
-Prompt = Annotated[str | None, typer.Option(help="Text instead of the project's own prompt.")]
+T0 = Annotated[float | None, field_option(SampleRequest, "t0")]
+Seed = Annotated[int | None, field_option(SampleRequest, "seed")]
+Steps = Annotated[int, field_option(SampleRequest, "num_inference_steps")]
+Guidance = Annotated[float | None, field_option(SampleRequest, "guidance_scale")]
+Prompt = Annotated[str | None, field_option(SampleRequest, "prompt")]
 Use = Annotated[
     list[str] | None,
     typer.Option(
@@ -56,10 +63,7 @@ Use = Annotated[
         "Without it: the inversion and the vae, or what was trained in place of the inversion.",
     ),
 ]
-Strength = Annotated[
-    float,
-    typer.Option(help="Share of what dreambooth, lora, custom-diffusion and anl change: 0 to 1."),
-]
+Strength = Annotated[float, field_option(SampleRequest, "adapter_strength")]
 
 
 def check_folder(out: Path | None) -> None:
@@ -73,10 +77,10 @@ def named(use: list[str] | None) -> tuple[str, ...] | None:
     return tuple(use) if use else None
 
 
-def draw_pictures(draw: Draw[Asked], project: str, settings: Asked, out: Path | None) -> Reply:
+def draw_pictures(draw: Draw[R], project: str, request: R, out: Path | None) -> Reply:
     """Draw with a progress bar, and say where the pictures are."""
     with sampling_progress("Drawing") as on_progress:
-        views = draw(project, settings, on_progress)
+        views = draw(project, request, on_progress)
     files = [view.file for view in views] if out is None else copy_out(views, out)
     images = [describe(view, file) for view, file in zip(views, files, strict=True)]
     return Reply({"images": images}, "\n".join(str(file) for file in files))
@@ -93,14 +97,9 @@ Conditions = Annotated[
         help="A picture that an anl draws after; repeat for more, which take turns.",
     ),
 ]
-ConditionText = Annotated[str | None, typer.Option(help="Words that an anl draws after.")]
-MaskRate = Annotated[
-    float,
-    typer.Option(help="How freely condition pictures are read, in [0, 1): 0 sees all of them."),
-]
-TextWeight = Annotated[
-    float, typer.Option(help="Share of the words where there are condition pictures too.")
-]
+ConditionText = Annotated[str | None, field_option(SampleRequest, "condition_text")]
+MaskRate = Annotated[float, field_option(SampleRequest, "mask_rate")]
+TextWeight = Annotated[float, field_option(SampleRequest, "text_weight")]
 Region = Annotated[
     Path | None,
     typer.Option(
@@ -126,7 +125,7 @@ def sample(
     ctx: typer.Context, project: ProjectRef, start: Start, axes: SecondAxis = None,
     image: Annotated[Path | None, typer.Option(help="Sketch or picture to start from.")] = None,
     region: Region = None, t0: T0 = None,
-    num: Annotated[int, typer.Option(help="How many pictures.")] = 4,
+    num: Annotated[int, field_option(SampleRequest, "num_images")] = 4,
     seed: Seed = None, steps: Steps = 50, guidance: Guidance = None, prompt: Prompt = None,
     use: Use = None, strength: Strength = 1.0, condition: Conditions = None,
     condition_text: ConditionText = None, mask_rate: MaskRate = 0.0, text_weight: TextWeight = 0.5,
@@ -134,21 +133,23 @@ def sample(
 ) -> Reply:  # fmt: skip
     """Make new pictures from the prompt, from the learned distribution, or from a picture."""
     check_folder(out)
-    settings = SampleSettings(
-        start=start, image=image, region=region, num_images=num, t0=t0, seed=seed,
-        num_inference_steps=steps, guidance_scale=guidance, prompt=prompt, use=named(use),
-        strength=strength, conditions=tuple(condition or ()), condition_text=condition_text,
+    files = {name: path for name, path in ((IMAGE, image), (REGION, region)) if path is not None}
+    request = SampleRequest(
+        kind=start, inputs=files | condition_inputs(condition or ()), num_images=num, t0=t0,
+        seed=seed, num_inference_steps=steps, guidance_scale=guidance, prompt=prompt,
+        use=named(use), adapter_strength=strength, condition_text=condition_text,
         mask_rate=mask_rate, text_weight=text_weight,
     )  # fmt: skip
-    wanted = _grid(settings, grid, axes or ())
+    request.check_inputs()
+    wanted = _grid(request, grid, axes or ())
     if wanted is None:
-        return draw_pictures(studio_of(ctx).sampling.sample, project, settings, out)
+        return draw_pictures(studio_of(ctx).sampling.sample, project, request, out)
     if out is None:
         raise InvalidInputError("--grid writes a contact sheet: say where with --out FOLDER.")
     return _draw_grid(ctx, project, wanted, out)
 
 
-def _grid(settings: SampleSettings, first: str | None, others: Sequence[str]) -> Grid | None:
+def _grid(request: SampleRequest, first: str | None, others: Sequence[str]) -> Grid | None:
     """The grid that was asked for, if one was."""
     if first is None:
         if others:
@@ -156,7 +157,7 @@ def _grid(settings: SampleSettings, first: str | None, others: Sequence[str]) ->
         return None
     if len(others) > 1:
         raise InvalidInputError(f"A grid has one axis or two, got {1 + len(others)}.")
-    return Grid(settings, read_axis(first), *(read_axis(text) for text in others))
+    return Grid(request, read_axis(first), *(read_axis(text) for text in others))
 
 
 def _draw_grid(ctx: typer.Context, project: str, grid: Grid, out: Path) -> Reply:
@@ -197,7 +198,7 @@ def interpolate(
     """Make the pictures between two pictures or seeds."""
     check_folder(out)
     wanted = check_moving(gif, mp4, sprite)
-    settings = InterpolationSettings(
+    request = InterpolationRequest(
         a=a,
         b=b,
         num_frames=frames,
@@ -209,9 +210,9 @@ def interpolate(
         guidance_scale=guidance,
         prompt=prompt,
         use=named(use),
-        strength=strength,
+        adapter_strength=strength,
     )
-    reply = draw_pictures(studio_of(ctx).sampling.interpolate, project, settings, out)
+    reply = draw_pictures(studio_of(ctx).sampling.interpolate, project, request, out)
     return write_moving(reply, wanted, fps, is_back=back)
 
 
@@ -230,7 +231,7 @@ def traverse(
     """Move one coordinate of the code and draw what it changes."""
     check_folder(out)
     wanted = check_moving(gif, mp4, sprite)
-    settings = TraversalSettings(
+    request = TraversalRequest(
         coordinate=coordinate,
         span=span,
         num_frames=frames,
@@ -240,9 +241,9 @@ def traverse(
         guidance_scale=guidance,
         prompt=prompt,
         use=named(use),
-        strength=strength,
+        adapter_strength=strength,
     )
-    reply = draw_pictures(studio_of(ctx).sampling.traverse, project, settings, out)
+    reply = draw_pictures(studio_of(ctx).sampling.traverse, project, request, out)
     return write_moving(reply, wanted, fps, is_back=back)
 
 

@@ -10,11 +10,11 @@ from dyod_studio.cli.output import Reply, plural, table
 from dyod_studio.cli.projects import ProjectRef
 from dyod_studio.cli.session import Assignments, parse_assignments, settings_of, studio_of
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.services.training.methods import METHOD_SUMMARIES
+from dyod_studio.services.training.methods import method_summaries
 from dyod_studio.services.views import MethodView, PlanView, RecommendationView
 
 Method = Annotated[
-    str, typer.Argument(metavar="METHOD", help=f"One of {', '.join(METHOD_SUMMARIES)}.")
+    str, typer.Argument(metavar="METHOD", help=f"One of {', '.join(method_summaries())}.")
 ]
 
 

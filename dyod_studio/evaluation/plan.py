@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.evaluation.results import METRICS, check_metrics
+from dyod_studio.requests.part_kinds import title_of
 
 EVALUATION = "evaluation"
 """The kind of the jobs that measure."""
@@ -24,11 +25,6 @@ DEFAULT_VALUES: dict[str, tuple[float, ...]] = {
     "guidance": (1.0, 2.0, 3.0, 5.0, 7.5),
     "steps": (5, 10, 20, 35, 50),
     "artifact": (),
-}
-BASELINE_NAMES: dict[str, str] = {
-    "prompt": "The learned word alone",
-    "vae": "The shape model alone",
-    "anl": "From examples (ANL)",
 }
 MOST_PICTURES = 30_000
 FEWEST_PICTURES = 4
@@ -132,6 +128,13 @@ def points_of(config: EvaluationConfig) -> list[Point]:
     return points + (_baselines(config) if config.has_baselines else [])
 
 
+def baseline_name(role: str) -> str:
+    """What a baseline is called in tables, plots and sentences."""
+    if role == "anl":
+        return f"{title_of(role)} (ANL)"
+    return f"The {title_of('inversion' if role == 'prompt' else role).lower()} alone"
+
+
 def check_numbers(num_made: int, num_real: int) -> None:
     """Raise InvalidInputError when one of the sets is too small to be measured."""
     if min(num_made, num_real) < FEWEST_PICTURES:
@@ -203,7 +206,7 @@ def _baseline(
     parts: Mapping[str, str],
 ) -> Point:
     return Point(
-        name=BASELINE_NAMES[role],
+        name=baseline_name(role),
         role=role,
         value=None,
         start=start,

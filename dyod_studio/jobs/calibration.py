@@ -205,7 +205,7 @@ def measure_order(settings: Settings, order: dict[str, Any], run_dir: Path) -> d
                 loading_s=age_of_this_process(),
             )
         resolution = base.own_resolution
-        keep(settings, storage, base.fingerprint, method.info.name, config, resolution, found)
+        keep(settings, storage, base.fingerprint, method.name, config, resolution, found)
     finally:
         storage.close()
     return asdict(found)

@@ -7,8 +7,9 @@ from functools import lru_cache
 from dyod_studio.datasets.preparing import Crop
 from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.devices import choose_device, dtype_policy, limit_memory
+from dyod_studio.models.devices import choose_device, dtype_policy
 from dyod_studio.models.loading import load_base
+from dyod_studio.models.memory import limit_memory
 from dyod_studio.models.placeholder import trained_vectors, with_placeholder
 from dyod_studio.settings import STARTER_DIR, Settings
 from dyod_studio.store.files import SAFETENSORS

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import diffusers
 import torch
@@ -31,19 +31,19 @@ from dyod_studio.jobs.inputs import load_base_model
 from dyod_studio.models.anl import Condition
 from dyod_studio.models.artifacts import Artifact, load_artifact
 from dyod_studio.models.compose import open_customised
-from dyod_studio.models.customised import CustomisedModel, OnStep, SamplingConfig, Start
+from dyod_studio.models.customised import CustomisedModel, OnStep, SamplingConfig
 from dyod_studio.requests.sampling import (
     AVERAGE,
-    CONDITION,
+    IMAGE,
     ORIGIN,
     REGION,
     SEED_PREFIX,
-    AnyParameters,
-    InterpolationParameters,
-    PlaceParameters,
-    SampleParameters,
-    TraversalParameters,
-    read_parameters,
+    AnyRequest,
+    InterpolationRequest,
+    PointRequest,
+    SampleRequest,
+    TraversalRequest,
+    read_request,
 )
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
@@ -56,94 +56,75 @@ from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.store.tables import Generation, JobState
 
 
-def draw(
-    model: CustomisedModel,
-    kind: str,
-    parameters: AnyParameters,
-    files: Mapping[str, Path],
-    on_step: OnStep,
-) -> list[Image.Image]:
-    """The images of one request, in their order.
-
-    Args:
-        files: the request's input pictures by their names, see ``parameters``.
-    """
-    reverse = SamplingConfig(
-        t0=parameters.t0,
-        num_inference_steps=parameters.num_inference_steps,
-        guidance_scale=parameters.guidance_scale,
-        prompt=parameters.prompt,
-        condition=_condition(parameters, files),
+def draw(model: CustomisedModel, request: AnyRequest, on_step: OnStep) -> list[Image.Image]:
+    """The images of one request, in their order."""
+    config = SamplingConfig(
+        t0=request.default_t0 if request.t0 is None else request.t0,
+        num_inference_steps=request.num_inference_steps,
+        guidance_scale=request.guidance_scale,
+        prompt=request.prompt,
+        condition=_condition(request),
     )
-    seeds = parameters.seeds()
-    if isinstance(parameters, SampleParameters):
-        images = [_square(files["image"], model)] if "image" in files else None
-        region = _region(files[REGION]) if REGION in files else None
+    seeds = request.seeds()
+    if isinstance(request, SampleRequest):
+        inputs = request.inputs
+        images = [_square(inputs[IMAGE], model)] if IMAGE in inputs else None
+        region = _region(inputs[REGION]) if REGION in inputs else None
         return model.sample(
-            cast(Start, kind), seeds, reverse, images=images, region=region, on_step=on_step
+            request.kind, seeds, config, images=images, region=region, on_step=on_step
         )
-    codes = _codes(model, parameters, files)
-    return model.sample_codes(codes, seeds, reverse, on_step=on_step)
+    codes = _codes(model, request)
+    return model.sample_codes(codes, seeds, config, on_step=on_step)
 
 
-def _condition(parameters: AnyParameters, files: Mapping[str, Path]) -> Condition | None:
+def _condition(request: AnyRequest) -> Condition | None:
     """What an ANL draws after; None when neither pictures nor a text are given."""
-    names = [name for name in files if name.startswith(CONDITION)]
-    names.sort(key=lambda name: (len(name), name))
-    if not names and not parameters.condition_text:
+    if not request.conditions and not request.condition_text:
         return None
     return Condition(
-        images=[read_image(files[name]) for name in names],
-        texts=[parameters.condition_text] if parameters.condition_text else [],
-        mask_rate=parameters.mask_rate,
-        text_weight=parameters.text_weight,
+        images=[read_image(path) for path in request.conditions],
+        texts=[request.condition_text] if request.condition_text else [],
+        mask_rate=request.mask_rate,
+        text_weight=request.text_weight,
     )
 
 
 def _codes(
-    model: CustomisedModel,
-    parameters: InterpolationParameters | TraversalParameters | PlaceParameters,
-    files: Mapping[str, Path],
+    model: CustomisedModel, request: InterpolationRequest | TraversalRequest | PointRequest
 ) -> Tensor:
     """The code of each frame: (F, d)."""
-    if isinstance(parameters, InterpolationParameters):
-        a = _end(model, "a", parameters.a, files)
-        b = _end(model, "b", parameters.b, files)
-        between = interpolate_spherical if parameters.is_spherical else interpolate
-        codes = between(a, b, parameters.num_frames)
-        return codes if parameters.frames is None else codes[parameters.frames]
+    if isinstance(request, InterpolationRequest):
+        a = _end(model, "a", request.a, request.inputs)
+        b = _end(model, "b", request.b, request.inputs)
+        between = interpolate_spherical if request.is_spherical else interpolate
+        codes = between(a, b, request.num_frames)
+        return codes if request.frames is None else codes[request.frames]
     assert model.vae is not None  # or nothing of this kind would have been asked for
     ranking = rank_coordinates(model.vae.network.kl)
-    if isinstance(parameters, PlaceParameters):
-        return _places(model, parameters, files, ranking)
-    (code,) = model.draw_codes([parameters.seed])
-    coordinate = ranking[parameters.coordinate]
-    return traverse(code, coordinate, parameters.span, parameters.num_frames)
+    if isinstance(request, PointRequest):
+        return _points(model, request, ranking)
+    (code,) = model.draw_codes([request.first_seed()])
+    return traverse(code, ranking[request.coordinate], request.span, request.num_frames)
 
 
-def _places(
-    model: CustomisedModel,
-    parameters: PlaceParameters,
-    files: Mapping[str, Path],
-    ranking: Sequence[int],
-) -> Tensor:
-    if parameters.origin == AVERAGE:
+def _points(model: CustomisedModel, request: PointRequest, ranking: Sequence[int]) -> Tensor:
+    if request.origin == AVERAGE:
         origin = torch.zeros(1, len(ranking))
     else:
-        origin = _end(model, ORIGIN, parameters.origin, files)
-    codes = origin.repeat(len(parameters.places), 1)
-    if parameters.spread:
-        codes = spread_codes(codes, model.draw_codes(parameters.seeds()), parameters.spread)
-    for code, place in zip(codes, parameters.places, strict=True):
-        for rank, value in place.items():
+        origin = _end(model, ORIGIN, request.origin, request.inputs)
+    codes = origin.repeat(len(request.places), 1)
+    if request.spread:
+        codes = spread_codes(codes, model.draw_codes(request.seeds()), request.spread)
+    for code, point in zip(codes, request.places, strict=True):
+        for rank, value in point.items():
             code[ranking[rank]] += value
     return codes
 
 
-def _end(model: CustomisedModel, name: str, ref: str, files: Mapping[str, Path]) -> Tensor:
+def _end(model: CustomisedModel, name: str, ref: str, inputs: Mapping[str, Path]) -> Tensor:
     """The code of one end of an interpolation, or of an origin: (1, d)."""
-    if name in files:
-        return model.encode_codes([_square(files[name], model)])
+    if name in inputs:
+        return model.encode_codes([_square(inputs[name], model)])
     return model.draw_codes([int(ref.removeprefix(SEED_PREFIX))])
 
 
@@ -164,14 +145,13 @@ CANCELLED = "This request was cancelled."
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A request as it was read from its row."""
+class ClaimedRequest:
+    """A request as it was read from its row; ``files`` are the contents of its inputs."""
 
     id: int
     project_id: int
-    kind: str
-    parameters: AnyParameters
-    inputs: Mapping[str, InputFile]
+    request: AnyRequest
+    files: Mapping[str, InputFile]
 
 
 def run_request(settings: Settings, request_id: int) -> None:
@@ -192,36 +172,36 @@ def run_request(settings: Settings, request_id: int) -> None:
         storage.close()
 
 
-def _take(storage: Storage, request_id: int) -> Request:
+def _take(storage: Storage, request_id: int) -> ClaimedRequest:
     with storage.database.session() as session:
         requests = SampleRequestRepository(session)
         if requests.get(request_id).state is JobState.CANCELLED:
             raise SampleCancelledError(CANCELLED)
         requests.move(request_id, JobState.RUNNING)
         row = requests.get(request_id)
-        parameters = read_parameters(row.kind, row.parameters)
-        return Request(row.id, row.project_id, row.kind, parameters, requests.inputs(row.id))
+        files = requests.inputs(row.id)
+        inputs = {
+            name: storage.files.path(file.sha256, file.suffix) for name, file in files.items()
+        }
+        request = read_request(row.kind, row.parameters, inputs)
+        return ClaimedRequest(row.id, row.project_id, request, files)
 
 
-def _carry_out(settings: Settings, storage: Storage, request: Request) -> None:
-    parameters = request.parameters
-    base = load_base_model(settings, parameters.base)
-    parts = {kind: _load_part(storage, request, kind) for kind in parameters.artifacts}
-    files = {
-        name: storage.files.path(file.sha256, file.suffix) for name, file in request.inputs.items()
-    }
+def _carry_out(settings: Settings, storage: Storage, claimed: ClaimedRequest) -> None:
+    request = claimed.request
+    base = load_base_model(settings, request.base)
+    parts = {kind: _load_part(storage, claimed, kind) for kind in request.artifacts}
     with ExitStack() as stack:
-        model = open_customised(stack, base, parts, parameters.adapter_strength)
-        on_step = Progress(storage, request.id)
-        images = draw(model, request.kind, parameters, files, on_step)
-        resolved = _resolve(model, request)
-    retry_while_busy(partial(_finish, storage, request, images, resolved))
+        model = open_customised(stack, base, parts, request.adapter_strength)
+        images = draw(model, request, Progress(storage, claimed.id))
+        resolved = _resolve(model, claimed)
+    retry_while_busy(partial(_finish, storage, claimed, images, resolved))
 
 
-def _load_part(storage: Storage, request: Request, kind: str) -> Artifact:
+def _load_part(storage: Storage, claimed: ClaimedRequest, kind: str) -> Artifact:
     with storage.database.session() as session:
-        sha256 = request.parameters.artifacts[kind]
-        row = ArtifactRepository(session).by_sha256(request.project_id, sha256)
+        sha256 = claimed.request.artifacts[kind]
+        row = ArtifactRepository(session).by_sha256(claimed.project_id, sha256)
         return load_artifact(storage.files.path(row.sha256, SAFETENSORS), kind)
 
 
@@ -243,16 +223,16 @@ class Progress:
                 raise SampleCancelledError(CANCELLED)
 
 
-def _resolve(model: CustomisedModel, request: Request) -> dict[str, Any]:
+def _resolve(model: CustomisedModel, claimed: ClaimedRequest) -> dict[str, Any]:
     """The request's parameters with nothing left open: what makes the same images again."""
-    values = request.parameters.model_dump(mode="json")
+    values = claimed.request.to_json()
     base = model.base
     guidance_scale = values["guidance_scale"]
-    inputs = {f"{file.name}_sha256": file.sha256 for file in request.inputs.values()}
+    inputs = {f"{file.name}_sha256": file.sha256 for file in claimed.files.values()}
     return {
         **values,
         **inputs,
-        "kind": request.kind,
+        "kind": claimed.request.kind,
         "first_seed": values["seed"],
         "guidance_scale": base.guidance_scale if guidance_scale is None else guidance_scale,
         "prompt": model.prompt_of(SamplingConfig(prompt=values["prompt"])),
@@ -265,19 +245,19 @@ def _resolve(model: CustomisedModel, request: Request) -> dict[str, Any]:
 
 
 def _finish(
-    storage: Storage, request: Request, images: list[Image.Image], resolved: dict[str, Any]
+    storage: Storage, claimed: ClaimedRequest, images: list[Image.Image], resolved: dict[str, Any]
 ) -> None:
     """Store the images; then their rows and the end of the request, in one transaction."""
     with storage.files.guard():
         rows = [
-            _store(storage, request, image, {**resolved, "seed": seed, "position": position})
+            _store(storage, claimed, image, {**resolved, "seed": seed, "position": position})
             for position, (image, seed) in enumerate(
-                zip(images, request.parameters.seeds(), strict=True)
+                zip(images, claimed.request.seeds(), strict=True)
             )
         ]
         try:
             with storage.database.session() as session:
-                SampleRequestRepository(session).move(request.id, JobState.SUCCEEDED)
+                SampleRequestRepository(session).move(claimed.id, JobState.SUCCEEDED)
                 for row in rows:
                     GenerationRepository(session).add(row)
         except (JobStateError, NotFoundError) as exc:
@@ -288,13 +268,13 @@ def _finish(
 
 
 def _store(
-    storage: Storage, request: Request, image: Image.Image, parameters: dict[str, Any]
+    storage: Storage, claimed: ClaimedRequest, image: Image.Image, parameters: dict[str, Any]
 ) -> Generation:
     stored = store_image(storage.files, image, parameters)
     return Generation(
-        project_id=request.project_id,
-        request_id=request.id,
-        kind=request.kind,
+        project_id=claimed.project_id,
+        request_id=claimed.id,
+        kind=claimed.request.kind,
         position=parameters["position"],
         parameters=parameters,
         seed=parameters["seed"],

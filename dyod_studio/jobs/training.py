@@ -15,7 +15,7 @@ from dyod_studio.jobs.calibration import age_of_this_process, keep
 from dyod_studio.jobs.inputs import load_inputs, with_learned_token
 from dyod_studio.jobs.metrics import MetricsLog, Pace, open_metrics
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.devices import peak_memory_mb, release_memory
+from dyod_studio.models.memory import peak_memory_mb, release_memory
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import PNG, SAFETENSORS

@@ -12,6 +12,7 @@ Shapes: B pictures, C x h x w latents, N tokens of P numbers.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,8 +24,9 @@ from torch.nn import functional
 from dyod_studio.diffusion.sampling import ConditionedPredictor
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import Artifact
+from dyod_studio.models.attachment import Attachment
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.clip import Clip, condition_embeddings
+from dyod_studio.models.clip import Clip, condition_embeddings, open_clip
 from dyod_studio.models.hooks import Hook, changed_outputs
 
 HEADS = (8, 4, 2, 1)
@@ -290,3 +292,16 @@ class AnlConditioner:
             text_weight=condition.text_weight,
         )
         return lambda chunk: conditioned(predict, self.adapter, embeddings[chunk])
+
+
+def attach_anl(attachment: Attachment, parts: Sequence[Artifact]) -> None:
+    """Put the modules that the part holds behind the residual blocks; they hear nothing yet."""
+    (part,) = parts
+    clip = part.config["clip"], part.facts.get("clip_fingerprint")
+    conditioner = AnlConditioner(
+        load_anl(part, attachment.base), partial(open_clip, attachment.plain, *clip)
+    )
+    attachment.stack.enter_context(
+        with_anl(attachment.base, conditioner.adapter, attachment.strength)
+    )
+    attachment.conditioner = conditioner

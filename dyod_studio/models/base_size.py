@@ -13,7 +13,7 @@ from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
 
-from dyod_studio.models.devices import MEGABYTE
+from dyod_studio.models.memory import MEGABYTE
 from dyod_studio.models.references import WEIGHT_FOLDERS, locate_base, read_json, weight_files
 
 CROSS = "CrossAttn"

@@ -7,7 +7,7 @@ first: the gradient of dW is that of W, and what the base holds is not touched.
 Shapes: D the conditioning's width, inner width C of each attention.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,8 +17,10 @@ from torch.nn import functional
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import Artifact
+from dyod_studio.models.attachment import Attachment
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.hooks import Hook, changed_outputs
+from dyod_studio.models.placeholder import attach_token
 
 SUFFIXES = (".attn2.to_k", ".attn2.to_v")
 SEPARATOR = "/"
@@ -94,6 +96,16 @@ def with_custom_diffusion(
     change.to(base.device)
     with changed_outputs(cross_attention_layers(base.unet), change.hook, strength):
         yield base
+
+
+def attach_custom_diffusion(attachment: Attachment, parts: Sequence[Artifact]) -> None:
+    """Put the token of the part beside the vocabulary, and its change on the cross-attention."""
+    (part,) = parts
+    attach_token(attachment, parts)
+    change = load_custom_diffusion(part, attachment.base)
+    attachment.stack.enter_context(
+        with_custom_diffusion(attachment.base, change, attachment.strength)
+    )
 
 
 def load_custom_diffusion(artifact: Artifact, base: BaseModel) -> CrossAttentionChange:

@@ -19,7 +19,7 @@ from torch import Tensor
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import Artifact, load_artifact
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.compose import KINDS, open_customised
+from dyod_studio.models.compose import open_customised
 from dyod_studio.models.lora import plain_layers
 from dyod_studio.models.lora_files import (
     ALPHA,
@@ -33,6 +33,7 @@ from dyod_studio.models.lora_files import (
 )
 from dyod_studio.models.placeholder import inversion_header
 from dyod_studio.models.references import HOW_TO_CONVERT, PICKLED_SUFFIXES, WEIGHT_SUFFIX
+from dyod_studio.requests.part_kinds import PART_KINDS
 
 MAX_HEADER_BYTES = 32 << 20
 """Thumbnails and lists of tags stand in headers too; more than this no file needs."""
@@ -203,7 +204,7 @@ def read_part(path: Path, header: Header, base: BaseModel, *, token: str, title:
         InvalidInputError: it is damaged, unknown, or was made for another base model.
     """
     kind = header.metadata.get("dyod.format", "")
-    if kind in KINDS and header.metadata.get("dyod.base_fingerprint") == base.fingerprint:
+    if kind in PART_KINDS and header.metadata.get("dyod.base_fingerprint") == base.fingerprint:
         artifact = load_artifact(path, kind)
     else:
         artifact = _foreign(path, header, base, token=token, title=title)
@@ -213,10 +214,11 @@ def read_part(path: Path, header: Header, base: BaseModel, *, token: str, title:
 
 def header_for(artifact: Artifact, base: BaseModel) -> dict[str, str]:
     """What other tools look for in the header, for the kinds that they read."""
-    if artifact.kind in {"embedding", "inversion"}:
+    layout = PART_KINDS[artifact.kind].file_layout
+    if layout == "textual-inversion":
         vectors = artifact.tensors["emb_params"]
         return inversion_header(vectors.shape[-1], str(artifact.config["token"]))
-    if artifact.kind not in {"lora", "dreambooth"}:
+    if layout != "lora":
         return {}
     layers = read_layers(artifact.tensors)
     ranks = {weights.rank: weights.alpha for weights in layers.values()}
@@ -306,21 +308,21 @@ def _stated_alphas(path: Path, header: Header) -> dict[str, float]:
 
     Without a word alpha is the rank, as these tools take it.
     """
-    alphas: dict[str, Any] = {}
+    stated: dict[str, Any] = {}
     beside = path.with_name(PEFT_CONFIG)
     try:
         if PEFT_METADATA in header.metadata:
-            alphas = json.loads(header.metadata[PEFT_METADATA])
+            stated = json.loads(header.metadata[PEFT_METADATA])
         elif beside.is_file() and beside.stat().st_size <= MAX_CONFIG_BYTES:
-            alphas = {f"unet.{k}": v for k, v in json.loads(beside.read_text("utf-8")).items()}
+            stated = {f"unet.{k}": v for k, v in json.loads(beside.read_text("utf-8")).items()}
         alphas = {
-            prefix: float(alphas[f"{network}.lora_alpha"])
+            prefix: float(stated[f"{network}.lora_alpha"])
             for network, prefix in NETWORK_PREFIXES.items()
-            if f"{network}.lora_alpha" in alphas
+            if f"{network}.lora_alpha" in stated
         }
     except (ValueError, TypeError, AttributeError) as exc:
         raise InvalidInputError(f"What {header.name} says of its alpha cannot be read.") from exc
-    if any(alphas.get(f"{network}.{key}") for network in NETWORK_PREFIXES for key in UNREAD):
+    if any(stated.get(f"{network}.{key}") for network in NETWORK_PREFIXES for key in UNREAD):
         raise InvalidInputError(
             f"{header.name} scales its layers in a way of PEFT's that the studio does not read: "
             "export it in kohya's layout."

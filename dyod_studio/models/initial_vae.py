@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate as resize
 
 from dyod_studio.models.artifacts import Artifact
+from dyod_studio.models.attachment import Attachment
 from dyod_studio.models.base import BaseModel, fit, to_tensor
 
 
@@ -119,6 +120,12 @@ class TrainedVae:
             side = self.network.shape.side
             items = to_tensor([fit(image, side) for image in images]).to(base.device)
         return self.network.encode(items).cpu()
+
+
+def attach_vae(attachment: Attachment, parts: Sequence[Artifact]) -> None:
+    """Let the reverse process start from the generator that the part holds."""
+    (part,) = parts
+    attachment.vae = load_vae(part, attachment.base)
 
 
 def load_vae(artifact: Artifact, base: BaseModel) -> TrainedVae:

@@ -4,7 +4,7 @@ W x becomes W x + strength (alpha / r) B A x with A (r, in) and B (out, r): arXi
 zero at first, so that a new LoRA changes nothing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -14,9 +14,18 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from dyod_studio.errors import InvalidInputError
+from dyod_studio.models.artifacts import Artifact
+from dyod_studio.models.attachment import Attachment
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.hooks import check_strength
-from dyod_studio.models.lora_files import LoraWeights, layer_name, read_layers, write_layers
+from dyod_studio.models.lora_files import (
+    LoraWeights,
+    join_loras,
+    layer_name,
+    read_layers,
+    write_layers,
+)
+from dyod_studio.models.whole_unet import attach_unet, beside_unet
 
 ADAPTER = "dyod"
 UNET_LAYERS = ("to_q", "to_k", "to_v", "to_out.0")
@@ -100,6 +109,18 @@ def with_lora(
             layer.set_scale(ADAPTER, strength)
             layer.requires_grad_(False)
         yield base
+
+
+def attach_lora(attachment: Attachment, parts: Sequence[Artifact]) -> None:
+    """Put the LoRAs of ``parts``, joined to one, on the U-Net and the text encoder.
+
+    A DreamBooth of all layers brings a whole U-Net, with or without a LoRA.
+    """
+    attach_unet(attachment, parts)
+    loras = [lora for part in parts if (lora := beside_unet(part.tensors))]
+    if loras:
+        joined = join_loras(loras)
+        attachment.stack.enter_context(with_lora(attachment.base, joined, attachment.strength))
 
 
 def lora_parameters(base: BaseModel) -> list[nn.Parameter]:

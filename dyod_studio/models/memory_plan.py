@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dyod_studio.models.base_size import BaseSize
-from dyod_studio.models.devices import MEGABYTE
+from dyod_studio.models.memory import MEGABYTE
 
 PROCESS_MB = {"cpu": 750.0, "cuda": 0.0}
 """Held before a base model is loaded: Python, PyTorch, diffusers. None of it is on a card."""

@@ -4,7 +4,7 @@ The base model's token table is never resized or copied: a thin layer looks the 
 a small table of their own. V base tokens, D embedding width.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from dyod_studio.errors import InvalidInputError
+from dyod_studio.models.artifacts import Artifact
+from dyod_studio.models.attachment import Attachment
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.lora_files import GENERATIONS
 
@@ -77,6 +79,16 @@ def with_placeholder(base: BaseModel, token: str, vectors: Tensor) -> Iterator[B
         yield replace(base, tokenizer=MultiTokenizer(tokenizer, token, words))
     finally:
         base.text_encoder.set_input_embeddings(table)
+
+
+def attach_token(attachment: Attachment, parts: Sequence[Artifact]) -> None:
+    """Put the tokens of ``parts`` beside the vocabulary."""
+    for part in parts:
+        token = str(part.config["token"])
+        attachment.base = attachment.stack.enter_context(
+            with_placeholder(attachment.base, token, part.tensors["emb_params"])
+        )
+        attachment.token = attachment.token or token
 
 
 def trained_vectors(base: BaseModel) -> torch.nn.Parameter:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dyod_studio.errors import BaseModelError
+from dyod_studio.requests.sampling import STARTER
 
-STARTER = "starter"
 PICKLED_SUFFIXES = (".ckpt", ".bin", ".pt", ".pth")
 WEIGHT_SUFFIX = ".safetensors"
 WEIGHT_FOLDERS = ("unet", "vae", "text_encoder")

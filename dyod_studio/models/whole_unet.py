@@ -5,7 +5,7 @@ Large ones are rounded to float16, half the size: a weight keeps 11 bits, more t
 float16 that cards use a base model in. The header's ``dyod.stored_as`` says which.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import Artifact
+from dyod_studio.models.attachment import Attachment
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.hooks import check_strength
 
@@ -58,6 +59,15 @@ def with_unet(
     load_unet(own, tensors, strength)
     with _in_place(base, own) as extended:
         yield extended
+
+
+def attach_unet(attachment: Attachment, parts: Sequence[Artifact]) -> None:
+    """Put a part's U-Net in the place of the base's own, where the part brings one."""
+    for part in parts:
+        if has_unet(part.tensors):
+            attachment.base = attachment.stack.enter_context(
+                with_unet(attachment.base, part.tensors, attachment.strength)
+            )
 
 
 def unet_tensors(unet: Any) -> dict[str, Tensor]:

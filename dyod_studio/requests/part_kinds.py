@@ -1,34 +1,395 @@
-"""Which trained parts teach a word, and which of them go together. No torch here."""
+"""Table of the kinds of trained parts: how each is trained, attached, named and combined. No torch.
 
-from collections.abc import Mapping
-from typing import Any
+A kind is one record. Code that needs torch is given as a reference, ``package.module:function``,
+and imported when it is used. Lists of kinds are functions, so that a kind registered later is in
+all of them.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Literal
 
 from dyod_studio.errors import InvalidInputError
 
-WITH_WORDS = ("inversion", "custom-diffusion", "embedding")
-"""Parts that teach a word, in the order in which they are attached."""
+FileLayout = Literal["", "textual-inversion", "lora"]
+"""Layout of a part's file that other tools read too."""
 
 
-def check_words(configs: Mapping[str, Mapping[str, Any]]) -> None:
-    """Check that no word is taught twice, and that none is missing.
+@dataclass(frozen=True, slots=True)
+class TrainingMethod:
+    """How a kind is trained, and how that is offered.
+
+    Args:
+        config: reference to its settings class; beside that stands ``run(config, base, dataset,
+            run)``, which yields the events of a training run.
+        task: what it does, in two or three words.
+        num_pictures, cost: for how many pictures it is, and what it takes, in a person's words.
+        memory_settings: the settings that decide how much memory and time a step takes.
+        can_checkpoint_gradients: activations can be computed again instead of kept.
+        uses_unet: gradients pass through the base model's U-Net.
+        can_shrink: it can learn from smaller pictures than the base model draws.
+        teaches_set: its token is the project's own word, which means the whole set.
+        noun_setting: the setting that names what the pictures show, if it has one.
+        footprint: reference from settings and the base's size to what it adds to the base model.
+    """
+
+    config: str
+    task: str
+    summary: str
+    num_pictures: str = field(kw_only=True)
+    cost: str = field(kw_only=True)
+    memory_settings: tuple[str, ...] = ("batch_size",)
+    uses_unet: bool = True
+    can_checkpoint_gradients: bool = False
+    can_shrink: bool = False
+    teaches_set: bool = False
+    noun_setting: str = ""
+    footprint: str = "dyod_studio.training.footprints:of_nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class PartKind:
+    """A kind of trained part. Parts combine unless they teach one token, or one is a whole U-Net.
+
+    Args:
+        name: in rows, files and on the command line. title: on the page.
+        attach: reference to ``attach(attachment, parts)``, which puts parts on a base model.
+        attach_order: lower is attached first; neighbours that share ``attach`` come in one call.
+        changes_unet: it changes the U-Net or replaces it, by the share ``adapter_strength``.
+        teaches_token: its file holds vectors of a placeholder token.
+        makes_starts: it makes what the reverse process starts from.
+        is_default: it is used where nothing else is asked for.
+        is_baseline: it is trained to be compared with.
+        is_imported: it is read from a file that was made elsewhere.
+        can_be_partial: a strength between 0 and 1 makes sense.
+        prompt: template of the prompt it was taught with, of ``config`` and ``facts``.
+        prompt_priority: of the prompts of several parts, the highest is the default prompt.
+        file_layout: the layout that other tools know its file by.
+        method: how it is trained; None for a kind that is only imported.
+    """
+
+    name: str
+    title: str
+    attach: str
+    attach_order: int = 100
+    changes_unet: bool = False
+    teaches_token: bool = False
+    makes_starts: bool = False
+    is_default: bool = False
+    is_baseline: bool = False
+    is_imported: bool = False
+    can_be_partial: bool = True
+    prompt: str = ""
+    prompt_priority: int = 0
+    file_layout: FileLayout = ""
+    method: TrainingMethod | None = None
+
+
+PART_KINDS: dict[str, PartKind] = {}
+"""Every kind by its name, in the order in which it is offered."""
+
+
+def register_part_kind(kind: PartKind) -> PartKind:
+    """Add a kind to the table.
+
+    Raises:
+        InvalidInputError: there is a kind of that name already.
+    """
+    if kind.name in PART_KINDS:
+        raise InvalidInputError(f"There is a kind {kind.name!r} already: choose another name.")
+    PART_KINDS[kind.name] = kind
+    return kind
+
+
+@contextmanager
+def registered(kind: PartKind) -> Iterator[PartKind]:
+    """The table with one more kind for as long as the block lasts."""
+    register_part_kind(kind)
+    try:
+        yield kind
+    finally:
+        del PART_KINDS[kind.name]
+
+
+def load_reference(reference: str) -> Any:
+    """Import what ``package.module:name`` refers to."""
+    module, _, name = reference.partition(":")
+    return getattr(import_module(module), name)
+
+
+for _kind in (
+    PartKind(
+        "inversion",
+        "Style word",
+        "dyod_studio.models.placeholder:attach_token",
+        attach_order=10,
+        teaches_token=True,
+        is_default=True,
+        file_layout="textual-inversion",
+        method=TrainingMethod(
+            "dyod_studio.training.textual_inversion:InversionConfig",
+            "Learn the word",
+            "Finds the word that means your whole set, so that a prompt can say it.",
+            num_pictures="5 to many thousands",
+            cost="Little: the least memory, a file of a few kilobytes.",
+            can_checkpoint_gradients=True,
+            can_shrink=True,
+            teaches_set=True,
+            noun_setting="initializer",
+            footprint="dyod_studio.training.footprints:of_inversion",
+        ),
+    ),
+    PartKind(
+        "vae",
+        "Shape model",
+        "dyod_studio.models.initial_vae:attach_vae",
+        attach_order=90,
+        makes_starts=True,
+        is_default=True,
+        method=TrainingMethod(
+            "dyod_studio.training.initial_vae:VaeConfig",
+            "Learn the shapes",
+            "Learns a small generator of your set: new pictures from nothing, and the sliders.",
+            num_pictures="40 or more",
+            cost="Little: the large model only looks on; a file of a few megabytes.",
+            memory_settings=("batch_size", "space", "num_coordinates", "width", "side_px"),
+            uses_unet=False,
+        ),
+    ),
+    PartKind(
+        "dreambooth",
+        "One subject",
+        "dyod_studio.models.lora:attach_lora",
+        attach_order=40,
+        changes_unet=True,
+        prompt="{facts[prompt]}",
+        prompt_priority=3,
+        file_layout="lora",
+        method=TrainingMethod(
+            "dyod_studio.training.dreambooth:DreamboothConfig",
+            "Learn one subject",
+            "Binds a name to the one thing in 3 to 20 pictures; prompts then put it anywhere.",
+            num_pictures="3 to 20",
+            cost="Some: it draws pictures of the class first; a file of a few megabytes.",
+            memory_settings=("batch_size", "prior_weight", "layers", "rank", "train_text_encoder"),
+            can_checkpoint_gradients=True,
+            can_shrink=True,
+            noun_setting="class_noun",
+            footprint="dyod_studio.training.footprints:of_dreambooth",
+        ),
+    ),
+    PartKind(
+        "anl",
+        "From examples",
+        "dyod_studio.models.anl:attach_anl",
+        attach_order=60,
+        changes_unet=True,
+        prompt="{config[prompt]}",
+        method=TrainingMethod(
+            "dyod_studio.training.anl:AnlConfig",
+            "Learn from examples",
+            "Adds small modules all through the model: it then draws new pictures of your set "
+            "after a reference picture or a text.",
+            num_pictures="100 or more",
+            cost="Much: the most time and memory of those you would use; a file of up to 1 GB.",
+            memory_settings=("batch_size", "variant", "rank", "width"),
+            can_checkpoint_gradients=True,
+            can_shrink=True,
+            footprint="dyod_studio.training.footprints:of_anl",
+        ),
+    ),
+    PartKind(
+        "custom-diffusion",
+        "One concept",
+        "dyod_studio.models.custom_diffusion:attach_custom_diffusion",
+        attach_order=20,
+        changes_unet=True,
+        teaches_token=True,
+        prompt="a {config[token]} {config[class_noun]}",
+        prompt_priority=1,
+        method=TrainingMethod(
+            "dyod_studio.training.custom_diffusion:CustomDiffusionConfig",
+            "Learn a concept",
+            "Tunes how the model reads words for what a few pictures show; small files that join.",
+            num_pictures="3 to 50",
+            cost="Some: it draws pictures of the class first; a file of up to 80 MB.",
+            memory_settings=("batch_size", "prior_weight"),
+            can_checkpoint_gradients=True,
+            can_shrink=True,
+            noun_setting="class_noun",
+            footprint="dyod_studio.training.footprints:of_custom_diffusion",
+        ),
+    ),
+    PartKind(
+        "full-finetune",
+        "The whole model",
+        "dyod_studio.models.whole_unet:attach_unet",
+        attach_order=70,
+        changes_unet=True,
+        is_baseline=True,
+        prompt="{config[prompt]}",
+        method=TrainingMethod(
+            "dyod_studio.training.baselines:FullFinetuneConfig",
+            "Tune all layers",
+            "Tunes every weight of the model on your set, as the papers do to compare.",
+            num_pictures="1000 or more",
+            cost="Very much: sixteen bytes of memory a weight, and a file of up to 2 GB.",
+            can_checkpoint_gradients=True,
+            can_shrink=True,
+            footprint="dyod_studio.training.footprints:of_whole_unet",
+        ),
+    ),
+    PartKind(
+        "scratch",
+        "From scratch",
+        "dyod_studio.models.whole_unet:attach_unet",
+        attach_order=80,
+        changes_unet=True,
+        is_baseline=True,
+        can_be_partial=False,
+        prompt="{config[prompt]}",
+        method=TrainingMethod(
+            "dyod_studio.training.baselines:ScratchConfig",
+            "Train from scratch",
+            "Trains the same network from random weights, to show what the base model gives.",
+            num_pictures="100,000 or more",
+            cost="Very much, and days besides: as much memory as tuning all layers.",
+            can_checkpoint_gradients=True,
+            can_shrink=True,
+            footprint="dyod_studio.training.footprints:of_whole_unet",
+        ),
+    ),
+    PartKind(
+        "lora",
+        "LoRA from elsewhere",
+        "dyod_studio.models.lora:attach_lora",
+        attach_order=50,
+        changes_unet=True,
+        is_imported=True,
+        prompt="{facts[prompt]}",
+        prompt_priority=2,
+        file_layout="lora",
+    ),
+    PartKind(
+        "embedding",
+        "Word from elsewhere",
+        "dyod_studio.models.placeholder:attach_token",
+        attach_order=30,
+        teaches_token=True,
+        is_imported=True,
+        file_layout="textual-inversion",
+    ),
+):
+    register_part_kind(_kind)
+
+
+def title_of(name: str) -> str:
+    """The title of a kind on the page; a name that is no kind's stands for itself."""
+    return PART_KINDS[name].title if name in PART_KINDS else name
+
+
+def part_kinds() -> tuple[str, ...]:
+    """Names of everything that can be drawn with, in the order in which it is attached."""
+    return _names(lambda kind: True)
+
+
+def unet_kinds() -> tuple[str, ...]:
+    """Kinds that change the U-Net or replace it, in the order in which they are attached."""
+    return _names(lambda kind: kind.changes_unet)
+
+
+def token_kinds() -> tuple[str, ...]:
+    """Kinds that teach a token, in the order in which they are attached."""
+    return _names(lambda kind: kind.teaches_token)
+
+
+def baseline_kinds() -> tuple[str, ...]:
+    """Kinds that are trained to be compared with."""
+    return _names(lambda kind: kind.is_baseline)
+
+
+def imported_kinds() -> tuple[str, ...]:
+    """Kinds that are read from files made elsewhere."""
+    return _names(lambda kind: kind.is_imported)
+
+
+def selectable_kinds() -> tuple[str, ...]:
+    """Kinds that a request may leave out: all but those that make starts."""
+    return _names(lambda kind: not kind.makes_starts)
+
+
+def default_kinds() -> tuple[str, ...]:
+    """Kinds that are used where nothing else is asked for."""
+    return _names(lambda kind: kind.is_default)
+
+
+def standalone_kinds() -> tuple[str, ...]:
+    """Kinds that take the place of an inversion, first what comes before the others.
+
+    What was trained here comes before imports and baselines, the narrower prompt before the wider.
+    """
+    kinds = [kind for kind in PART_KINDS.values() if not kind.is_default]
+    kinds.sort(key=lambda kind: (not kind.changes_unet, kind.is_baseline, kind.is_imported,
+                                 -kind.prompt_priority))  # fmt: skip
+    return tuple(kind.name for kind in kinds)
+
+
+def training_methods() -> dict[str, TrainingMethod]:
+    """How each kind that can be trained is trained, in the order in which they are offered."""
+    return {name: kind.method for name, kind in PART_KINDS.items() if kind.method is not None}
+
+
+def default_parts(trained: Collection[str]) -> tuple[str, ...]:
+    """What is used when nothing is said: the inversion and the vae, where they are trained.
+
+    Without an inversion the first of the others takes its place, for a project trained by that
+    alone.
+    """
+    usual = [name for name in default_kinds() if name in trained]
+    if not any(PART_KINDS[name].teaches_token for name in usual):
+        usual[:0] = [name for name in standalone_kinds() if name in trained][:1]
+    return tuple(usual)
+
+
+def check_known(use: Collection[str]) -> None:
+    """Refuse a kind that nothing is drawn with.
+
+    Raises:
+        InvalidInputError: one of the names is no kind's.
+    """
+    for name in use:
+        if name not in PART_KINDS:
+            known = ", ".join(part_kinds())
+            raise InvalidInputError(f"use must name parts among {known}, got {name!r}.")
+
+
+def check_tokens(configs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Check that no token is taught twice, and that none is missing.
 
     Args:
         configs: what each part was trained with, by its kind.
 
     Raises:
-        InvalidInputError: two parts teach one word, or a part was trained beside the word of an
+        InvalidInputError: two parts teach one token, or a part was trained beside the token of an
             inversion that is not among them.
     """
     taught: dict[str, str] = {}
-    for kind in (kind for kind in WITH_WORDS if kind in configs):
-        token = str(configs[kind].get("token"))
+    for name in (name for name in token_kinds() if name in configs):
+        token = str(configs[name].get("token"))
         if token in taught:
             raise InvalidInputError(
-                f"The {taught[token]} and the {kind} both taught {token}: use one of them."
+                f"The {taught[token]} and the {name} both taught {token}: use one of them."
             )
-        taught[token] = kind
-    for kind, config in configs.items():
+        taught[token] = name
+    for name, config in configs.items():
         if config.get("word") and "inversion" not in configs:
             raise InvalidInputError(
-                f"The {kind} was trained beside the word of an inversion: use the inversion too."
+                f"The {name} was trained beside the word of an inversion: use the inversion too."
             )
+
+
+def _names(is_meant: Callable[[PartKind], bool]) -> tuple[str, ...]:
+    kinds = sorted(PART_KINDS.values(), key=lambda kind: kind.attach_order)
+    return tuple(kind.name for kind in kinds if is_meant(kind))

@@ -1,153 +1,358 @@
-"""What a sample request says: every value that decides its images, as JSON in its row.
+"""The one shape of what the sampler can be asked for, from the page's fields to a picture's file.
 
-Input files stand beside the request in rows of their own, by the names ``image``, ``region`` for
-the mask of what is drawn again in it, ``a``, ``b``, and ``condition``, ``condition_2``, ... for the
-pictures that an ANL draws after.
+The page and the command line fill a request, a row keeps its JSON, the sampler reads it back, the
+picture carries it, and the gallery restores it. Bounds stand on the fields and nowhere else.
+A field that is None is open: the base model's default, or what suits the project. Files that a
+request begins from stand beside it by their names: ``image``, ``region`` (a mask, bright where
+``image`` is drawn again), ``a``, ``b``, ``origin``, and ``condition``, ``condition_2``, ... for
+the pictures that an ANL draws after.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.models.references import STARTER
-from dyod_studio.services.parts import check_known
+from dyod_studio.requests.part_kinds import check_known
+from dyod_studio.requests.validation import sentence_of
 
+STARTER = "starter"
+"""How the base model that ships with the studio is named."""
 SEED_PREFIX = "seed:"
 AVERAGE, ORIGIN = "average", "origin"
 """An origin that is the code of zeros; the name of the picture that is one."""
 CONDITION = "condition"
 """What the names of condition pictures begin with."""
-REGION = "region"
-"""The name of the mask: bright where the input ``image`` is drawn again."""
+IMAGE, REGION = "image", "region"
 SEEDS = 2**63
 """How many seeds there are; counting on from the last one begins again at 0."""
+MAX_TEXT = 1000
+"""Characters of a prompt."""
+MAX_FRAMES = 240
+MAX_VALUE = 10.0
+"""How far a coordinate may be moved, in standard deviations."""
+Start = Literal["prompt", "distribution", "image"]
+DEFAULT_T0: dict[str, float] = {"prompt": 1.0, "distribution": 0.5, "image": 0.5}
+CLOSEST_T0, CLOSEST_T0_OF_STARTER = 0.6, 0.3
+"""Where pictures from the learned distribution are closest to a set: on Stable Diffusion by Table 1
+of DYOD, on the starter as measured in docs/reproduction.md."""
 
 
-class SamplingParameters(BaseModel):
-    """What every request says. None stands for what suits the base model."""
+class SamplingRequest(BaseModel):
+    """What every request says, whichever pictures it is for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    base: str
+    kind: str
+    base: str = ""
     """The base model: ``starter``, a folder, a hub id, a file."""
-    artifacts: dict[str, str]
-    """The trained parts in use: kind to SHA-256."""
-    t0: float = Field(ge=0, le=1)
-    seed: int = Field(ge=0, lt=SEEDS)
-    num_inference_steps: int = Field(ge=1)
-    guidance_scale: float | None
-    prompt: str | None
+    artifacts: dict[str, str] = Field(default_factory=dict)
+    """The trained parts in use: kind to SHA-256; found by ``use`` when the request is made."""
+    use: tuple[str, ...] | None = Field(default=None, exclude=True)
+    """Kinds of trained parts to draw with; None for the default ones."""
+    inputs: dict[str, Path] = Field(default_factory=dict, exclude=True)
+    """Files that the request begins from, by their names."""
+    t0: float | None = Field(
+        default=None, ge=0, le=1, title="How much may change",
+        description="How much may change, in [0, 1]: share of the timesteps.",
+    )  # fmt: skip
+    seed: int | None = Field(
+        default=None,
+        ge=0,
+        le=SEEDS - 1,
+        title="Seed",
+        description="The same seed makes the same picture.",
+    )
+    num_inference_steps: int = Field(
+        default=50, ge=1, le=1000, title="Steps", description="Denoiser steps of the full schedule."
+    )
+    guidance_scale: float | None = Field(
+        default=None,
+        ge=0,
+        le=50,
+        title="Guidance",
+        description="How strictly the prompt is followed.",
+    )
+    prompt: str | None = Field(
+        default=None, max_length=MAX_TEXT, title="Words around the style word",
+        description="Text instead of the project's own prompt.",
+    )  # fmt: skip
     """None for what the trained parts were taught with: the learned word alone, or a phrase; that
     also takes the place of ``{token}`` in it."""
-    adapter_strength: float = Field(1.0, ge=0, le=1)
+    adapter_strength: float = Field(
+        default=1.0, ge=0, le=1, title="Strength",
+        description="Share of what dreambooth, lora, custom-diffusion and anl change: 0 to 1.",
+    )  # fmt: skip
     """Share of what trained adapters change; 0 is the base model's own U-Net."""
-    condition_text: str | None = None
-    """What an ANL draws after, beside or in place of condition pictures."""
-    mask_rate: float = Field(0.0, ge=0, lt=1)
-    """How freely condition pictures are read: side ratio of what is blanked in them."""
-    text_weight: float = Field(0.5, ge=0, le=1)
-    """Share of the condition text where there are condition pictures as well."""
+    condition_text: str | None = Field(
+        default=None, max_length=MAX_TEXT, title="Or in words",
+        description="Words that an anl draws after.",
+    )  # fmt: skip
+    mask_rate: float = Field(
+        default=0.0, ge=0, lt=1, title="How freely the reference is read",
+        description="How freely condition pictures are read, in [0, 1): 0 sees all of them.",
+    )  # fmt: skip
+    """Side ratio of what is blanked in condition pictures."""
+    text_weight: float = Field(
+        default=0.5, ge=0, le=1, title="Words or pictures",
+        description="Share of the words where there are condition pictures too.",
+    )  # fmt: skip
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as exc:
+            raise InvalidInputError(sentence_of(exc, type(self))) from exc
+
+    @field_validator("use")
+    @classmethod
+    def _check_use(cls, use: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        check_known(use or ())
+        return use
+
+    def replace(self, **changes: Any) -> Self:
+        """The same request with some values changed, checked again."""
+        return type(self)(**{**dict(self), **changes})
+
+    def to_json(self) -> dict[str, Any]:
+        """What its row stores, and what every picture of it carries."""
+        return self.model_dump(mode="json", exclude={"kind"})
+
+    def first_seed(self) -> int:
+        """The seed of a request that is ready to be carried out."""
+        assert self.seed is not None  # it was drawn when the request was made
+        return self.seed
+
+    def seeds(self) -> list[int]:
+        """The noise of each image."""
+        raise NotImplementedError
+
+    def alone(self, position: int, seed: int) -> Self | None:
+        """The request for one of its images without its siblings; None where it needs them all."""
+        return None
+
+    @property
+    def default_t0(self) -> float:
+        """The t0 of this kind where none is given."""
+        return DEFAULT_T0.get(self.kind, DEFAULT_T0["distribution"])
+
+    @property
+    def needs_vae(self) -> bool:
+        """Whether its images begin at codes of the initial VAE."""
+        return self.kind not in ("prompt", "image")
+
+    @property
+    def conditions(self) -> tuple[Path, ...]:
+        """The condition pictures, in their order."""
+        names = sorted(filter(_is_condition, self.inputs), key=lambda name: (len(name), name))
+        return tuple(self.inputs[name] for name in names)
 
 
-class SampleParameters(SamplingParameters):
-    """One image a seed, from ``prompt``, ``distribution`` or the input file ``image``."""
+class SampleRequest(SamplingRequest):
+    """New images: from the prompt, the learned distribution, or the input file ``image``.
 
-    num_images: int = Field(ge=1)
+    An ANL draws image i after condition i, and begins anew after the last.
+    """
+
+    kind: Start
+    num_images: int = Field(
+        default=4, ge=1, le=64, title="Pictures", description="How many pictures."
+    )
+
+    @property
+    def is_conditioned(self) -> bool:
+        """Whether there is anything that an ANL draws after."""
+        return bool(self.conditions or self.condition_text)
+
+    def check_inputs(self) -> None:
+        """Refuse input files that lack, or that have no meaning in this request."""
+        if self.kind == "image" and IMAGE not in self.inputs:
+            raise InvalidInputError("Give a sketch or picture to start from.")
+        if REGION in self.inputs and IMAGE not in self.inputs:
+            raise InvalidInputError("A region is a part of a picture: give that to start from.")
+        if self.kind != "image" and IMAGE in self.inputs:
+            raise InvalidInputError(f"A start from {self.kind!r} takes no picture.")
+        if self.mask_rate and not self.conditions:
+            raise InvalidInputError(
+                "mask_rate says how freely condition pictures are read: give at least one."
+            )
 
     def seeds(self) -> list[int]:
         """The noise of each image, and its code where it has one."""
-        return _count_on(self.seed, self.num_images)
+        return _count_on(self.first_seed(), self.num_images)
+
+    def alone(self, position: int, seed: int) -> Self:
+        """The request for one of its images."""
+        inputs = {name: path for name, path in self.inputs.items() if not _is_condition(name)}
+        if conditions := self.conditions:
+            inputs[CONDITION] = conditions[position % len(conditions)]
+        return self.replace(seed=seed, num_images=1, inputs=inputs)
 
 
-class InterpolationParameters(SamplingParameters):
-    """Frames from ``a`` to ``b``: each is ``seed:N``, or names the picture it stands for."""
+class InterpolationRequest(SamplingRequest):
+    """Frames from ``a`` to ``b``; each is ``seed:N``, or names the picture it stands for.
 
+    With ``free_noise`` every frame draws its own noise; otherwise all share one (DYOD, fig. 6).
+    """
+
+    kind: Literal["interpolation"] = "interpolation"
     a: str
     b: str
-    num_frames: int = Field(ge=2)
-    free_noise: bool
-    is_spherical: bool
-    frames: list[int] | None = None
+    num_frames: int = Field(
+        default=9,
+        ge=2,
+        le=MAX_FRAMES,
+        title="Frames",
+        description="How many pictures, ends included.",
+    )
+    free_noise: bool = Field(default=False, description="Draw new noise for each frame.")
+    is_spherical: bool = Field(default=False, description="Move along the sphere, not the line.")
+    frames: list[int] | None = Field(default=None, max_length=MAX_FRAMES)
     """Which of the frames are made, counted from 0; None for all."""
+
+    @field_validator("a", "b")
+    @classmethod
+    def _check_end(cls, end: str, info: Any) -> str:
+        if end.startswith(SEED_PREFIX) and not end.removeprefix(SEED_PREFIX).isdecimal():
+            raise InvalidInputError(f"{info.field_name} must be a picture or seed:N, got {end!r}.")
+        return end
 
     def seeds(self) -> list[int]:
         """The noise of each frame: one for all, or one each."""
-        seeds = [self.seed] * self.num_frames
+        seeds = [self.first_seed()] * self.num_frames
         if self.free_noise:
-            seeds = _count_on(self.seed, self.num_frames)
+            seeds = _count_on(self.first_seed(), self.num_frames)
         return seeds if self.frames is None else [seeds[index] for index in self.frames]
 
+    def alone(self, position: int, seed: int) -> Self | None:
+        """The request for one frame, where its noise does not depend on the others."""
+        frames = list(range(self.num_frames)) if self.frames is None else self.frames
+        if self.free_noise or not frames:
+            return None
+        return self.replace(seed=seed, frames=frames[position : position + 1])
 
-class TraversalParameters(SamplingParameters):
+
+class TraversalRequest(SamplingRequest):
     """Frames in which the coordinate of this rank runs over [-span, span]; all share a noise.
 
-    The other coordinates stay those of the code that ``seed`` draws.
+    The other coordinates stay those of the code that ``seed`` draws. Rank 0 is the coordinate that
+    tells the pictures apart most.
     """
 
-    coordinate: int = Field(ge=0)
-    span: float = Field(gt=0)
-    num_frames: int = Field(ge=2)
+    kind: Literal["traversal"] = "traversal"
+    coordinate: int = Field(
+        ge=0, description="Rank of the coordinate; 0 tells the pictures apart most."
+    )
+    span: float = Field(default=3.0, ge=0.01, le=10, description="How far to each side.")
+    num_frames: int = Field(default=7, ge=2, le=MAX_FRAMES, description="How many pictures.")
 
     def seeds(self) -> list[int]:
-        return [self.seed] * self.num_frames
+        """The noise of each frame: one for all."""
+        return [self.first_seed()] * self.num_frames
 
 
-class PlaceParameters(SamplingParameters):
-    """One image a place: the code of ``origin`` with some coordinates moved, by their ranks.
+class PointRequest(SamplingRequest):
+    """One image a latent point: the code of ``origin`` with some coordinates moved, by their ranks.
 
     ``origin`` is ``average`` (the code of zeros), ``seed:N``, or names the input file ``origin``.
     With ``spread`` s an image's code is sqrt(1 - s^2) z + s z', where z' is drawn by its own seed:
     near z when s is small, anywhere when it is 1.
     """
 
-    origin: str
-    places: list[dict[int, float]] = Field(min_length=1)
-    spread: float = Field(0.0, ge=0, le=1)
+    kind: Literal["place", "near"] = "place"
+    origin: str = AVERAGE
+    places: list[dict[int, float]] = Field(default=[{}], min_length=1, max_length=MAX_FRAMES)
+    spread: float = Field(
+        default=0.0, ge=0, le=1, title="How far from it",
+        description="How far from it, in [0, 1]: 0 keeps its shape.",
+    )  # fmt: skip
     free_noise: bool = False
 
+    @field_validator("places")
+    @classmethod
+    def _check_points(cls, points: list[dict[int, float]]) -> list[dict[int, float]]:
+        for rank, value in (item for point in points for item in point.items()):
+            if rank < 0:
+                raise InvalidInputError(f"A trait is counted from 0, got {rank}.")
+            if not -MAX_VALUE <= value <= MAX_VALUE:
+                raise InvalidInputError(
+                    f"Trait {rank} must lie in [-{MAX_VALUE:g}, {MAX_VALUE:g}], got {value:g}."
+                )
+        return points
+
+    @classmethod
+    def at(cls, origin: str, coordinates: Mapping[int, float], **values: Any) -> Self:
+        """The request for the one image at a latent point."""
+        return cls(kind="place", origin=origin, places=[dict(coordinates)], **values)
+
+    @classmethod
+    def near(cls, origin: str, num_images: int, spread: float, **values: Any) -> Self:
+        """The request for new images near one, each with a code and a noise of its own."""
+        if not 1 <= num_images <= MAX_NEAR:
+            raise InvalidInputError(f"num_images must lie in [1, {MAX_NEAR}], got {num_images}.")
+        points: list[dict[int, float]] = [{} for _ in range(num_images)]
+        return cls(
+            kind="near", origin=origin, places=points, spread=spread, free_noise=True, **values
+        )
+
+    @property
+    def moved(self) -> dict[int, float]:
+        """The coordinates of the first point that are not where the origin has them, by rank."""
+        return {rank: value for rank, value in sorted(self.places[0].items()) if value}
+
     def seeds(self) -> list[int]:
+        """The noise of each image: one for all, or one each."""
         if self.free_noise:
-            return _count_on(self.seed, len(self.places))
-        return [self.seed] * len(self.places)
+            return _count_on(self.first_seed(), len(self.places))
+        return [self.first_seed()] * len(self.places)
+
+    def alone(self, position: int, seed: int) -> Self | None:
+        """The request for one of its images."""
+        if position >= len(self.places):
+            return None
+        return self.replace(seed=seed, places=[self.places[position]])
 
 
-AnyParameters = SampleParameters | InterpolationParameters | TraversalParameters | PlaceParameters
+AnyRequest = SampleRequest | InterpolationRequest | TraversalRequest | PointRequest
+MAX_NEAR = 64
 
-KINDS: dict[str, type[AnyParameters]] = {
-    "prompt": SampleParameters,
-    "distribution": SampleParameters,
-    "image": SampleParameters,
-    "interpolation": InterpolationParameters,
-    "traversal": TraversalParameters,
-    "place": PlaceParameters,
-    "near": PlaceParameters,
+KINDS: dict[str, type[AnyRequest]] = {
+    "prompt": SampleRequest,
+    "distribution": SampleRequest,
+    "image": SampleRequest,
+    "interpolation": InterpolationRequest,
+    "traversal": TraversalRequest,
+    "place": PointRequest,
+    "near": PointRequest,
 }
 
 
-def read_parameters(kind: str, values: Mapping[str, Any]) -> AnyParameters:
-    """The parameters of a request's row."""
-    return KINDS[kind].model_validate(dict(values))
+def read_request(
+    kind: str, values: Mapping[str, Any], inputs: Mapping[str, Path] | None = None
+) -> AnyRequest:
+    """The request of a row, or of what a picture carries; what is not the request's is left out.
+
+    Raises:
+        InvalidInputError: no request is of this kind or has such values.
+    """
+    if kind not in KINDS:
+        raise InvalidInputError(f"A picture of kind {kind!r} cannot be made by this release.")
+    model = KINDS[kind]
+    stored = {name: values[name] for name in model.model_fields if name in values}
+    if "first_seed" in values:
+        stored["seed"] = values["first_seed"]
+    return model(**{**stored, "kind": kind, "use": None, "inputs": dict(inputs or {})})
 
 
-def _count_on(seed: int, number: int) -> list[int]:
-    return [(seed + index) % SEEDS for index in range(number)]
-
-
-Start = Literal["prompt", "distribution", "image"]
-STARTS: tuple[Start, ...] = ("prompt", "distribution", "image")
-DEFAULT_T0: dict[str, float] = {"prompt": 1.0, "distribution": 0.5, "image": 0.5}
-CLOSEST_T0, CLOSEST_T0_OF_STARTER = 0.6, 0.3
-"""Where pictures from the learned distribution are closest to a set: on Stable Diffusion by Table 1
-of DYOD, on the starter as measured in docs/reproduction.md."""
-MAX_IMAGES = 64
-MAX_FRAMES = 240
-MAX_SEED = 2**63 - 1
-MAX_TEXT = 1000
-"""Characters of a prompt."""
+def condition_inputs(paths: Iterable[Path]) -> dict[str, Path]:
+    """Condition pictures by the names that they have among a request's inputs."""
+    return {
+        CONDITION if number == 1 else f"{CONDITION}_{number}": path
+        for number, path in enumerate(paths, start=1)
+    }
 
 
 def closest_t0(base: str) -> float:
@@ -159,139 +364,17 @@ def closest_t0(base: str) -> float:
     return CLOSEST_T0_OF_STARTER if base == STARTER else CLOSEST_T0
 
 
-def _check_range(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise InvalidInputError(f"{name} must lie in [{low:g}, {high:g}], got {value:g}.")
-
-
-def _check_text(name: str, value: str | None) -> None:
-    if value is not None and len(value) > MAX_TEXT:
-        raise InvalidInputError(f"{name} must be at most {MAX_TEXT} characters long.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Denoising:
-    """What every reverse process is told. ``None`` means the base model's own default.
-
-    ``t0`` is the share of the training timesteps that the start is noised to, in [0, 1].
-    ``use`` names the kinds of trained parts to draw with, None for the usual ones; ``strength`` is
-    the share of what those among them change that change the U-Net.
-    """
-
-    t0: float | None = None
-    seed: int | None = None
-    num_inference_steps: int = 50
-    guidance_scale: float | None = None
-    prompt: str | None = None
-    use: tuple[str, ...] | None = None
-    strength: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.t0 is not None:
-            _check_range("t0", self.t0, 0, 1)
-        if self.seed is not None:
-            _check_range("seed", self.seed, 0, MAX_SEED)
-        _check_range("num_inference_steps", self.num_inference_steps, 1, 1000)
-        if self.guidance_scale is not None:
-            _check_range("guidance_scale", self.guidance_scale, 0, 50)
-        _check_text("prompt", self.prompt)
-        check_known(self.use or ())
-        _check_range("strength", self.strength, 0, 1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampleSettings(Denoising):
-    """New pictures from a prompt alone, from the learned distribution, or from a picture.
-
-    ``region`` is a mask over ``image``: only where it is bright that is drawn again.
-    An ANL draws picture i after condition i, and begins anew after the last; ``mask_rate`` is the
-    side ratio of what is blanked in a condition picture, ``text_weight`` the share of the condition
-    text where there are pictures as well.
-    """
-
-    start: Start
-    image: Path | None = None
-    region: Path | None = None
-    num_images: int = 4
-    conditions: tuple[Path, ...] = ()
-    condition_text: str | None = None
-    mask_rate: float = 0.0
-    text_weight: float = 0.5
-
-    def __post_init__(self) -> None:
-        Denoising.__post_init__(self)
-        if self.start not in STARTS:
-            raise InvalidInputError(f"from must be one of {', '.join(STARTS)}, got {self.start!r}.")
-        _check_range("num_images", self.num_images, 1, MAX_IMAGES)
-        if self.start == "image" and self.image is None:
-            raise InvalidInputError("Give a sketch or picture to start from.")
-        if self.start != "image" and self.image is not None:
-            raise InvalidInputError(f"A start from {self.start!r} takes no picture.")
-        if self.region is not None and self.image is None:
-            raise InvalidInputError("A region is a part of a picture: give that to start from.")
-        self._check_conditions()
-
-    @property
-    def is_conditioned(self) -> bool:
-        return bool(self.conditions or self.condition_text)
-
-    def _check_conditions(self) -> None:
-        _check_text("condition_text", self.condition_text)
-        _check_range("text_weight", self.text_weight, 0, 1)
-        if not 0 <= self.mask_rate < 1:
-            raise InvalidInputError(f"mask_rate must lie in [0, 1), got {self.mask_rate:g}.")
-        if self.mask_rate and not self.conditions:
-            raise InvalidInputError(
-                "mask_rate says how freely condition pictures are read: give at least one."
-            )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InterpolationSettings(Denoising):
-    """Frames between two ends; each end is a picture's path or ``seed:N``.
-
-    With ``free_noise`` every frame draws its own noise; otherwise all share one (DYOD, fig. 6).
-    """
-
-    a: str
-    b: str
-    num_frames: int = 9
-    free_noise: bool = False
-    is_spherical: bool = False
-
-    def __post_init__(self) -> None:
-        Denoising.__post_init__(self)
-        _check_range("num_frames", self.num_frames, 2, MAX_FRAMES)
-        for name, end in (("a", self.a), ("b", self.b)):
-            if end.startswith("seed:") and not end.removeprefix("seed:").isdecimal():
-                raise InvalidInputError(f"{name} must be a picture or seed:N, got {end!r}.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraversalSettings(Denoising):
-    """Frames in which one coordinate of the code moves by ±``span`` standard deviations.
-
-    ``coordinate`` is a rank: 0 is the coordinate that tells the pictures apart most.
-    """
-
-    coordinate: int
-    span: float = 3.0
-    num_frames: int = 7
-
-    def __post_init__(self) -> None:
-        Denoising.__post_init__(self)
-        _check_range("num_frames", self.num_frames, 2, MAX_FRAMES)
-        _check_range("span", self.span, 0.01, 10)
-        if self.coordinate < 0:
-            raise InvalidInputError(f"coordinate must be 0 or more, got {self.coordinate}.")
-
-
-SamplingSettings = SampleSettings | InterpolationSettings | TraversalSettings
-
-
 @dataclass(frozen=True, slots=True)
 class SamplingProgress:
     """How far a request is: ``step`` of ``num_steps`` denoiser calls."""
 
     step: int
     num_steps: int
+
+
+def _is_condition(name: str) -> bool:
+    return name.startswith(CONDITION)
+
+
+def _count_on(seed: int, number: int) -> list[int]:
+    return [(seed + index) % SEEDS for index in range(number)]

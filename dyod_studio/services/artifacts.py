@@ -10,8 +10,8 @@ from typing import Any
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.jobs.one_shot import Run, convert_part
 from dyod_studio.models.foreign_files import Header, read_header, recognise
+from dyod_studio.requests.part_kinds import PART_KINDS
 from dyod_studio.services.exchange.export import part_files
-from dyod_studio.services.parts import PARTS
 from dyod_studio.services.projects import Projects, token_for
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
@@ -182,7 +182,7 @@ def _check_token(token: str) -> None:
 
 def _check_kind(header: Header) -> None:
     """Say at once, without loading anything, that a file is of no kind the studio knows."""
-    if header.metadata.get("dyod.format") not in PARTS:
+    if header.metadata.get("dyod.format") not in PART_KINDS:
         recognise(header)
 
 

@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 from dyod_studio.datasets.importing import PreparedPicture, import_pictures
 from dyod_studio.datasets.outcomes import DuplicateFile, RejectedFile
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.models.references import STARTER, check_base_ref
+from dyod_studio.models.references import check_base_ref
+from dyod_studio.requests.sampling import STARTER
 from dyod_studio.services.views import (
     ImportReport,
     PictureView,

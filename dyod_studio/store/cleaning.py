@@ -22,7 +22,7 @@ from dyod_studio.store.tables import (
     Preview,
     Project,
     RequestInput,
-    SampleRequest,
+    StoredRequest,
 )
 
 NAMES_A_QUERY = 500
@@ -86,7 +86,7 @@ def _drop_request_without_images(session: Session, request_id: int) -> set[FileN
     inputs = select(RequestInput.sha256, RequestInput.suffix)
     named = session.execute(inputs.where(RequestInput.request_id == request_id))
     files = {FileName(*row) for row in named}
-    session.execute(delete(SampleRequest).where(SampleRequest.id == request_id))
+    session.execute(delete(StoredRequest).where(StoredRequest.id == request_id))
     return files
 
 
@@ -114,8 +114,8 @@ def files_of_project(session: Session, project_id: int) -> set[FileName]:
         .join(Job, Job.id == Preview.job_id)
         .where(Job.project_id == project_id),
         _naming(RequestInput.sha256, RequestInput.suffix)
-        .join(SampleRequest, SampleRequest.id == RequestInput.request_id)
-        .where(SampleRequest.project_id == project_id),
+        .join(StoredRequest, StoredRequest.id == RequestInput.request_id)
+        .where(StoredRequest.project_id == project_id),
     ]
     return {FileName(*row) for query in queries for row in session.execute(query)}
 

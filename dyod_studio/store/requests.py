@@ -12,7 +12,7 @@ from dyod_studio.store.tables import (
     NEXT_STATES,
     JobState,
     RequestInput,
-    SampleRequest,
+    StoredRequest,
     states_before,
 )
 
@@ -53,9 +53,9 @@ class SampleRequestRepository:
         num_steps: int,
         inputs: tuple[InputFile, ...] = (),
         owner: Owner | None = None,
-    ) -> SampleRequest:
+    ) -> StoredRequest:
         """A queued request; its input files are kept as long as it is."""
-        request = SampleRequest(
+        request = StoredRequest(
             project_id=project_id,
             kind=kind,
             parameters=dict(parameters),
@@ -75,9 +75,9 @@ class SampleRequestRepository:
         self._session.flush()
         return request
 
-    def get(self, request_id: int) -> SampleRequest:
+    def get(self, request_id: int) -> StoredRequest:
         """The request as it stands in the database now."""
-        request = self._session.get(SampleRequest, request_id, populate_existing=True)
+        request = self._session.get(StoredRequest, request_id, populate_existing=True)
         if request is None:
             raise NotFoundError(f"There is no sample request {request_id}.")
         return request
@@ -92,29 +92,29 @@ class SampleRequestRepository:
 
     def open_of_host(self, host: str) -> list[tuple[int, Owner]]:
         """The requests that processes of this machine asked for and that have not ended."""
-        chosen = select(SampleRequest).where(
-            SampleRequest.host == host, SampleRequest.state.in_(list(NEXT_STATES))
+        chosen = select(StoredRequest).where(
+            StoredRequest.host == host, StoredRequest.state.in_(list(NEXT_STATES))
         )
         return [
             (row.id, Owner(host, row.pid, row.pid_started_at))
-            for row in self._session.scalars(chosen.order_by(SampleRequest.id))
+            for row in self._session.scalars(chosen.order_by(StoredRequest.id))
             if row.pid is not None and row.pid_started_at is not None
         ]
 
     def delete(self, request_id: int) -> list[InputFile]:
         """Delete a request with the images it made; returns its input files."""
         files = list(self.inputs(request_id).values())
-        self._session.execute(delete(SampleRequest).where(SampleRequest.id == request_id))
+        self._session.execute(delete(StoredRequest).where(StoredRequest.id == request_id))
         return files
 
     def progress(self, request_id: int, step: int, num_steps: int) -> bool:
         """Note how far it is; False when it should stop: cancelled, or deleted."""
         change = (
-            update(SampleRequest)
-            .where(SampleRequest.id == request_id, SampleRequest.state == JobState.RUNNING)
+            update(StoredRequest)
+            .where(StoredRequest.id == request_id, StoredRequest.state == JobState.RUNNING)
             .values(step=step, num_steps=num_steps)
         )
-        return self._session.scalar(change.returning(SampleRequest.id)) is not None
+        return self._session.scalar(change.returning(StoredRequest.id)) is not None
 
     def end(self, request_id: int, to: JobState, *, error: str | None = None) -> bool:
         """Move it to a final state; False when it has its end already, or is gone."""
@@ -139,8 +139,8 @@ class SampleRequestRepository:
             raise JobStateError(f"Sample request {request_id} is {state}; it cannot become {to}.")
 
     def _move(self, request_id: int, to: JobState, error: str | None) -> bool:
-        change = update(SampleRequest).where(
-            SampleRequest.id == request_id, SampleRequest.state.in_(states_before(to))
+        change = update(StoredRequest).where(
+            StoredRequest.id == request_id, StoredRequest.state.in_(states_before(to))
         )
-        changed = change.values(state=to, error=error).returning(SampleRequest.id)
+        changed = change.values(state=to, error=error).returning(StoredRequest.id)
         return self._session.scalar(changed) is not None

@@ -258,7 +258,7 @@ class Artifact(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
-class SampleRequest(Base):
+class StoredRequest(Base):
     """What a person asked the sampler for. ``step`` counts finished denoiser calls."""
 
     __tablename__ = "sample_requests"

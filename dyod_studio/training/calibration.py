@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dyod_studio.errors import TrainingError
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.devices import peak_memory_mb, release_memory
+from dyod_studio.models.memory import peak_memory_mb, release_memory
 from dyod_studio.models.memory_plan import Measurement
 from dyod_studio.training.data import TrainingSet
 from dyod_studio.training.oom_fallbacks import ALLOCATORS_RAISE, is_out_of_memory, next_fallback

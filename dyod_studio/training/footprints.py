@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dyod_studio.models.base_size import FLOAT_BYTES, AttachmentPoint, BaseSize
-from dyod_studio.models.devices import MEGABYTE
+from dyod_studio.models.memory import MEGABYTE
 from dyod_studio.models.memory_plan import NO_FOOTPRINT, Footprint
+from dyod_studio.requests.part_kinds import TrainingMethod, load_reference
 
 Settings = Mapping[str, Any]
 Formula = Callable[[Settings, BaseSize], Footprint]
@@ -20,6 +21,12 @@ TEXT_TENSORS = 24
 """Tensors of the text encoder's width that a layer leaves for the way back."""
 ATTENDED, SELF_ATTENDED = 3, 5
 """Tensors of an ANL's attention width that are left: with a condition, and without."""
+
+
+def footprint_of(method: TrainingMethod, settings: Settings, size: BaseSize) -> Footprint:
+    """What a method with these settings adds to a base model of this size."""
+    formula: Formula = load_reference(method.footprint)
+    return formula(settings, size)
 
 
 def of_nothing(settings: Settings, size: BaseSize) -> Footprint:

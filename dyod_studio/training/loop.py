@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dyod_studio.errors import InvalidInputError, OutOfMemoryError, TrainingDivergedError
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.devices import peak_memory_mb, release_memory
+from dyod_studio.models.memory import peak_memory_mb, release_memory
 from dyod_studio.training.oom_fallbacks import is_out_of_memory, micro_batch
 from dyod_studio.training.registry import MethodConfig
 from dyod_studio.training.run import (

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from dyod_studio.errors import OutOfMemoryError
-from dyod_studio.training.registry import MethodConfig, MethodInfo
+from dyod_studio.requests.part_kinds import TrainingMethod
+from dyod_studio.training.registry import MethodConfig
 from dyod_studio.training.run import Adjustments
 
 ALLOCATOR_MESSAGES = (
@@ -25,7 +26,7 @@ def micro_batch(batch_size: int, accumulation: int) -> int:
 
 
 def next_fallback(
-    info: MethodInfo,
+    info: TrainingMethod,
     config: MethodConfig,
     adjustments: Adjustments,
     *,

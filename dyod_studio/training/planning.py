@@ -15,8 +15,10 @@ from dyod_studio.models.memory_plan import (
     make_plan,
     scaled,
 )
+from dyod_studio.requests.part_kinds import TrainingMethod, training_methods
+from dyod_studio.training.footprints import footprint_of
 from dyod_studio.training.oom_fallbacks import describe, micro_batch, next_fallback
-from dyod_studio.training.registry import METHODS, MethodConfig, MethodInfo
+from dyod_studio.training.registry import MethodConfig
 from dyod_studio.training.run import UNCHANGED, Adjustments
 
 
@@ -34,7 +36,7 @@ def calibration_key(method: str, values: Mapping[str, Any], adjustments: Adjustm
     Args:
         values: the method's whole settings.
     """
-    settings = {name: values[name] for name in METHODS[method].memory_settings}
+    settings = {name: values[name] for name in training_methods()[method].memory_settings}
     return json.dumps(
         {"settings": settings, "adjustments": adjustments.as_dict()},
         sort_keys=True,
@@ -79,7 +81,7 @@ def plan_run(
     needs = _needs(method, config, size, device, known, adjustments)
     chosen, chosen_needs, more = adjustments, needs, []
     while chosen_needs.peak_memory_mb > free_mb:
-        fallback = next_fallback(METHODS[method], config, chosen)
+        fallback = next_fallback(training_methods()[method], config, chosen)
         if fallback is None or not fallback[0].previews:
             break
         chosen, sentence = fallback
@@ -88,7 +90,7 @@ def plan_run(
     if chosen_needs.peak_memory_mb <= free_mb:
         adjustments, needs = chosen, chosen_needs
         measures += more
-    if device == "cuda" and METHODS[method].uses_unet:
+    if device == "cuda" and training_methods()[method].uses_unet:
         measures.append("The autoencoder leaves the card while the U-Net trains.")
     key = calibration_key(method, config.model_dump(mode="json"), adjustments)
     plan = make_plan(
@@ -125,14 +127,14 @@ def _needs(
     key = calibration_key(method, config.model_dump(mode="json"), adjustments)
     if known is not None and known.key == key:
         return known.measurement
-    expected = estimate(size, _shape(METHODS[method], key, size), device)
+    expected = estimate(size, _shape(training_methods()[method], key, size), device)
     if known is None:
         return expected
-    there = estimate(size, _shape(METHODS[method], known.key, size), device)
+    there = estimate(size, _shape(training_methods()[method], known.key, size), device)
     return scaled(known.measurement, expected, there)
 
 
-def _shape(info: MethodInfo, key: str, size: BaseSize) -> StepShape:
+def _shape(info: TrainingMethod, key: str, size: BaseSize) -> StepShape:
     """What the settings of a key make of one step."""
     said = json.loads(key)
     adjustments = Adjustments.from_dict(said["adjustments"])
@@ -147,5 +149,5 @@ def _shape(info: MethodInfo, key: str, size: BaseSize) -> StepShape:
         recompute=adjustments.gradient_checkpointing,
         previews=adjustments.previews,
         uses_unet=info.uses_unet,
-        added=info.footprint(said["settings"], size),
+        added=footprint_of(info, said["settings"], size),
     )

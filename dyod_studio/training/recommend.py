@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from dyod_studio.requests.part_kinds import title_of
+
 FEWEST = 3
 """Below that, nothing tells what the pictures have in common."""
 FEW = 20
@@ -12,13 +14,6 @@ ENOUGH_FOR_SHAPES = 40
 ENOUGH_FOR_EXAMPLES = 100
 """With 25, ANL fails on references it has not seen (its paper's limitations); with 1000 not."""
 A_LONG_TIME_S = 3600.0
-SHORT_TITLES = {
-    "inversion": "the word",
-    "vae": "the shapes",
-    "dreambooth": "the one subject",
-    "custom-diffusion": "the one concept",
-    "anl": "the examples",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +71,7 @@ def recommend(pictures: SetFacts, device: DeviceFacts) -> Recommendation:
             reasons.append(_too_large(method, need, device))
         elif method in pictures.trained:
             reasons.append(
-                f"You have trained {SHORT_TITLES[method]} already; again is worth it only "
+                f"You have trained “{title_of(method)}” already; again is worth it only "
                 "after you add pictures."
             )
         else:
@@ -141,7 +136,7 @@ def _for_many(number: int, device: DeviceFacts) -> tuple[list[str], list[str]]:
 def _too_large(method: str, need: Need, device: DeviceFacts) -> str:
     where = "on the card" if device.device == "cuda" else "of memory"
     return (
-        f"For {SHORT_TITLES[method]} about {need.memory_mb:,.0f} MB {where} would be needed, and "
+        f"For “{title_of(method)}” about {need.memory_mb:,.0f} MB {where} would be needed, and "
         f"{device.free_mb:,.0f} MB are free: left out."
     )
 

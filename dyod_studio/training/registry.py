@@ -1,7 +1,10 @@
-"""The methods that can be trained, by name. Adding one is a line here and a file beside."""
+"""Settings of training methods, and a method loaded by the name of the kind that it trains.
+
+Which methods there are is said by ``requests.part_kinds``.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -9,7 +12,7 @@ from pydantic import BaseModel as PydanticModel
 from pydantic import ConfigDict, Field, ValidationError
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.training import footprints
+from dyod_studio.requests.part_kinds import TrainingMethod, load_reference, training_methods
 from dyod_studio.training.run import Event
 
 
@@ -42,138 +45,11 @@ class PromptedConfig(MethodConfig):
 
 
 @dataclass(frozen=True, slots=True)
-class MethodInfo:
-    """A method as it is offered; ``module`` and ``config`` are loaded when it is used.
-
-    Args:
-        num_pictures, cost: for how many pictures it is, and what it takes, in a person's words.
-        memory_settings: the settings that decide how much memory and time a step takes.
-        can_checkpoint_gradients: activations can be computed again instead of kept.
-        uses_unet: gradients pass through the base model's U-Net.
-        can_shrink: it can learn from smaller pictures than the base model draws.
-        is_baseline: it is there to be compared with, not to be used.
-        teaches_set: its token is the project's own word, which means the whole set.
-        footprint: from settings and the base's size to what it adds to the base model.
-    """
-
-    name: str
-    title: str
-    summary: str
-    module: str
-    config: str
-    num_pictures: str = field(kw_only=True)
-    cost: str = field(kw_only=True)
-    memory_settings: tuple[str, ...] = ("batch_size",)
-    uses_unet: bool = True
-    can_checkpoint_gradients: bool = False
-    can_shrink: bool = False
-    is_baseline: bool = False
-    teaches_set: bool = False
-    footprint: footprints.Formula = footprints.of_nothing
-
-
-METHODS = {
-    info.name: info
-    for info in (
-        MethodInfo(
-            "inversion",
-            "Learn the word",
-            "Finds the word that means your whole set, so that a prompt can say it.",
-            "dyod_studio.training.textual_inversion",
-            "InversionConfig",
-            num_pictures="5 to many thousands",
-            cost="Little: the least memory, a file of a few kilobytes.",
-            can_checkpoint_gradients=True,
-            can_shrink=True,
-            teaches_set=True,
-            footprint=footprints.of_inversion,
-        ),
-        MethodInfo(
-            "vae",
-            "Learn the shapes",
-            "Learns a small generator of your set: new pictures from nothing, and the sliders.",
-            "dyod_studio.training.initial_vae",
-            "VaeConfig",
-            num_pictures="40 or more",
-            cost="Little: the large model only looks on; a file of a few megabytes.",
-            memory_settings=("batch_size", "space", "num_coordinates", "width", "side_px"),
-            uses_unet=False,
-        ),
-        MethodInfo(
-            "dreambooth",
-            "Learn one subject",
-            "Binds a name to the one thing in 3 to 20 pictures; prompts then put it anywhere.",
-            "dyod_studio.training.dreambooth",
-            "DreamboothConfig",
-            num_pictures="3 to 20",
-            cost="Some: it draws pictures of the class first; a file of a few megabytes.",
-            memory_settings=("batch_size", "prior_weight", "layers", "rank", "train_text_encoder"),
-            footprint=footprints.of_dreambooth,
-            can_checkpoint_gradients=True,
-            can_shrink=True,
-        ),
-        MethodInfo(
-            "anl",
-            "Learn from examples",
-            "Adds small modules all through the model: it then draws new pictures of your set "
-            "after a reference picture or a text.",
-            "dyod_studio.training.anl",
-            "AnlConfig",
-            num_pictures="100 or more",
-            cost="Much: the most time and memory of those you would use; a file of up to 1 GB.",
-            memory_settings=("batch_size", "variant", "rank", "width"),
-            footprint=footprints.of_anl,
-            can_checkpoint_gradients=True,
-            can_shrink=True,
-        ),
-        MethodInfo(
-            "custom-diffusion",
-            "Learn a concept",
-            "Tunes how the model reads words for what a few pictures show; small files that join.",
-            "dyod_studio.training.custom_diffusion",
-            "CustomDiffusionConfig",
-            num_pictures="3 to 50",
-            cost="Some: it draws pictures of the class first; a file of up to 80 MB.",
-            memory_settings=("batch_size", "prior_weight"),
-            footprint=footprints.of_custom_diffusion,
-            can_checkpoint_gradients=True,
-            can_shrink=True,
-        ),
-        MethodInfo(
-            "full-finetune",
-            "Tune all layers",
-            "Tunes every weight of the model on your set, as the papers do to compare.",
-            "dyod_studio.training.baselines",
-            "FullFinetuneConfig",
-            footprint=footprints.of_whole_unet,
-            num_pictures="1000 or more",
-            cost="Very much: sixteen bytes of memory a weight, and a file of up to 2 GB.",
-            can_checkpoint_gradients=True,
-            can_shrink=True,
-            is_baseline=True,
-        ),
-        MethodInfo(
-            "scratch",
-            "Train from scratch",
-            "Trains the same network from random weights, to show what the base model gives.",
-            "dyod_studio.training.baselines",
-            "ScratchConfig",
-            footprint=footprints.of_whole_unet,
-            num_pictures="100,000 or more",
-            cost="Very much, and days besides: as much memory as tuning all layers.",
-            can_checkpoint_gradients=True,
-            can_shrink=True,
-            is_baseline=True,
-        ),
-    )
-}
-
-
-@dataclass(frozen=True, slots=True)
 class Method:
     """A loaded method: its settings class and ``run(config, base, dataset, run)``."""
 
-    info: MethodInfo
+    name: str
+    info: TrainingMethod
     config_class: type[MethodConfig]
     run: Callable[..., Iterator[Event]]
 
@@ -184,12 +60,13 @@ def load_method(name: str) -> Method:
     Raises:
         InvalidInputError: there is no such method.
     """
-    if name not in METHODS:
-        known = ", ".join(METHODS)
+    methods = training_methods()
+    if name not in methods:
+        known = ", ".join(methods)
         raise InvalidInputError(f"There is no method {name!r}: choose one of {known}.")
-    info = METHODS[name]
-    module = import_module(info.module)
-    return Method(info, getattr(module, info.config), module.run)
+    info = methods[name]
+    config_class = load_reference(info.config)
+    return Method(name, info, config_class, import_module(info.config.partition(":")[0]).run)
 
 
 def parse_config(name: str, values: Mapping[str, Any]) -> MethodConfig:

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from dyod_studio.requests.sampling import SampleSettings
+from dyod_studio.requests.sampling import SampleRequest
 from dyod_studio.settings import Settings
 from dyod_studio.ui.launch import launch
 from tests.ui.fakes import build_fake_studio
@@ -14,7 +14,7 @@ def main(port: int, folder: Path) -> None:
     studio.projects.create("Empty")
     project = studio.projects.create("Toy heads")
     studio.projects.learn(project.id, "inversion", "vae")
-    settings = SampleSettings(start="distribution", num_images=4)
+    settings = SampleRequest(kind="distribution", num_images=4)
     studio.sampling.sample(project.id, settings)
     launch(studio, Settings(storage=folder, port=port))
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from dyod_studio.jobs import training as training_job
+from dyod_studio.requests.part_kinds import PART_KINDS
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.storage import open_storage
 from dyod_studio.training.checkpoints import list_checkpoints
-from dyod_studio.training.registry import METHODS
 from tests.jobs import toy
 from tests.jobs.conftest import Queue, train_here
 
@@ -32,7 +32,7 @@ CONFIG = {
 
 
 def main() -> dict[str, Any]:
-    METHODS["toy"] = toy.INFO
+    PART_KINDS["toy"] = toy.KIND
     training_job.load_inputs = toy.load_toys
     disk = Path(sys.argv[1])
     settings = Settings(storage=disk, device="cpu")

@@ -29,10 +29,10 @@ def train_now(queue, settings, monkeypatch) -> Callable[[], Job]:
     """Do what the worker and the child do with the next job, in this process: torch is here."""
     from dyod_studio.jobs import training as training_job
     from dyod_studio.jobs.child import run_child, train_job
-    from dyod_studio.training.registry import METHODS
+    from dyod_studio.requests.part_kinds import PART_KINDS
     from tests.jobs import toy
 
-    monkeypatch.setitem(METHODS, "toy", toy.INFO)
+    monkeypatch.setitem(PART_KINDS, "toy", toy.KIND)
     monkeypatch.setattr(training_job, "load_inputs", toy.load_toys)
 
     def train() -> Job:

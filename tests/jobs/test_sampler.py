@@ -12,7 +12,7 @@ from PIL import Image, ImageChops
 from dyod_studio.errors import InvalidInputError, JobStateError, NotFoundError, SamplerError
 from dyod_studio.jobs.sampler import run_request
 from dyod_studio.models.artifacts import save_artifact
-from dyod_studio.requests.sampling import read_parameters
+from dyod_studio.requests.sampling import read_request
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.cleaning import delete_project
@@ -168,7 +168,7 @@ def test_frames_share_their_noise_unless_it_is_free(bench):
 
 def test_the_last_seed_is_followed_by_the_first(bench):
     values = bench.request(bench.ask("prompt", t0=1.0, num_images=3, seed=2**63 - 1)).parameters
-    assert read_parameters("prompt", values).seeds() == [2**63 - 1, 0, 1]
+    assert read_request("prompt", values).seeds() == [2**63 - 1, 0, 1]
 
 
 def test_a_request_that_is_cancelled_before_it_begins_makes_nothing(bench):
@@ -241,9 +241,9 @@ def test_a_condition_without_an_anl_fails_in_one_sentence(bench):
 )
 def test_a_number_out_of_range_is_no_request(bench, wrong):
     values = bench.request(bench.ask("prompt", t0=1.0, num_images=1)).parameters
-    assert read_parameters("prompt", values)
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        read_parameters("prompt", values | wrong)
+    assert read_request("prompt", values)
+    with pytest.raises(InvalidInputError, match=next(iter(wrong))):
+        read_request("prompt", values | wrong)
 
 
 def test_a_request_is_carried_out_once(bench):

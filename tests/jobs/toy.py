@@ -19,12 +19,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dyod_studio.jobs import training as training_job
+from dyod_studio.requests.part_kinds import PART_KINDS, PartKind, TrainingMethod
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.tables import Job
 from dyod_studio.training import run_state
 from dyod_studio.training.data import step_generator
 from dyod_studio.training.loop import train
-from dyod_studio.training.registry import METHODS, MethodConfig, MethodInfo
+from dyod_studio.training.registry import MethodConfig
 from dyod_studio.training.run import ArtifactReady, Event, Run
 
 NOBODY_HAS = 1 << 50
@@ -100,7 +101,8 @@ def dawdle(config: ToyConfig, part: str) -> None:
         time.sleep(config.dawdle_s)
 
 
-INFO = MethodInfo("toy", "Toy", "", "tests.jobs.toy", "ToyConfig", num_pictures="", cost="")
+METHOD = TrainingMethod("tests.jobs.toy:ToyConfig", "Toy", "", num_pictures="", cost="")
+KIND = PartKind("toy", "Toy", attach="", method=METHOD)
 
 
 def load_toys(*_: object) -> tuple[Any, Any]:
@@ -137,7 +139,7 @@ def retry(jobs: JobRepository, job_id: int, start_step: int) -> Job:
 
 def train_toy(settings: Any, storage: Any, job: Any) -> None:
     """The work of a real job, with writing made slow where the settings say so."""
-    METHODS["toy"] = INFO
+    PART_KINDS["toy"] = KIND
     training_job.load_inputs = load_toys
     config = ToyConfig.model_validate(job.config)
 

@@ -11,7 +11,7 @@ import torch
 from dyod_studio.errors import BaseModelError
 from dyod_studio.models import devices as memory
 from dyod_studio.models.base_size import STABLE_DIFFUSION, base_size, num_parameters
-from dyod_studio.models.devices import free_memory_mb, limit_memory, peak_memory_mb
+from dyod_studio.models.memory import free_memory_mb, limit_memory, peak_memory_mb
 from dyod_studio.models.memory_plan import (
     Measurement,
     StepShape,
@@ -130,7 +130,7 @@ def test_a_cap_makes_a_large_card_a_small_one(monkeypatch, limit, expected):
 
 
 PEAK = """
-from dyod_studio.models.devices import peak_memory_mb
+from dyod_studio.models.memory import peak_memory_mb
 before = peak_memory_mb("cpu")
 block = bytearray(200_000_000)
 block[::4096] = b"1" * len(block[::4096])

@@ -7,7 +7,7 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from dyod_studio.jobs.images import store_image
-from dyod_studio.requests.sampling import KINDS, read_parameters
+from dyod_studio.requests.sampling import KINDS, read_request
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.requests import InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage
@@ -46,15 +46,15 @@ def make(
     """Store what a request of these values would have made; returns the ids of its pictures."""
     given = {**USUAL, **values}
     given = {name: given[name] for name in KINDS[kind].model_fields if name in given}
-    parameters = read_parameters(kind, given)
-    said = {**parameters.model_dump(mode="json"), "kind": kind, "first_seed": parameters.seed}
+    parameters = read_request(kind, given)
+    said = {**parameters.to_json(), "kind": kind, "first_seed": parameters.seed}
     said |= {"base_fingerprint": "f" * 16, "torch": "2.13.0", "diffusers": "0.35"}
     with storage.files.guard(), storage.database.session() as session:
         files = [_input(storage, name, path) for name, path in (inputs or {}).items()]
         said |= {f"{file.name}_sha256": file.sha256 for file in files}
         requests = SampleRequestRepository(session)
         request = requests.add(
-            project_id, kind, parameters.model_dump(mode="json"), num_steps=1, inputs=tuple(files)
+            project_id, kind, parameters.to_json(), num_steps=1, inputs=tuple(files)
         )
         requests.move(request.id, JobState.RUNNING)
         requests.move(request.id, JobState.SUCCEEDED)

@@ -10,7 +10,7 @@ from dyod_studio.bootstrap import build_studio
 from dyod_studio.errors import BaseModelError, InvalidInputError, NotFoundError, SamplerError
 from dyod_studio.jobs.one_shot import rare_tokens, run_here, run_in_subprocess
 from dyod_studio.models.artifacts import load_artifact
-from dyod_studio.requests.sampling import SampleSettings
+from dyod_studio.requests.sampling import SampleRequest
 from dyod_studio.store.files import SAFETENSORS
 from tests.conftest import open_base
 from tests.models.parts import dreambooth_part
@@ -91,10 +91,10 @@ def test_a_request_draws_with_what_was_brought_in(settings, storage, lora_file, 
 
     studio = build_studio(settings, storage, lambda request: run_request(settings, request))
     studio.projects.create("Boots")
-    ask = {"start": "prompt", "seed": 3, "num_images": 1, "num_inference_steps": 2}
-    plain = studio.sampling.sample("Boots", SampleSettings(prompt="a dog", **ask))
+    ask = {"kind": "prompt", "seed": 3, "num_images": 1, "num_inference_steps": 2}
+    plain = studio.sampling.sample("Boots", SampleRequest(prompt="a dog", **ask))
     with pytest.raises(InvalidInputError, match="has no imported lora yet: import a file first"):
-        studio.sampling.sample("Boots", SampleSettings(use=("lora",), **ask))
+        studio.sampling.sample("Boots", SampleRequest(use=("lora",), **ask))
     studio.artifacts.import_file("Boots", lora_file)
     studio.artifacts.import_file("Boots", word_file)
     hashes = {plain[0].parameters["prompt"]: plain[0].sha256}
@@ -104,7 +104,7 @@ def test_a_request_draws_with_what_was_brought_in(settings, storage, lora_file, 
         (("lora", "embedding"), 1.0, "ink drawing of <my-style>"),
         (("embedding",), 1.0, None),
     ):
-        wish = SampleSettings(use=use, strength=strength, prompt=prompt, **ask)
+        wish = SampleRequest(use=use, adapter_strength=strength, prompt=prompt, **ask)
         (made,) = studio.sampling.sample("Boots", wish)
         assert sorted(made.parameters["artifacts"]) == sorted(use)
         hashes[(made.parameters["prompt"], strength)] = made.sha256

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from dyod_studio.errors import InvalidInputError, JobStateError
-from dyod_studio.evaluation.plan import BASELINE_NAMES
+from dyod_studio.evaluation.plan import baseline_name
 from dyod_studio.evaluation.results import Figure
 from dyod_studio.services.evaluation.plot import plot_of, svg_of
 from dyod_studio.services.evaluation.summary import summary_of
@@ -48,7 +48,7 @@ def test_a_sweep_is_measured_summed_up_and_advises_the_t0_until_something_is_tra
         "Pictures come closest to your set with “How much may change” (t0) at 0.55; anything from "
         "0.5 to 0.6 is nearly as good, and at 0.5 a picture is drawn 2 times as fast as from the "
         "word alone.",
-        "They are 3.2 times as close as with the learned word alone and 9.5 times as close as with "
+        "They are 3.2 times as close as with the style word alone and 9.5 times as close as with "
         "the shape model alone.",
     )
     advice = studio.evaluation.advice(toys.id)
@@ -158,7 +158,8 @@ def test_the_names_of_baselines_that_lie_close_do_not_cover_each_other(studio, s
     job = studio.evaluation.start(toys.id, SWEEP)
     measured(storage, job.id)
     drawing = plot_of(studio.evaluation.get(job.id), "kid", "CLIP of starter")
-    places = sorted(text.y for text in drawing.texts if text.words in BASELINE_NAMES.values())
+    names = [baseline_name(role) for role in ("prompt", "vae", "anl")]
+    places = sorted(text.y for text in drawing.texts if text.words in names)
     assert len(places) == 3
     assert all(below - above >= 13 for above, below in pairwise(places))
 

@@ -11,9 +11,9 @@ from safetensors.numpy import save_file
 
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.requests.sampling import (
-    InterpolationSettings,
-    SampleSettings,
-    TraversalSettings,
+    InterpolationRequest,
+    SampleRequest,
+    TraversalRequest,
 )
 from dyod_studio.services.projects import token_for
 from dyod_studio.store.artifacts import ArtifactRepository
@@ -140,18 +140,24 @@ def test_every_setting_of_a_method_can_be_drawn_as_a_form(studio):
     assert (space.kind, space.choices) == ("choice", ("latents", "pixels"))
 
 
+GONE = {"image": Path("gone.png")}
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: SampleSettings(start="prompt", t0=1.5), r"t0 must lie in \[0, 1\], got 1.5"),
-        (lambda: SampleSettings(start="dream"), "from must be one of prompt, distribution, image"),
-        (lambda: SampleSettings(start="image"), "Give a sketch or picture"),
-        (lambda: SampleSettings(start="prompt", image=Path("x.png")), "takes no picture"),
-        (lambda: SampleSettings(start="prompt", num_images=0), r"num_images must lie in \[1, 64\]"),
-        (lambda: SampleSettings(start="prompt", seed=-1), "seed must lie in"),
-        (lambda: InterpolationSettings(a="seed:x", b="seed:1"), "a must be a picture or seed:N"),
-        (lambda: TraversalSettings(coordinate=-1), "coordinate must be 0 or more, got -1"),
-        (lambda: TraversalSettings(coordinate=0, span=0), r"span must lie in \[0.01, 10\]"),
+        (lambda: SampleRequest(kind="prompt", t0=1.5), r"t0 must lie in \[0, 1\], got 1.5"),
+        (lambda: SampleRequest(kind="dream"), "kind must be one of prompt, distribution, image"),
+        (lambda: SampleRequest(kind="image").check_inputs(), "Give a sketch or picture"),
+        (
+            lambda: SampleRequest(kind="prompt", inputs={"image": Path("x.png")}).check_inputs(),
+            "takes no picture",
+        ),
+        (lambda: SampleRequest(kind="prompt", num_images=0), r"num_images must lie in \[1, 64\]"),
+        (lambda: SampleRequest(kind="prompt", seed=-1), "seed must lie in"),
+        (lambda: InterpolationRequest(a="seed:x", b="seed:1"), "a must be a picture or seed:N"),
+        (lambda: TraversalRequest(coordinate=-1), "coordinate must be 0 or more, got -1"),
+        (lambda: TraversalRequest(coordinate=0, span=0), r"span must lie in \[0.01, 10\]"),
     ],
 )
 def test_a_wrong_sampling_setting_is_one_sentence(make, message):
@@ -162,9 +168,12 @@ def test_a_wrong_sampling_setting_is_one_sentence(make, message):
 @pytest.mark.parametrize(
     ("settings_", "message"),
     [
-        (SampleSettings(start="distribution"), "'Shoes' has no trained vae yet"),
-        (SampleSettings(start="prompt", t0=0.5), "has t0 = 1, got 0.5"),
-        (SampleSettings(start="image", image=Path("gone.png")), "There is no picture 'gone.png'"),
+        (SampleRequest(kind="distribution"), "'Shoes' has no trained vae yet"),
+        (SampleRequest(kind="prompt", t0=0.5), "has t0 = 1, got 0.5"),
+        (
+            SampleRequest(kind="image", inputs={"image": Path("gone.png")}),
+            "There is no picture 'gone.png'",
+        ),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_before_a_row_is_made(
@@ -181,7 +190,7 @@ def test_a_sketch_that_is_no_picture_is_refused_by_name(studio, settings, shoes,
     path.write_text("no picture")
     before = rows_in(settings)
     with pytest.raises(InvalidInputError, match="sketch.png is not an image"):
-        studio.sampling.sample(shoes.id, SampleSettings(start="image", image=path))
+        studio.sampling.sample(shoes.id, SampleRequest(kind="image", inputs={"image": path}))
     assert rows_in(settings) == before
 
 
@@ -192,7 +201,7 @@ def test_the_coordinate_that_carries_most_comes_first(studio, storage, shoes):
     assert [(c.rank, c.index) for c in found] == [(0, 1), (1, 3), (2, 0), (3, 2)]
     assert found[0].kl == pytest.approx(2.0)
     with pytest.raises(InvalidInputError, match=r"coordinate must lie in \[0, 3\], got 4"):
-        studio.sampling.traverse(shoes.id, TraversalSettings(coordinate=4))
+        studio.sampling.traverse(shoes.id, TraversalRequest(coordinate=4))
 
 
 def test_the_inversion_is_exported_in_both_layouts(studio, storage, shoes, tmp_path):

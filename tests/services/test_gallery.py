@@ -91,7 +91,7 @@ def test_a_deleted_picture_comes_back_until_the_bin_is_emptied(studio, storage, 
     assert gallery.empty_bin() == 0
     assert purge_bin(storage, before=utc_now() + timedelta(seconds=1)) == 2
     assert gallery.ids(shoes.id) == [kept]
-    assert gallery.again(kept).inputs["image"].read_bytes() == sketch.read_bytes()
+    assert gallery.provenance(kept).request.inputs["image"].read_bytes() == sketch.read_bytes()
     assert len(list((storage.root / "files").glob("??/*"))) == len(files) - 4
     gallery.delete(shoes.id, [kept])
     purge_bin(storage, before=utc_now() + timedelta(seconds=1))
@@ -127,18 +127,18 @@ def test_again_gives_back_the_whole_request_and_its_pictures(studio, storage, sh
         adapter_strength=0.8, mask_rate=0.4, condition_text="red", text_weight=0.25,
         inputs={"image": sketch, "condition": glimpse, "condition_2": sketch},
     )  # fmt: skip
-    again = studio.gallery.again(made[2])
-    assert (again.screen, again.kind, again.project_id) == ("studio", "image", shoes.id)
-    assert (again.parameters["seed"], again.picture_seed) == (50, 52)
+    again = studio.gallery.provenance(made[2])
+    assert (again.screen, again.request.kind, again.project_id) == ("studio", "image", shoes.id)
+    assert (again.request.seed, again.picture_seed) == (50, 52)
     wanted = {
         "num_images": 3, "t0": 0.35, "num_inference_steps": 20, "guidance_scale": 2.5,
         "prompt": "a <shoes>", "adapter_strength": 0.8, "mask_rate": 0.4,
         "condition_text": "red", "text_weight": 0.25,
     }  # fmt: skip
-    assert {name: again.parameters[name] for name in wanted} == wanted
-    assert again.use == ("inversion",)
-    assert again.inputs["image"].read_bytes() == sketch.read_bytes()
-    assert [path.read_bytes() for path in again.conditions] == [
+    assert {name: getattr(again.request, name) for name in wanted} == wanted
+    assert again.request.use == ("inversion",)
+    assert again.request.inputs["image"].read_bytes() == sketch.read_bytes()
+    assert [path.read_bytes() for path in again.request.conditions] == [
         glimpse.read_bytes(), sketch.read_bytes(),
     ]  # fmt: skip
     assert again.notes == ()
@@ -152,12 +152,12 @@ def test_again_says_what_cannot_stand_as_it_stood(studio, storage, shoes, sketch
         storage, shoes.id, "interpolation", inputs={"a": sketch}, artifacts=parts, num_frames=2,
         a="sketch.png", b="seed:3", free_noise=False, is_spherical=True, num_images=None,
     )[:1]  # fmt: skip
-    again = studio.gallery.again(made)
-    assert (again.screen, again.parameters["b"], again.parameters["num_frames"]) == (
+    again = studio.gallery.provenance(made)
+    assert (again.screen, again.request.b, again.request.num_frames) == (
         "explore", "seed:3", 2,
     )  # fmt: skip
-    again.inputs["a"].unlink()
-    assert studio.gallery.again(made).notes == (
+    again.request.inputs["a"].unlink()
+    assert studio.gallery.provenance(made).notes == (
         "End A is no longer in this storage.",
         "The inversion it was drawn with is an earlier one; the newest draws now.",
         "The vae it was drawn with is not in this project.",

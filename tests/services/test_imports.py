@@ -13,8 +13,9 @@ from safetensors.numpy import save
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.references import fingerprint_of
+from dyod_studio.requests.sampling import PointRequest
 from dyod_studio.services.exchange.project_archive import check_room
-from dyod_studio.services.explore.views import PlaceSettings
+from dyod_studio.services.explore.views import point_from_json, point_to_json
 from dyod_studio.services.gallery.views import GalleryFilter
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
@@ -107,9 +108,11 @@ def test_a_project_comes_back_on_another_machine_as_it_was(studio, packed, other
     origin = studio.gallery.page(shoes.id)
     assert [view.sha256 for view in views] == [view.sha256 for view in origin]
     assert [view.created_at for view in views] == [view.created_at for view in origin]
-    again = there.gallery.again(views[0].id)
-    assert again.parameters == {**studio.gallery.again(origin[0].id).parameters, "base": base_ref}
-    assert again.inputs["image"].suffix == ".jpg"
+    again = there.gallery.provenance(views[0].id)
+    assert again.request.to_json() == {
+        **studio.gallery.provenance(origin[0].id).request.to_json(), "base": base_ref,
+    }  # fmt: skip
+    assert again.request.inputs["image"].suffix == ".jpg"
     assert again.notes == ()
     assert there.gallery.count(project.id, GalleryFilter(text="<shoes>")) == 2
 
@@ -138,7 +141,7 @@ def placed(studio, storage, shoes, base_ref, tmp_path):
             ("middle", "average"), ("a seed", "seed:5"),
             ("of the set", f"set:{picture.id}"), ("made", f"made:{made}"), ("gone", "made:999"),
         ):  # fmt: skip
-            said = PlaceSettings(origin=origin, values={0: 1.5}, seed=9).as_json()
+            said = point_to_json(PointRequest.at(origin, {0: 1.5}, seed=9))
             BookmarkRepository(session).add(shoes.id, name, vae.sha256, said, kept)
         BookmarkRepository(session).name_trait(shoes.id, vae.sha256, 2, "Heel")
     return studio.exports.export(shoes.id, "project", tmp_path / "shoes.zip").file
@@ -156,14 +159,14 @@ def test_places_and_names_of_traits_come_along_and_find_their_pictures(placed, o
         (image,) = GenerationRepository(session).ids(project.id)
         assert BookmarkRepository(session).trait_names(project.id, vae.sha256) == {2: "Heel"}
         rows = {row.name: row for row in BookmarkRepository(session).all(project.id)}
-    said = {name: PlaceSettings.from_json(row.settings) for name, row in rows.items()}
+    said = {name: point_from_json(row.settings) for name, row in rows.items()}
     assert {name: place.origin for name, place in said.items()} == {
         "middle": "average",
         "a seed": "seed:5",
         "of the set": f"set:{picture.id}",
         "made": f"made:{image}",
     }
-    assert all((place.values, place.seed) == ({0: 1.5}, 9) for place in said.values())
+    assert all((place.moved, place.seed) == ({0: 1.5}, 9) for place in said.values())
     assert all(row.vae_sha256 == vae.sha256 for row in rows.values())
     assert all(storage.files.path(row.sha256, ".png").exists() for row in rows.values())
 

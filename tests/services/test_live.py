@@ -10,12 +10,12 @@ from PIL import Image
 
 from dyod_studio.bootstrap import build_studio
 from dyod_studio.errors import InvalidInputError, SampleCancelledError
-from dyod_studio.requests.sampling import SampleSettings
+from dyod_studio.requests.sampling import SampleRequest
 from dyod_studio.services.sampling.grid import Grid, draw_sheet, read_axis, write_sheet
 from dyod_studio.store.files import PNG, WEBP
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.requests import SampleRequestRepository
-from dyod_studio.store.tables import Generation, JobState, SampleRequest
+from dyod_studio.store.tables import Generation, JobState, StoredRequest
 
 STEPS = 20
 
@@ -85,15 +85,15 @@ def sketch(tmp_path):
     return path
 
 
-def quick(sketch: Path, seed: int = 1, **values: object) -> SampleSettings:
-    return SampleSettings(
-        start="image", image=sketch, seed=seed, num_inference_steps=STEPS, **values
+def quick(sketch: Path, seed: int = 1, **values: object) -> SampleRequest:
+    return SampleRequest(
+        kind="image", inputs={"image": sketch}, seed=seed, num_inference_steps=STEPS, **values
     )
 
 
-def rows(storage) -> list[SampleRequest]:
+def rows(storage) -> list[StoredRequest]:
     with storage.database.session() as session:
-        return list(session.query(SampleRequest).order_by(SampleRequest.id))
+        return list(session.query(StoredRequest).order_by(StoredRequest.id))
 
 
 def wait_until(condition, timeout_s: float = 120.0) -> None:

@@ -9,15 +9,20 @@ from safetensors.numpy import save_file
 
 from dyod_studio.bootstrap import build_studio
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.models.compose import KINDS
-from dyod_studio.requests.sampling import (
-    InterpolationSettings,
-    SampleSettings,
-    TraversalSettings,
-    read_parameters,
+from dyod_studio.requests.part_kinds import (
+    default_parts,
+    imported_kinds,
+    part_kinds,
+    training_methods,
+    unet_kinds,
 )
-from dyod_studio.services.parts import ADAPTERS, IMPORTED, PARTS, default_parts
-from dyod_studio.services.training.methods import METHOD_SUMMARIES
+from dyod_studio.requests.sampling import (
+    InterpolationRequest,
+    SampleRequest,
+    TraversalRequest,
+    condition_inputs,
+    read_request,
+)
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.requests import SampleRequestRepository
 from tests.services.rows import rows_in
@@ -52,7 +57,7 @@ def ask(settings, storage):
         with storage.database.session() as session:
             repository = SampleRequestRepository(session)
             row = repository.get(requests[-1])
-            return read_parameters(row.kind, row.parameters), repository.inputs(row.id)
+            return read_request(row.kind, row.parameters), repository.inputs(row.id)
 
     return draw
 
@@ -68,9 +73,8 @@ def picture(tmp_path):
 
 
 def test_every_part_that_can_be_drawn_with_can_be_asked_for_and_trained():
-    assert set(PARTS) == set(KINDS)
-    assert set(PARTS) - set(METHOD_SUMMARIES) == set(IMPORTED)
-    assert set(ADAPTERS) < set(PARTS)
+    assert set(part_kinds()) - set(training_methods()) == set(imported_kinds())
+    assert set(unet_kinds()) < set(part_kinds())
 
 
 @pytest.mark.parametrize(
@@ -94,7 +98,7 @@ def test_a_later_method_changes_nothing_for_who_does_not_name_it(train, ask, sho
     word, shapes = train("inversion", {"token": "<shoes>"}), train("vae")
     train("dreambooth")
     train("anl")
-    asked, _ = ask("sample", shoes.id, SampleSettings(start="prompt"))
+    asked, _ = ask("sample", shoes.id, SampleRequest(kind="prompt"))
     assert asked.artifacts == {"inversion": word, "vae": shapes}
     assert asked.adapter_strength == 1
 
@@ -103,7 +107,7 @@ def test_only_the_named_parts_are_used_with_their_newest_files_and_the_strength(
     train("inversion", {"token": "<shoes>"})
     train("dreambooth", {"rank": 4})
     newest = train("dreambooth", {"rank": 8})
-    settings = SampleSettings(start="prompt", use=("dreambooth",), strength=0.25)
+    settings = SampleRequest(kind="prompt", use=("dreambooth",), adapter_strength=0.25)
     asked, inputs = ask("sample", shoes.id, settings)
     assert asked.artifacts == {"dreambooth": newest}
     assert (asked.adapter_strength, inputs) == (0.25, {})
@@ -111,16 +115,16 @@ def test_only_the_named_parts_are_used_with_their_newest_files_and_the_strength(
 
 def test_naming_no_part_draws_with_the_base_alone(train, ask, shoes):
     train("inversion", {"token": "<shoes>"})
-    asked, _ = ask("sample", shoes.id, SampleSettings(start="prompt", use=()))
+    asked, _ = ask("sample", shoes.id, SampleRequest(kind="prompt", use=()))
     assert asked.artifacts == {}
 
 
 @pytest.mark.parametrize(
     ("how", "settings_"),
     [
-        ("sample", SampleSettings(start="distribution", use=("dreambooth",), strength=0.5)),
-        ("interpolate", InterpolationSettings(a="seed:1", b="seed:2", use=("dreambooth",))),
-        ("traverse", TraversalSettings(coordinate=1, use=("dreambooth",))),
+        ("sample", SampleRequest(kind="distribution", use=("dreambooth",), adapter_strength=0.5)),
+        ("interpolate", InterpolationRequest(a="seed:1", b="seed:2", use=("dreambooth",))),
+        ("traverse", TraversalRequest(coordinate=1, use=("dreambooth",))),
     ],
 )
 def test_what_starts_from_a_shape_takes_the_vae_beside_the_named_parts(
@@ -130,17 +134,19 @@ def test_what_starts_from_a_shape_takes_the_vae_beside_the_named_parts(
     train("inversion", {"token": "<shoes>"})
     asked, _ = ask(how, shoes.id, settings_)
     assert asked.artifacts == files
-    assert asked.adapter_strength == settings_.strength
+    assert asked.adapter_strength == settings_.adapter_strength
 
 
 def test_condition_pictures_are_stored_in_their_order_beside_a_sketch(train, ask, shoes, picture):
     train("anl", {"variant": "conditional"})
     colours = ["red", "green", "blue"]
-    settings = SampleSettings(
-        start="image",
-        image=picture("sketch", "white"),
+    settings = SampleRequest(
+        kind="image",
+        inputs={
+            "image": picture("sketch", "white"),
+            **condition_inputs(picture(colour, colour) for colour in colours),
+        },
         use=("anl",),
-        conditions=tuple(picture(colour, colour) for colour in colours),
         condition_text="a boot",
         mask_rate=0.5,
         text_weight=0.2,
@@ -155,8 +161,8 @@ def test_condition_pictures_are_stored_in_their_order_beside_a_sketch(train, ask
     ("values", "message"),
     [
         ({"use": ("magic",)}, "use must name parts among .*dreambooth.*, got 'magic'"),
-        ({"strength": 1.2}, r"strength must lie in \[0, 1\], got 1.2"),
-        ({"strength": float("nan")}, r"strength must lie in \[0, 1\], got nan"),
+        ({"adapter_strength": 1.2}, r"strength must lie in \[0, 1\], got 1.2"),
+        ({"adapter_strength": float("nan")}, r"strength must lie in \[0, 1\], got nan"),
         ({"mask_rate": 1.0}, r"mask_rate must lie in \[0, 1\), got 1"),
         ({"mask_rate": -0.1}, r"mask_rate must lie in \[0, 1\), got -0.1"),
         ({"mask_rate": 0.5}, "how freely condition pictures are read: give at least one"),
@@ -166,14 +172,14 @@ def test_condition_pictures_are_stored_in_their_order_beside_a_sketch(train, ask
 )
 def test_a_wrong_wish_is_one_sentence(values, message):
     with pytest.raises(InvalidInputError, match=message):
-        SampleSettings(start="prompt", **values)
+        SampleRequest(kind="prompt", **values).check_inputs()
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
         ({"use": ("custom-diffusion",)}, "no trained custom-diffusion yet: train 'custom"),
-        ({"use": ("dreambooth",), "start": "distribution"}, "no trained vae yet"),
+        ({"use": ("dreambooth",), "kind": "distribution"}, "no trained vae yet"),
         ({"condition_text": "a boot"}, "Only an anl draws after .*: train 'anl' first"),
         ({"use": ("anl",), "condition_text": "a boot"}, "was trained without a condition"),
     ],
@@ -186,7 +192,7 @@ def test_parts_that_cannot_do_it_are_refused_before_a_row_is_made(
     train("anl", {"variant": "unconditional"})
     before = rows_in(settings)
     with pytest.raises(InvalidInputError, match=message):
-        studio.sampling.sample(shoes.id, SampleSettings(**{"start": "prompt", **values}))
+        studio.sampling.sample(shoes.id, SampleRequest(**{"kind": "prompt", **values}))
     assert rows_in(settings) == before
 
 
@@ -196,7 +202,7 @@ def test_two_parts_that_taught_the_same_word_are_refused_before_a_row_is_made(
     for kind in ("inversion", "custom-diffusion"):
         train(kind, {"token": "<shoes>"})
     before = rows_in(settings)
-    both = SampleSettings(start="prompt", use=("inversion", "custom-diffusion"))
+    both = SampleRequest(kind="prompt", use=("inversion", "custom-diffusion"))
     with pytest.raises(InvalidInputError, match="both taught <shoes>: use one of them"):
         studio.sampling.sample(shoes.id, both)
     assert rows_in(settings) == before
@@ -211,7 +217,8 @@ def test_a_condition_that_is_no_picture_is_refused_by_name(
     conditions = (picture("red", "red"), tmp_path / "notes.txt")
     with pytest.raises(InvalidInputError, match="notes.txt is not an image"):
         studio.sampling.sample(
-            shoes.id, SampleSettings(start="prompt", use=("anl",), conditions=conditions)
+            shoes.id,
+            SampleRequest(kind="prompt", use=("anl",), inputs=condition_inputs(conditions)),
         )
     assert rows_in(settings) == before
 
@@ -236,6 +243,6 @@ def test_a_part_that_was_trained_beside_a_word_is_used_beside_it(studio, train, 
     train("anl", {"prompt": f"a {shoes.token}", "word": "ab" * 32})
     train("inversion", {"token": shoes.token})
     with pytest.raises(InvalidInputError, match="anl was trained beside the word of an inversion"):
-        studio.sampling.sample(shoes.id, SampleSettings(start="prompt", use=("anl",)))
-    found, _ = ask("sample", shoes.id, SampleSettings(start="prompt", use=("anl", "inversion")))
+        studio.sampling.sample(shoes.id, SampleRequest(kind="prompt", use=("anl",)))
+    found, _ = ask("sample", shoes.id, SampleRequest(kind="prompt", use=("anl", "inversion")))
     assert set(found.artifacts) == {"anl", "inversion"}

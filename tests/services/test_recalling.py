@@ -10,9 +10,10 @@ from PIL.PngImagePlugin import PngInfo
 
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.requests.sampling import (
-    InterpolationSettings,
-    SampleSettings,
-    TraversalSettings,
+    InterpolationRequest,
+    SampleRequest,
+    TraversalRequest,
+    condition_inputs,
 )
 from dyod_studio.store.cleaning import FileName, remove_unreferenced
 from tests.services.test_picture_metadata import read_as_a1111
@@ -49,26 +50,31 @@ def draw_one_of_each_kind(studio, folder: Path) -> None:
     sketch, mask = draw_sketch(folder / "s.png"), draw_sketch(folder / "m.png", "white")
     references = (draw_sketch(folder / "r1.png", "red"), draw_sketch(folder / "r2.png", "navy"))
     sample = studio.sampling.sample
-    sample("chairs", SampleSettings(start="prompt", num_images=2, prompt="a cat", **FEW))
-    sample("chairs", SampleSettings(start="distribution", num_images=3, t0=0.6, **FEW))
-    sample("chairs", SampleSettings(start="image", image=sketch, num_images=2, t0=0.4, **FEW))
+    sample("chairs", SampleRequest(kind="prompt", num_images=2, prompt="a cat", **FEW))
+    sample("chairs", SampleRequest(kind="distribution", num_images=3, t0=0.6, **FEW))
     sample(
-        "chairs",
-        SampleSettings(start="image", image=sketch, region=mask, num_images=1, t0=0.9, **FEW),
+        "chairs", SampleRequest(kind="image", inputs={"image": sketch}, num_images=2, t0=0.4, **FEW)
     )
     sample(
         "chairs",
-        SampleSettings(
-            start="image", image=sketch, num_images=3, use=("anl", "inversion"), strength=0.7,
-            conditions=references, condition_text="red", mask_rate=0.5, text_weight=0.3, **FEW,
+        SampleRequest(
+            kind="image", inputs={"image": sketch, "region": mask}, num_images=1, t0=0.9, **FEW
+        ),
+    )
+    sample(
+        "chairs",
+        SampleRequest(
+            kind="image", inputs={"image": sketch, **condition_inputs(references)}, num_images=3,
+            use=("anl", "inversion"), adapter_strength=0.7, condition_text="red",
+            mask_rate=0.5, text_weight=0.3, **FEW,
         ),
     )  # fmt: skip
     ends = {"a": str(sketch), "b": "seed:5", "num_frames": 3}
-    studio.sampling.interpolate("chairs", InterpolationSettings(**ends, **FEW))
+    studio.sampling.interpolate("chairs", InterpolationRequest(**ends, **FEW))
     studio.sampling.interpolate(
-        "chairs", InterpolationSettings(**ends, is_spherical=True, free_noise=True, **FEW)
+        "chairs", InterpolationRequest(**ends, is_spherical=True, free_noise=True, **FEW)
     )
-    studio.sampling.traverse("chairs", TraversalSettings(coordinate=1, num_frames=3, **FEW))
+    studio.sampling.traverse("chairs", TraversalRequest(coordinate=1, num_frames=3, **FEW))
 
 
 @pytest.mark.slow
@@ -98,11 +104,11 @@ def test_a_picture_is_made_again_after_newer_parts_were_trained_and_on_another_m
 ):
     studio, _ = opened
     sketch = draw_sketch(tmp_path / "sketch.png")
-    settings = SampleSettings(start="image", image=sketch, num_images=2, t0=0.5, **FEW)
+    settings = SampleRequest(kind="image", inputs={"image": sketch}, num_images=2, t0=0.5, **FEW)
     made = studio.sampling.sample("chairs", settings)[1]
     report = studio.exports.export("chairs", "project", tmp_path / "chairs.zip")
     again = studio.recreation.read(made.file)
-    assert (again.screen, again.parameters["seed"], again.picture_seed) == ("studio", 11, 12)
+    assert (again.screen, again.request.seed, again.picture_seed) == ("studio", 11, 12)
     with opened_studio(tmp_path / "other") as (other, _):
         with pytest.raises(InvalidInputError, match="No project here has what .* was drawn with"):
             other.recreation.recall(made.file)
@@ -110,13 +116,13 @@ def test_a_picture_is_made_again_after_newer_parts_were_trained_and_on_another_m
         recalled = other.recreation.recall(made.file)
         assert recalled.is_identical is True
         assert recalled.again.project_id == brought.project.id
-        assert recalled.again.inputs["image"].read_bytes() == sketch.read_bytes()
+        assert recalled.again.request.inputs["image"].read_bytes() == sketch.read_bytes()
 
 
 def test_what_is_missing_is_named_before_anything_is_drawn(opened, tmp_path):
     studio, storage = opened
-    settings = SampleSettings(
-        start="image", image=draw_sketch(tmp_path / "sketch.png"), num_images=1, **FEW
+    settings = SampleRequest(
+        kind="image", inputs={"image": draw_sketch(tmp_path / "sketch.png")}, num_images=1, **FEW
     )
     (made,) = studio.sampling.sample("chairs", settings)
     file = tmp_path / "kept.png"

@@ -15,14 +15,18 @@ from dyod_studio.errors import (
     SampleCancelledError,
     SamplerError,
 )
-from dyod_studio.requests.sampling import InterpolationSettings, SampleSettings
+from dyod_studio.requests.sampling import (
+    AVERAGE,
+    InterpolationRequest,
+    PointRequest,
+    SampleRequest,
+)
 from dyod_studio.services.explore.strips import coarse_first
-from dyod_studio.services.explore.views import NearSettings, PlaceSettings
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.requests import SampleRequestRepository
-from dyod_studio.store.tables import JobState, SampleRequest
+from dyod_studio.store.tables import JobState, StoredRequest
 from tests.services.trained import opened_studio, train_everything
 
 STEPS = 4
@@ -61,7 +65,7 @@ def walked(studio, walk, visitor="she"):
 
 def requests_in(storage):
     with storage.database.session() as session:
-        return list(session.query(SampleRequest).order_by(SampleRequest.id))
+        return list(session.query(StoredRequest).order_by(StoredRequest.id))
 
 
 def difference(a: Path, b: Path) -> int:
@@ -86,9 +90,9 @@ def test_a_way_is_drawn_coarsely_first(count, order):
 
 def test_a_way_begins_with_the_very_picture_that_was_picked_and_stays_out_of_the_gallery(bench):
     studio, storage = bench
-    asked = SampleSettings(start="distribution", seed=41, num_images=2, num_inference_steps=STEPS)
+    asked = SampleRequest(kind="distribution", seed=41, num_images=2, num_inference_steps=STEPS)
     made = studio.sampling.sample(PROJECT, asked)
-    settings = InterpolationSettings(
+    settings = InterpolationRequest(
         a=f"made:{made[1].id}", b="set:1", num_frames=6, num_inference_steps=STEPS
     )
     walk = studio.explore.interpolation(PROJECT, settings)
@@ -102,8 +106,8 @@ def test_a_way_begins_with_the_very_picture_that_was_picked_and_stays_out_of_the
 
     whole = studio.sampling.interpolate(
         PROJECT,
-        InterpolationSettings(
-            a=f"seed:{made[1].seed}", b=str(walk.asked.files["b"]), num_frames=6,
+        InterpolationRequest(
+            a=f"seed:{made[1].seed}", b=str(walk.request.inputs["b"]), num_frames=6,
             num_inference_steps=STEPS,
         ),
     )  # fmt: skip
@@ -112,7 +116,7 @@ def test_a_way_begins_with_the_very_picture_that_was_picked_and_stays_out_of_the
 
 def test_a_walk_that_is_drawn_is_never_drawn_again_and_a_frame_of_it_can_be_kept(bench):
     studio, storage = bench
-    settings = InterpolationSettings(
+    settings = InterpolationRequest(
         a="seed:1", b="seed:2", num_frames=3, free_noise=True, num_inference_steps=STEPS
     )
     walk = studio.explore.interpolation(PROJECT, settings)
@@ -126,8 +130,8 @@ def test_a_walk_that_is_drawn_is_never_drawn_again_and_a_frame_of_it_can_be_kept
     kept = studio.explore.keep(PROJECT, walk.strips[0][1][1])
     assert studio.gallery.page(PROJECT) == [kept]
     assert (kept.kind, kept.seed, kept.parameters["frames"]) == ("interpolation", 2, [1])
-    told = studio.gallery.again(kept.id)
-    assert (told.screen, told.parameters["num_frames"], told.use) == (
+    told = studio.gallery.provenance(kept.id)
+    assert (told.screen, told.request.num_frames, told.request.use) == (
         "explore", 3, ("inversion", "vae"),
     )  # fmt: skip
     studio.projects.delete(PROJECT)
@@ -137,7 +141,7 @@ def test_a_walk_that_is_drawn_is_never_drawn_again_and_a_frame_of_it_can_be_kept
 def test_the_strips_around_a_place_meet_in_it_and_each_moves_one_trait(bench):
     studio, _ = bench
     count = len(studio.bookmarks.traits(PROJECT))
-    settings = PlaceSettings(values={0: 1.0, 1: 0.0}, num_inference_steps=STEPS)
+    settings = PointRequest.at(AVERAGE, {0: 1.0, 1: 0.0}, num_inference_steps=STEPS)
     walk = studio.explore.around(PROJECT, settings)
     here, *strips = walked(studio, walk).strips
     assert len(strips) == min(8, count)
@@ -145,11 +149,11 @@ def test_the_strips_around_a_place_meet_in_it_and_each_moves_one_trait(bench):
     for strip, at in zip(strips, (1.0, *[0.0] * (len(strips) - 1)), strict=True):
         assert next(frame.key for frame in strip if frame.at == at) == here[0].key
     assert not same(strips[0][0].file, strips[0][-1].file)
-    back = PlaceSettings(num_inference_steps=STEPS)
-    average = studio.explore.prefetcher.draw(studio.explore.place(PROJECT, back))
+    back = PointRequest(num_inference_steps=STEPS)
+    average = studio.explore.prefetcher.draw(studio.explore.point(PROJECT, back))
     assert average.strips[0][0].key == strips[0][3].key
     with pytest.raises(InvalidInputError, match=rf"A trait lies in \[0, {count - 1}\], got 99"):
-        studio.explore.place(PROJECT, PlaceSettings(values={99: 1.0}))
+        studio.explore.point(PROJECT, PointRequest.at(AVERAGE, {99: 1.0}))
 
 
 def test_what_lies_near_differs_the_more_the_wider_it_is_looked_for(bench):
@@ -157,9 +161,8 @@ def test_what_lies_near_differs_the_more_the_wider_it_is_looked_for(bench):
     first = studio.projects.pictures(PROJECT)[0]
 
     def near(spread):
-        settings = NearSettings(
-            origin=f"set:{first.id}", spread=spread, seed=3, num_images=2, t0=0.0,
-            num_inference_steps=STEPS,
+        settings = PointRequest.near(
+            f"set:{first.id}", 2, spread, seed=3, t0=0.0, num_inference_steps=STEPS
         )  # fmt: skip
         return studio.explore.near(PROJECT, settings)
 
@@ -172,19 +175,19 @@ def test_what_lies_near_differs_the_more_the_wider_it_is_looked_for(bench):
 
 def test_a_place_is_kept_under_its_name_and_found_again_with_all_that_draws_it(bench):
     studio, _ = bench
-    settings = PlaceSettings(
-        origin="seed:5", values={1: -2.0}, t0=0.4, use=("inversion",), num_inference_steps=STEPS
+    settings = PointRequest.at(
+        "seed:5", {1: -2.0}, t0=0.4, use=("inversion",), num_inference_steps=STEPS
     )
     saved = studio.bookmarks.save(PROJECT, " long  hair ", settings)
     assert studio.bookmarks.all(PROJECT) == [saved]
     found = studio.bookmarks.get(PROJECT, saved.id)
     assert (found.name, found.is_reachable) == ("long hair", True)
-    assert found.settings == PlaceSettings(
-        origin="seed:5", values={1: -2.0}, t0=0.4, use=("inversion",), seed=5,
+    assert found.point == PointRequest.at(
+        "seed:5", {1: -2.0}, t0=0.4, use=("inversion",), seed=5,
         num_inference_steps=STEPS,
     )  # fmt: skip
     assert [view.is_favorite for view in studio.gallery.page(PROJECT)] == [True]
-    walk = studio.explore.place(PROJECT, found.settings)
+    walk = studio.explore.point(PROJECT, found.point)
     assert studio.explore.prefetcher.look("", walk).is_complete
     for name, origin, message in (
         ("long hair", "average", "There is a place named 'long hair' already"),
@@ -193,7 +196,7 @@ def test_a_place_is_kept_under_its_name_and_found_again_with_all_that_draws_it(b
         ("from a file", "/tmp/x.png", "begins at the average, a seed, or a picture"),
     ):
         with pytest.raises(InvalidInputError, match=message):
-            studio.bookmarks.save(PROJECT, name, PlaceSettings(origin=origin))
+            studio.bookmarks.save(PROJECT, name, PointRequest(origin=origin))
     studio.bookmarks.delete(PROJECT, saved.id)
     assert studio.bookmarks.all(PROJECT) == []
     assert studio.gallery.count(PROJECT) == 1
@@ -201,7 +204,7 @@ def test_a_place_is_kept_under_its_name_and_found_again_with_all_that_draws_it(b
 
 def test_a_place_of_an_earlier_shape_model_says_so(bench):
     studio, storage = bench
-    settings = PlaceSettings(num_inference_steps=STEPS)
+    settings = PointRequest(num_inference_steps=STEPS)
     saved = studio.bookmarks.save(PROJECT, "middle", settings)
     studio.bookmarks.name_trait(PROJECT, 0, "Hair")
     assert studio.bookmarks.traits(PROJECT)[0].label == "Hair"
@@ -237,16 +240,16 @@ def test_ends_that_make_no_way_are_refused_in_a_sentence(bench, a, b, message):
     studio, storage = bench
     before = requests_in(storage)
     with pytest.raises(InvalidInputError, match=message):
-        studio.explore.interpolation(PROJECT, InterpolationSettings(a=a, b=b))
+        studio.explore.interpolation(PROJECT, InterpolationRequest(a=a, b=b))
     for told in ("made:99", "set:99"):
         with pytest.raises(NotFoundError):
-            studio.explore.interpolation(PROJECT, InterpolationSettings(a=told, b="seed:1"))
+            studio.explore.interpolation(PROJECT, InterpolationRequest(a=told, b="seed:1"))
     assert len(requests_in(storage)) == len(before)
 
 
 def test_without_a_shape_model_there_is_no_way(studio, shoes):
     with pytest.raises(InvalidInputError, match="'Shoes' has no trained vae yet"):
-        studio.explore.interpolation(shoes.id, InterpolationSettings(a="seed:1", b="seed:2"))
+        studio.explore.interpolation(shoes.id, InterpolationRequest(a="seed:1", b="seed:2"))
     assert studio.bookmarks.all(shoes.id) == []
 
 
@@ -292,7 +295,7 @@ def test_a_newer_walk_overtakes_the_older_within_a_step(gated):
     studio, storage, gate = gated
     walks = studio.explore.prefetcher
     first, second = (
-        studio.explore.interpolation(PROJECT, InterpolationSettings(a="seed:1", b=b))
+        studio.explore.interpolation(PROJECT, InterpolationRequest(a="seed:1", b=b))
         for b in ("seed:2", "seed:3")
     )
     walks.begin("she", first)
@@ -308,11 +311,11 @@ def test_a_newer_walk_overtakes_the_older_within_a_step(gated):
 
 def test_a_walk_gives_way_to_whoever_waits_for_a_picture(gated):
     studio, storage, gate = gated
-    walk = studio.explore.interpolation(PROJECT, InterpolationSettings(a="seed:1", b="seed:2"))
+    walk = studio.explore.interpolation(PROJECT, InterpolationRequest(a="seed:1", b="seed:2"))
     studio.explore.prefetcher.begin("she", walk)
     wait_until(lambda: len(gate.running) == 1)
     made = threading.Thread(
-        target=studio.sampling.sample, args=(PROJECT, SampleSettings(start="distribution"))
+        target=studio.sampling.sample, args=(PROJECT, SampleRequest(kind="distribution"))
     )
     made.start()
     wait_until(lambda: len(gate.running) == 2)
@@ -330,7 +333,7 @@ def test_why_a_strip_cannot_be_drawn_is_told_to_whoever_looks(bench, settings_of
         raise SamplerError("The card is gone: start the studio again.")
 
     studio = build_studio(settings_of_copy, storage, refuse)
-    walk = studio.explore.interpolation(PROJECT, InterpolationSettings(a="seed:1", b="seed:2"))
+    walk = studio.explore.interpolation(PROJECT, InterpolationRequest(a="seed:1", b="seed:2"))
     studio.explore.prefetcher.begin("she", walk)
     wait_until(lambda: studio.explore.prefetcher.look("she", walk).is_over)
     view = studio.explore.prefetcher.look("she", walk)

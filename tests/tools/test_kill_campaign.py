@@ -3,7 +3,7 @@
 import psutil
 import pytest
 
-from dyod_studio.training.registry import METHODS
+from dyod_studio.requests.part_kinds import training_methods
 from tests.training.needed import with_needed
 from tools.kill_campaign import Campaign, Run, run_campaign
 
@@ -27,7 +27,7 @@ EVERY_METHOD = {
     method: with_needed(
         method, {"steps": 300, "batch_size": 2, "checkpoint_every": 20, "preview_every": 1000}
     )
-    for method in METHODS
+    for method in training_methods()
     if method != "vae"
 }
 """Hundreds of steps: when the second twenty of them are seen, most are still to be made."""

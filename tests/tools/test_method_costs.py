@@ -2,7 +2,7 @@
 
 import pytest
 
-from dyod_studio.training.registry import METHODS
+from dyod_studio.requests.part_kinds import training_methods
 from tests.conftest import open_base
 from tools import method_costs
 from tools.method_costs import ROWS, TASKS, Order, measure, row_of
@@ -13,7 +13,7 @@ def order_of(row):
 
 
 def test_every_method_has_a_row_and_a_task():
-    assert {method for method, _ in ROWS.values()} == set(METHODS) == set(TASKS)
+    assert {method for method, _ in ROWS.values()} == set(training_methods()) == set(TASKS)
 
 
 def test_what_one_would_use_is_planned_to_fit_a_card_of_11_gb_and_baselines_not():

@@ -10,8 +10,9 @@ from dyod_studio.models.base_size import STABLE_DIFFUSION, AttachmentPoint, Unet
 from dyod_studio.models.custom_diffusion import CrossAttentionChange
 from dyod_studio.models.lora import lora_parameters, with_new_lora
 from dyod_studio.settings import STARTER_DIR
+from dyod_studio.training.footprints import footprint_of
 from dyod_studio.training.planning import plan_run
-from dyod_studio.training.registry import METHODS, load_method
+from dyod_studio.training.registry import load_method
 
 WITHIN_MB = 11_000
 FITTING = ("inversion", "vae", "dreambooth", "custom-diffusion", "anl")
@@ -23,7 +24,7 @@ def settings_of(method, **values):
 
 def trained(method, base_folder, **values):
     size = base_size(str(base_folder), STARTER_DIR)
-    return METHODS[method].footprint(settings_of(method, **values), size).num_trained
+    return footprint_of(load_method(method).info, settings_of(method, **values), size).num_trained
 
 
 def number_of(parameters):
@@ -78,13 +79,17 @@ def test_what_an_anl_module_leaves_for_the_way_back_is_what_is_said(variant):
         block(hidden, torch.zeros(1, 2, heard) if heard else None)
     left = sum(number for number, _ in kept.values()) / 1e6
     one = replace(STABLE_DIFFUSION, unet=UnetShape((AttachmentPoint(320, 256),), (), 768))
-    said = METHODS["anl"].footprint(settings_of("anl", variant=variant), one).activations_mb
+    said = footprint_of(
+        load_method("anl").info, settings_of("anl", variant=variant), one
+    ).activations_mb
     assert said == pytest.approx(left, rel=0.2)
 
 
 def test_stable_diffusion_is_counted_as_the_literature_counts_it():
     def of(method, **values):
-        return METHODS[method].footprint(settings_of(method, **values), STABLE_DIFFUSION)
+        return footprint_of(
+            load_method(method).info, settings_of(method, **values), STABLE_DIFFUSION
+        )
 
     assert of("dreambooth", rank=4).num_trained == 797_184
     assert of("custom-diffusion").num_trained == 19_169_280 + 768

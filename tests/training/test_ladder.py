@@ -8,10 +8,11 @@ from safetensors.torch import load_file
 
 from dyod_studio.errors import InvalidInputError, OutOfMemoryError
 from dyod_studio.models.placeholder import with_placeholder
+from dyod_studio.requests.part_kinds import training_methods
 from dyod_studio.training import initial_vae
 from dyod_studio.training.checkpoints import list_checkpoints
 from dyod_studio.training.oom_fallbacks import is_out_of_memory, micro_batch, next_fallback
-from dyod_studio.training.registry import METHODS, load_method, parse_config
+from dyod_studio.training.registry import load_method, parse_config
 from dyod_studio.training.run import (
     Adjustments,
     ArtifactReady,
@@ -23,6 +24,7 @@ from dyod_studio.training.run import (
 from dyod_studio.training.textual_inversion import InversionTask, initial_vectors
 from tests.training.needed import with_needed
 
+METHODS = training_methods()
 INVERSION, VAE = METHODS["inversion"], METHODS["vae"]
 QUICK = {"preview_every": 10_000, "checkpoint_every": 4, "steps": 10, "seed": 3}
 IMPOSSIBLE_BYTES = 2**60

@@ -9,8 +9,9 @@ from safetensors.torch import load_file
 
 from dyod_studio.errors import InvalidInputError, TrainingDivergedError
 from dyod_studio.models.artifacts import load_artifact
+from dyod_studio.requests.part_kinds import training_methods
 from dyod_studio.training.data import TrainingSet, batch_indices
-from dyod_studio.training.registry import METHODS, load_method, parse_config
+from dyod_studio.training.registry import load_method, parse_config
 from dyod_studio.training.run import (
     ArtifactReady,
     CheckpointSaved,
@@ -92,7 +93,7 @@ def test_events_come_in_order_and_their_files_are_complete(base, dataset, tmp_pa
 
 
 VARIANTS = [
-    *((method, {}) for method in METHODS),
+    *((method, {}) for method in training_methods()),
     ("dreambooth", {"layers": "all", "train_text_encoder": True}),
     ("anl", {"variant": "unconditional"}),
 ]

@@ -9,11 +9,12 @@ import torch
 from dyod_studio.errors import TrainingError
 from dyod_studio.models.base_size import STABLE_DIFFUSION, base_size
 from dyod_studio.models.memory_plan import Measurement
+from dyod_studio.requests.part_kinds import training_methods
 from dyod_studio.settings import STARTER_DIR
 from dyod_studio.training.calibration import MEASURED_STEPS, Meter, measure
 from dyod_studio.training.checkpoints import list_checkpoints
 from dyod_studio.training.planning import Known, calibration_key, plan_run, workload
-from dyod_studio.training.registry import METHODS, load_method, parse_config
+from dyod_studio.training.registry import load_method, parse_config
 from dyod_studio.training.run import (
     UNCHANGED,
     Adjustments,
@@ -166,7 +167,7 @@ def test_too_few_steps_are_no_measurement():
     assert meter.measurement(1) is None
 
 
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", list(training_methods()))
 def test_measuring_makes_a_few_real_steps_one_preview_and_one_checkpoint(
     own_base, dataset, tmp_path, method
 ):

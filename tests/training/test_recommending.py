@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
+from dyod_studio.requests.part_kinds import baseline_kinds, training_methods
 from dyod_studio.training.recommend import DeviceFacts, Need, SetFacts, recommend
-from dyod_studio.training.registry import METHODS
 
-OFFERED = [name for name, info in METHODS.items() if not info.is_baseline]
+OFFERED = [name for name in training_methods() if name not in baseline_kinds()]
 
 
 def machine(*, has_clip=True, too_large=(), seconds=600.0, device="cuda"):
@@ -61,7 +61,7 @@ def test_without_a_clip_examples_are_left_out_and_the_way_to_one_is_said():
 def test_what_is_trained_already_is_not_proposed_again():
     found = recommend(SetFacts(60, ["inversion"]), machine())
     assert found.methods == ("vae",)
-    assert any("trained the word already" in reason for reason in found.reasons)
+    assert any("trained “Style word” already" in reason for reason in found.reasons)
     done = recommend(SetFacts(60, ["inversion", "vae"]), machine())
     assert done.methods == ()
     assert done.reasons[-1] == "Nothing is left to train for this set: draw with it."

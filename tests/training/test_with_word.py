@@ -11,7 +11,8 @@ from dyod_studio.models.artifacts import Artifact, load_artifact
 from dyod_studio.models.compose import open_customised
 from dyod_studio.models.customised import SamplingConfig
 from dyod_studio.models.placeholder import trained_vectors, with_placeholder
-from dyod_studio.training.registry import METHODS, PromptedConfig, load_method, parse_config
+from dyod_studio.requests.part_kinds import training_methods
+from dyod_studio.training.registry import PromptedConfig, load_method, parse_config
 from dyod_studio.training.run import PicturesPrepared, Run
 from tests.training.needed import with_needed
 
@@ -50,7 +51,9 @@ def train(method, base, dataset, run_dir, **values):
 
 def test_every_method_with_a_prompt_may_be_told_of_a_word():
     prompted = {
-        name for name in METHODS if issubclass(load_method(name).config_class, PromptedConfig)
+        name
+        for name in training_methods()
+        if issubclass(load_method(name).config_class, PromptedConfig)
     }
     assert prompted == set(SAYING)
 
@@ -99,4 +102,4 @@ def test_pictures_of_a_class_are_drawn_again_when_its_word_means_something_else(
 def test_the_concept_has_a_token_of_its_own_so_that_it_combines_with_the_inversion():
     config = parse_config("custom-diffusion", {"class_noun": "dog"})
     assert config.token != parse_config("inversion", {}).token
-    assert [name for name, info in METHODS.items() if info.teaches_set] == ["inversion"]
+    assert [name for name, info in training_methods().items() if info.teaches_set] == ["inversion"]

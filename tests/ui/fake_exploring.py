@@ -4,27 +4,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dyod_studio.errors import InvalidInputError, NotFoundError
-from dyod_studio.requests.sampling import InterpolationSettings
+from dyod_studio.requests.sampling import InterpolationRequest, PointRequest
 from dyod_studio.services.explore.strips import Step, StripPlan, around, interpolation, key_of
 from dyod_studio.services.explore.views import (
     BookmarkView,
     FrameView,
-    NearSettings,
-    PlaceSettings,
     StripsView,
     TraitView,
+    point_to_json,
 )
-from dyod_studio.services.sampling.dispatcher import Asked
 from dyod_studio.services.views import GenerationView
 from tests.ui.drawing import draw_picture
 
 FRAMES_A_LOOK = 3
+R = TypeVar("R", InterpolationRequest, PointRequest)
 
 
-class FakeWalks:
+class FakePrefetcher:
     """Draws three frames whenever somebody looks."""
 
     def __init__(self, folder: Path) -> None:
@@ -60,47 +59,37 @@ class FakeExploring:
     """Plans as the real one does; keeps what was asked."""
 
     def __init__(self, folder: Path, make: Callable[..., list[GenerationView]]) -> None:
-        self.walks = FakeWalks(folder)
-        self.ways: list[InterpolationSettings] = []
-        self.near_asked: list[NearSettings] = []
+        self.prefetcher = FakePrefetcher(folder)
+        self.interpolations: list[InterpolationRequest] = []
+        self.near_requests: list[PointRequest] = []
         self.kept: list[str] = []
         self._make = make
 
-    def interpolation(self, ref: int | str, settings: InterpolationSettings) -> StripPlan:
-        if settings.a == settings.b:
+    def interpolation(self, ref: int | str, request: InterpolationRequest) -> StripPlan:
+        if request.a == request.b:
             raise InvalidInputError("A and B are the same picture: choose another one for B.")
-        self.ways.append(settings)
-        parameters = _common(settings) | {
-            "a": settings.a, "b": settings.b, "num_frames": settings.num_frames,
-            "free_noise": settings.free_noise, "is_spherical": settings.is_spherical,
-        }  # fmt: skip
-        return interpolation(Asked(int(ref), "interpolation", parameters, {}))
+        self.interpolations.append(request)
+        return interpolation(int(ref), _ready(request))
 
-    def around(self, ref: int | str, settings: PlaceSettings) -> StripPlan:
-        return around(self._place(ref, settings), settings.moved, 4)
+    def around(self, ref: int | str, request: PointRequest) -> StripPlan:
+        return around(int(ref), _ready(request), 4)
 
-    def place(self, ref: int | str, settings: PlaceSettings) -> StripPlan:
-        asked, what = self._place(ref, settings), tuple(settings.moved.items())
-        key = key_of(asked, what)
-        return StripPlan(asked, (Step(key, what),), (((0.0, key),),))
-
-    def _place(self, ref: int | str, settings: PlaceSettings) -> Asked:
-        return Asked(int(ref), "place", _common(settings) | {"origin": settings.origin}, {})
+    def point(self, ref: int | str, request: PointRequest) -> StripPlan:
+        ready, what = _ready(request), tuple(request.moved.items())
+        key = key_of(ready, what)
+        return StripPlan(int(ref), ready, (Step(key, what),), (((0.0, key),),))
 
     def near(
-        self, ref: int | str, settings: NearSettings, on_progress: Any = None,
+        self, ref: int | str, request: PointRequest, on_progress: Any = None,
         *, visitor: str | None = None,
     ) -> list[GenerationView]:  # fmt: skip
-        self.near_asked.append(settings)
-        return self._make(int(ref), "near", settings, settings.num_images, on_progress)
+        self.near_requests.append(request)
+        return self._make(int(ref), "near", request, len(request.places), on_progress)
 
     def keep(self, ref: int | str, key: str) -> None:
-        if key not in self.walks.drawn:
+        if key not in self.prefetcher.drawn:
             raise NotFoundError("This picture is not drawn yet: wait until it is there.")
         self.kept.append(key)
-
-    def cancel(self, visitor: str) -> int:
-        return 0
 
 
 class FakePlaces:
@@ -117,15 +106,17 @@ class FakePlaces:
     def name_trait(self, ref: int | str, rank: int, name: str) -> None:
         self.names[rank] = name
 
-    def save(self, ref: int | str, name: str, settings: PlaceSettings) -> BookmarkView:
+    def save(self, ref: int | str, name: str, point: PointRequest) -> BookmarkView:
         if not name:
             raise InvalidInputError("A name has 1 to 60 characters, got 0.")
-        walk = self._exploring.place(ref, settings)
+        walk = self._exploring.point(ref, point)
         view = self._exploring.prefetcher.look("", walk)
         thumbnail = view.strips[0][0].file
         assert thumbnail is not None
         number, created = len(self.saved) + 1, datetime(2026, 1, 2, tzinfo=UTC)
-        self.saved.append(BookmarkView(number, name, thumbnail, settings, True, created))
+        self.saved.append(
+            BookmarkView(number, name, thumbnail, point_to_json(point), True, created)
+        )
         return self.saved[-1]
 
     def all(self, ref: int | str) -> Sequence[BookmarkView]:
@@ -141,9 +132,5 @@ class FakePlaces:
         self.saved = [replace(view, is_reachable=False) for view in self.saved]
 
 
-def _common(settings: Any) -> dict[str, Any]:
-    return {
-        "base": "starter", "artifacts": {"vae": "f" * 64}, "t0": settings.t0, "prompt": None,
-        "seed": settings.seed or 1, "num_inference_steps": settings.num_inference_steps,
-        "guidance_scale": settings.guidance_scale,
-    }  # fmt: skip
+def _ready(request: R) -> R:
+    return request.replace(base="starter", artifacts={"vae": "f" * 64}, seed=request.seed or 1)

@@ -9,6 +9,7 @@ from typing import Any
 
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.models.foreign_files import read_header, recognise
+from dyod_studio.requests.sampling import SampleRequest
 from dyod_studio.services.gallery.views import EVERYTHING, GalleryFilter, PartView, Provenance
 from dyod_studio.services.views import ExportReport, GenerationView
 
@@ -79,19 +80,18 @@ class FakeGallery:
     def restore(self, ref: int, ids: Collection[int]) -> None:
         self._bin -= {(ref, number) for number in ids}
 
-    def again(self, generation_id: int) -> Provenance:
+    def provenance(self, generation_id: int) -> Provenance:
         ref, view = next(
             (ref, view) for ref, views in self._made.items() for view in views
             if view.id == generation_id
         )  # fmt: skip
         screen: Any = "studio" if view.kind == "image" else "explore"
-        said = {
-            "t0": 0.35, "seed": view.seed, "num_images": 3, "num_inference_steps": 20,
-            "guidance_scale": 2.5, "prompt": "a toy", "adapter_strength": 1.0, "mask_rate": 0.0,
-            "condition_text": None, "text_weight": 0.5,
-        }  # fmt: skip
+        request = SampleRequest(
+            kind=view.kind, t0=0.35, seed=view.seed, num_images=3, num_inference_steps=20,
+            guidance_scale=2.5, prompt="a toy", use=(),
+        )  # fmt: skip
         return Provenance(
-            ref, view.kind, screen, said, {}, (), view.seed, view.id,
+            ref, request, screen, view.seed, view.id,
             notes=("The sketch is no longer in this storage.",),
         )  # fmt: skip
 
@@ -159,4 +159,4 @@ class FakeRecalling:
         newest = self._gallery.ids(ref)[:1]
         if not newest:
             raise InvalidInputError(f"{path.name} says nothing of how it was made.")
-        return self._gallery.again(newest[0])
+        return self._gallery.provenance(newest[0])

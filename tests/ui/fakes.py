@@ -13,10 +13,10 @@ from PIL import Image
 from dyod_studio.datasets.outcomes import DuplicateFile, RejectedFile
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.requests.sampling import (
-    InterpolationSettings,
-    SampleSettings,
+    InterpolationRequest,
+    SampleRequest,
     SamplingProgress,
-    TraversalSettings,
+    TraversalRequest,
 )
 from dyod_studio.services.pictures import CheckView, PictureDetails
 from dyod_studio.services.sampling.grid import Grid, GridView
@@ -26,7 +26,6 @@ from dyod_studio.services.views import (
     ImportReport,
     PictureView,
     ProjectView,
-    to_json,
 )
 from tests.ui.drawing import draw_picture
 from tests.ui.fake_evaluation import FakeEvaluation
@@ -177,25 +176,28 @@ class FakeSampling:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.made: dict[int, list[GenerationView]] = {}
-        self.asked: list[SampleSettings | InterpolationSettings | TraversalSettings] = []
+        self.asked: list[SampleRequest | InterpolationRequest | TraversalRequest] = []
         self.sketches: list[Image.Image] = []
         self.regions: list[Image.Image] = []
         self.stopped: list[str] = []
         self.kept: list[str] = []
 
     def sample(
-        self, ref: int | str, settings: SampleSettings,
+        self, ref: int | str, settings: SampleRequest,
         on_progress: Callable[[SamplingProgress], None] | None = None,
         *, visitor: str | None = None,
     ) -> list[GenerationView]:  # fmt: skip
-        for path, seen in ((settings.image, self.sketches), (settings.region, self.regions)):
+        for path, seen in (
+            (settings.inputs.get("image"), self.sketches),
+            (settings.inputs.get("region"), self.regions),
+        ):
             if path is not None:
                 with Image.open(path) as image:
                     seen.append(image.copy())
-        return self._make(int(ref), settings.start, settings, settings.num_images, on_progress)
+        return self._make(int(ref), settings.kind, settings, settings.num_images, on_progress)
 
     def live(
-        self, ref: int | str, settings: SampleSettings, *, visitor: str
+        self, ref: int | str, settings: SampleRequest, *, visitor: str
     ) -> GenerationView | None:
         return self.sample(ref, settings)[0]
 
@@ -211,7 +213,7 @@ class FakeSampling:
         on_progress: Callable[[SamplingProgress], None] | None = None,
         *, visitor: str | None = None,
     ) -> GridView:  # fmt: skip
-        cells = grid.cells(grid.settings.seed or 0)
+        cells = grid.cells(grid.request.seed or 0)
         views = [view for cell in cells for view in self.sample(ref, cell, on_progress)]
         return GridView(tuple(views), grid.x, grid.y)
 
@@ -219,14 +221,14 @@ class FakeSampling:
         return ("#203040", "#d0a020", "#ffffff")
 
     def interpolate(
-        self, ref: int | str, settings: InterpolationSettings,
+        self, ref: int | str, settings: InterpolationRequest,
         on_progress: Callable[[SamplingProgress], None] | None = None,
         *, visitor: str | None = None,
     ) -> list[GenerationView]:  # fmt: skip
         return self._make(int(ref), "interpolation", settings, settings.num_frames, on_progress)
 
     def traverse(
-        self, ref: int | str, settings: TraversalSettings,
+        self, ref: int | str, settings: TraversalRequest,
         on_progress: Callable[[SamplingProgress], None] | None = None,
         *, visitor: str | None = None,
     ) -> list[GenerationView]:  # fmt: skip
@@ -250,7 +252,7 @@ class FakeSampling:
             sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
             created = NOW + timedelta(seconds=index)
             view = GenerationView(
-                index, kind, path, path, 100 + position, sha256, to_json(settings), 128, 128,
+                index, kind, path, path, 100 + position, sha256, settings.to_json(), 128, 128,
                 created, False,
             )  # fmt: skip
             made.append(view)
@@ -268,8 +270,8 @@ def build_fake_studio(folder: Path) -> Any:
         pictures=FakePictures(projects),
         training=FakeTraining(folder),
         sampling=sampling,
-        exploring=exploring,
-        places=FakePlaces(exploring),
+        explore=exploring,
+        bookmarks=FakePlaces(exploring),
         gallery=gallery,
         exports=FakeExports(gallery),
         imports=FakeImports(projects),

@@ -8,7 +8,8 @@ import gradio as gr
 import pytest
 from PIL import Image
 
-from dyod_studio.services.explore.views import NUM_TRAITS, FrameView, PlaceSettings, StripsView
+from dyod_studio.requests.sampling import PointRequest, read_request
+from dyod_studio.services.explore.views import NUM_TRAITS, FrameView, StripsView
 from dyod_studio.services.gallery.views import Provenance
 from dyod_studio.ui.common.part_picker import (
     on_choose_kinds,
@@ -37,7 +38,7 @@ from dyod_studio.ui.explore.new import on_near, on_new_pictures, on_pick, on_sta
 from dyod_studio.ui.explore.picker import NO_ENDS, on_swap, picked, show_source
 from dyod_studio.ui.explore.screen import on_around, on_end, restore_updates, show_explore
 from dyod_studio.ui.explore.strips import how_far, strip_html
-from dyod_studio.ui.explore.traits import on_look, on_origin, on_place, on_reset, where_html
+from dyod_studio.ui.explore.traits import on_look, on_origin, on_point, on_reset, where_html
 
 DRAWN = (0.4, "2,5", 20, None, 1.0)
 ENDS = {"A": {"ref": "set:1", "picture": "/a.png"}, "B": {"ref": "made:2", "picture": "/b.png"}}
@@ -58,9 +59,9 @@ def test_new_pictures_begin_from_a_shape_with_t0_or_from_the_word_with_words(stu
     on_new_pictures(studio, project, "distribution", "ignored", 3, "7", DRAWN)
     on_new_pictures(studio, project, "prompt", "a big {token}", 4, None, DRAWN)
     shape, word = studio.sampling.asked
-    assert (shape.start, shape.t0, shape.prompt, shape.seed) == ("distribution", 0.4, None, 7)
+    assert (shape.kind, shape.t0, shape.prompt, shape.seed) == ("distribution", 0.4, None, 7)
     assert (shape.guidance_scale, shape.num_inference_steps, shape.num_images) == (2.5, 20, 3)
-    assert (word.start, word.t0, word.prompt) == ("prompt", None, "a big {token}")
+    assert (word.kind, word.t0, word.prompt) == ("prompt", None, "a big {token}")
     assert (on_start("prompt")["visible"], on_start("distribution")["visible"]) == (True, False)
 
 
@@ -71,8 +72,8 @@ def test_more_like_one_asks_for_pictures_near_the_one_that_was_clicked(studio, p
     assert one[0] == "made:2"
     assert "seed 101" in words
     on_near(studio, project, one, 3, 0.2, DRAWN)
-    (asked,) = studio.explore.near_asked
-    assert (asked.origin, asked.spread, asked.num_images, asked.t0) == ("made:2", 0.2, 3, 0.4)
+    (asked,) = studio.explore.near_requests
+    assert (asked.origin, asked.spread, len(asked.places), asked.t0) == ("made:2", 0.2, 3, 0.4)
     with pytest.raises(gr.Error, match="Click one of the new pictures first"):
         on_near(studio, project, None, 3, 0.2, DRAWN)
 
@@ -109,7 +110,7 @@ def test_pictures_to_pick_from_are_those_of_the_set_or_those_made_here(studio, p
 
 def test_the_strip_begins_coarse_and_fills_at_every_tick_until_it_is_whole(studio, project):
     walk, timer, place, strip_view, status = begun(studio, project, noise=FREE, path=ROUND)
-    (asked,) = studio.explore.ways
+    (asked,) = studio.explore.interpolations
     assert (asked.a, asked.b, asked.num_frames) == ("set:1", "made:2", 9)
     assert (asked.free_noise, asked.is_spherical, asked.t0) == (True, True, 0.4)
     assert [visitor for visitor, _ in studio.explore.prefetcher.begun] == ["she"]
@@ -170,7 +171,7 @@ def test_a_strip_is_taken_along_once_it_is_whole(studio, project, tmp_path):
 
 def test_every_trait_gets_its_strip_around_the_place_that_the_sliders_say(studio, learned):
     values = (1.5, *NOWHERE[1:])
-    walk, timer, here, *strip_views, status = on_place(
+    walk, timer, here, *strip_views, status = on_point(
         studio, "she", learned, "seed:3", *values, *DRAWN
     )
     assert (here.count("<img"), len(strip_views), timer.active) == (1, NUM_TRAITS, True)
@@ -187,7 +188,7 @@ def test_every_trait_gets_its_strip_around_the_place_that_the_sliders_say(studio
 def test_before_the_shape_model_is_trained_nothing_is_drawn_and_the_way_there_is_shown(
     studio, project
 ):
-    assert on_place(studio, "she", project, "average", *NOWHERE, *DRAWN)[0] is None
+    assert on_point(studio, "she", project, "average", *NOWHERE, *DRAWN)[0] is None
     hint, button, lack, _, panel, *_ = show_explore(studio, project)
     assert "not learned anything yet" in hint
     assert (button["visible"], lack["visible"], panel["visible"]) == (True, True, False)
@@ -266,9 +267,9 @@ def test_parts_are_offered_once_there_is_a_choice_and_kept_as_settings(studio, p
     assert show_choice(studio, project, now) == gr.skip()
     use, strength = on_choose_kinds(["dreambooth"])
     assert (use, strength["visible"]) == (["dreambooth"], True)
-    settings = read_sampling_controls(0.5, "", 50, use, 0.7)
-    assert (settings["use"], settings["strength"]) == (("dreambooth",), 0.7)
-    assert sampling_control_updates(PlaceSettings())[:3] == (0.5, "", 50)
+    settings = read_sampling_controls((0.5, "", 50, use, 0.7))
+    assert (settings["use"], settings["adapter_strength"]) == (("dreambooth",), 0.7)
+    assert sampling_control_updates(PointRequest())[:3] == (0.5, "", 50)
 
 
 def test_a_picture_without_a_project_is_refused_in_a_sentence(studio):
@@ -277,14 +278,11 @@ def test_a_picture_without_a_project_is_refused_in_a_sentence(studio):
     assert studio.sampling.asked == []
 
 
-def again(kind, **said):
-    common = {"t0": 0.3, "guidance_scale": None, "num_inference_steps": 20, "seed": 7,
-              "adapter_strength": 0.5, "prompt": None}  # fmt: skip
-    return Provenance(
-        project_id=1, kind=kind, screen="studio" if kind == "image" else "explore",
-        parameters=common | said, inputs={"b": Path("/b.png")}, use=("inversion", "vae"),
-        picture_seed=8,
-    )  # fmt: skip
+def again(kind, **values):
+    common = {"t0": 0.3, "num_inference_steps": 20, "seed": 7, "adapter_strength": 0.5}
+    request = read_request(kind, common | values, {"b": Path("/b.png")})
+    screen = "studio" if kind == "image" else "explore"
+    return Provenance(1, request.replace(use=("inversion", "vae")), screen, picture_seed=8)
 
 
 def test_the_screen_stands_again_as_it_stood_for_a_picture_of_any_kind():

@@ -6,7 +6,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
-from dyod_studio.requests.sampling import SampleSettings
+from dyod_studio.requests.sampling import SampleRequest
 from dyod_studio.services.gallery.views import GalleryFilter
 from dyod_studio.ui.gallery.actions import (
     on_again,
@@ -32,7 +32,7 @@ FAVORITES = ("", "favorites", *NO_FILTER[2:])
 
 
 def make(studio, project: int, number: int, start: str = "distribution", **values) -> None:
-    settings = SampleSettings(start=start, num_images=number, **values)
+    settings = SampleRequest(kind=start, num_images=number, **values)
     studio.sampling.sample(project, settings)
 
 

@@ -113,7 +113,7 @@ def test_the_first_pictures_are_made_once_and_shown_only_in_their_project(studio
         on_first(studio, False, project)
     studio.projects.learn(project, "inversion")
     made = on_first(studio, False, project)
-    assert studio.sampling.asked[-1].start == "prompt"
+    assert studio.sampling.asked[-1].kind == "prompt"
     assert show_first(made, project) == made[1]
     assert len(made[1]) == 4
     assert show_first(made, project + 1) == gr.skip()
@@ -122,7 +122,7 @@ def test_the_first_pictures_are_made_once_and_shown_only_in_their_project(studio
     assert len(studio.sampling.asked) == 1, "there are first pictures already"
     on_first(studio, True, project)
     asked, base = studio.sampling.asked[-1], studio.projects.get(project).base
-    assert (asked.start, asked.t0) == ("distribution", closest_t0(base))
+    assert (asked.kind, asked.t0) == ("distribution", closest_t0(base))
     assert closest_t0("starter") < closest_t0("stable-diffusion-v1-5/stable-diffusion-v1-5")
 
 

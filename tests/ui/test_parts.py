@@ -6,13 +6,12 @@ import gradio as gr
 import pytest
 from PIL import Image
 
-from dyod_studio.services.training.methods import METHOD_SUMMARIES
-from dyod_studio.ui.common.part_picker import on_choose, show_parts, show_use, wishes
+from dyod_studio.requests.part_kinds import PART_KINDS
+from dyod_studio.ui.common.part_picker import on_choose, read_parts, show_parts, show_use
 from dyod_studio.ui.draw.actions import make
-from dyod_studio.ui.draw.form import Wish
 from dyod_studio.ui.draw.screen import show_studio
 from dyod_studio.ui.train.live import learned_chips
-from dyod_studio.ui.train.run_html import METHOD_NAMES
+from dyod_studio.ui.train.run_html import method_name
 
 NAMES = ("panel", "kinds", "strength", "heard", "references", "use", "shown")
 CANVAS = {"background": Image.new("RGBA", (64, 64), "red"), "layers": []}
@@ -24,8 +23,11 @@ def shown(studio, project, before=None):
 
 
 def test_every_method_has_a_plain_name_on_the_page():
-    assert list(METHOD_NAMES)[:2] == ["inversion", "vae"]
-    assert set(METHOD_NAMES) == {*METHOD_SUMMARIES, "lora", "embedding", "evaluation"}
+    names = [*PART_KINDS, "evaluation"]
+    assert [method_name(name) for name in names[:2]] == ["Style word", "Shape model"]
+    titles = {method_name(name) for name in names}
+    assert len(titles) == len(names)
+    assert titles.isdisjoint(names)
 
 
 def test_who_trained_only_the_two_sees_no_choice(studio, project):
@@ -98,33 +100,37 @@ def test_strength_and_references_are_in_sight_only_with_a_part_that_heeds_them()
 )
 def test_the_choice_and_the_strength_reach_the_sampler(studio, project, tmp_path, use, used):
     studio.projects.learn(project, "inversion", "dreambooth")
-    wish = Wish(project=project, canvas=CANVAS, use=use, strength=0.4, mask_rate=0.3)
+    wish = dict(project=project, canvas=CANVAS, use=use, adapter_strength=0.4, mask_rate=0.3)
     make(studio, tmp_path, wish, "anna", lambda progress: None)
     (asked,) = studio.sampling.asked
-    assert (asked.use, asked.strength) == (used, 0.4)
+    assert (asked.use, asked.adapter_strength) == (used, 0.4)
     assert (asked.conditions, asked.mask_rate) == ((), 0.0)
 
 
 def test_references_and_mask_rate_reach_the_sampler_only_while_an_anl_is_used():
     pictures = [("/a.png", None), ("/b.png", "b")]
-    heard = wishes(("anl",), None, 1.0, pictures, 0.6)
-    assert (heard["conditions"], heard["mask_rate"]) == ((Path("/a.png"), Path("/b.png")), 0.6)
-    unheard = wishes(("anl", "inversion"), ["inversion"], 1.0, pictures, 0.6)
-    assert (unheard["conditions"], unheard["mask_rate"]) == ((), 0.0)
+    values = {"adapter_strength": 1.0, "references": pictures, "mask_rate": 0.6}
+    read = read_parts(("anl",), values)
+    paths = {"condition": Path("/a.png"), "condition_2": Path("/b.png")}
+    assert (read["inputs"], read["mask_rate"]) == (paths, 0.6)
+    without = read_parts(("anl", "inversion"), {**values, "use": ["inversion"]})
+    assert (without["inputs"], without["mask_rate"]) == ({}, 0.0)
 
 
 def test_words_stand_beside_the_references_while_an_anl_is_used():
-    told = (None, 1.0, [("/a.png", None)], 0.0, " a red one ", 0.8)
-    heard = wishes(("anl",), *told)
-    assert (heard["condition_text"], heard["text_weight"]) == ("a red one", 0.8)
-    assert wishes(("inversion",), *told)["condition_text"] is None
+    values = {
+        "references": [("/a.png", None)], "condition_text": " a red one ", "text_weight": 0.8
+    }  # fmt: skip
+    read = read_parts(("anl",), values)
+    assert (read["condition_text"], read["text_weight"]) == ("a red one", 0.8)
+    assert read_parts(("inversion",), values)["condition_text"] is None
 
 
 def test_fields_that_were_never_in_sight_mean_the_default():
-    assert wishes(("inversion",), None, None, None, None) == {
+    assert read_parts(("inversion",), {"use": None, "references": None}) == {
         "use": None,
-        "strength": 1.0,
-        "conditions": (),
+        "inputs": {},
+        "adapter_strength": 1.0,
         "mask_rate": 0.0,
         "condition_text": None,
         "text_weight": 0.5,

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from dyod_studio.errors import InvalidInputError, SampleCancelledError
+from dyod_studio.requests.sampling import SampleRequest
 from dyod_studio.services.gallery.views import Provenance
 from dyod_studio.ui.draw.actions import (
     LIVE_STEPS,
@@ -17,7 +18,7 @@ from dyod_studio.ui.draw.actions import (
 )
 from dyod_studio.ui.draw.canvas import region_from_canvas
 from dyod_studio.ui.draw.canvas_panel import show_brushes, show_region
-from dyod_studio.ui.draw.form import Wish, seed_for
+from dyod_studio.ui.draw.form import seed_for
 from dyod_studio.ui.draw.restore import NAMES, restore_updates
 from dyod_studio.ui.draw.results import ResultsState, on_adopt, on_compare, result_updates
 from dyod_studio.ui.draw.screen import count_strokes, worked
@@ -42,11 +43,11 @@ def quietly(progress):
 
 @pytest.fixture
 def wish(project):
-    return Wish(project=project, canvas=canvas(), t0=0.4, number=3, steps=20)
+    return dict(project=project, canvas=canvas(), t0=0.4, num_images=3, num_inference_steps=20)
 
 
 def made(studio, scratch, **values):
-    outputs = make(studio, scratch, Wish(**values), "anna", quietly)
+    outputs = make(studio, scratch, values, "anna", quietly)
     return dict(
         zip(("gallery", "slider", "shown", "compare", "sheet", "seed"), outputs, strict=True)
     )
@@ -54,13 +55,13 @@ def made(studio, scratch, **values):
 
 def test_a_sketch_is_sent_as_it_was_drawn_with_every_setting(studio, project, tmp_path):
     shown = made(
-        studio, tmp_path, project=project, canvas=canvas(), t0=0.4, number=3, seed="7",
-        is_locked=True, guidance="2.5", steps=20, prompt=" a photo of {token} ",
+        studio, tmp_path, project=project, canvas=canvas(), t0=0.4, num_images=3, seed="7",
+        is_locked=True, guidance_scale="2.5", num_inference_steps=20, prompt=" a photo of {token} ",
     )  # fmt: skip
     (asked,) = studio.sampling.asked
-    assert (asked.start, asked.t0, asked.num_images, asked.seed) == ("image", 0.4, 3, 7)
+    assert (asked.kind, asked.t0, asked.num_images, asked.seed) == ("image", 0.4, 3, 7)
     assert (asked.guidance_scale, asked.num_inference_steps) == (2.5, 20)
-    assert (asked.prompt, asked.region) == ("a photo of {token}", None)
+    assert (asked.prompt, set(asked.inputs)) == ("a photo of {token}", {"image"})
     assert studio.sampling.sketches[0].getpixel((1, 1)) == (255, 0, 0)
     assert [caption for _, caption in shown["gallery"]["value"]] == [
         "seed 100",
@@ -76,7 +77,7 @@ def test_an_unlocked_seed_is_drawn_anew_and_shown_and_a_locked_one_stays(studio,
     assert len({*seeds, "7"}) == 4
     assert [str(asked.seed) for asked in studio.sampling.asked] == seeds
     assert made(studio, tmp_path, **same, seed="7", is_locked=True)["seed"] == "7"
-    empty = [seed_for(Wish(project=1, seed="", is_locked=True)) for _ in range(2)]
+    empty = [seed_for(dict(project=1, seed="", is_locked=True)) for _ in range(2)]
     assert empty[0] != empty[1]
 
 
@@ -90,22 +91,25 @@ def test_an_unlocked_seed_is_drawn_anew_and_shown_and_a_locked_one_stays(studio,
         ({"seed": "1.5"}, "Seed must be a whole number"),
         ({"seed": "²"}, "Seed must be a whole number"),
         ({"seed": "9" * 30, "is_locked": True}, "seed must lie in"),
-        ({"guidance": "a lot"}, "Guidance must be a number or empty, got 'a lot'"),
-        ({"guidance": "-1"}, r"guidance_scale must lie in \[0, 50\], got -1"),
-        ({"guidance": "nan"}, "guidance_scale must lie in"),
+        ({"guidance_scale": "a lot"}, "Guidance must be a number or empty, got 'a lot'"),
+        ({"guidance_scale": "-1"}, r"guidance_scale must lie in \[0, 50\], got -1"),
+        ({"guidance_scale": "nan"}, "guidance_scale must lie in"),
         ({"t0": 1.5}, r"t0 must lie in \[0, 1\], got 1.5"),
         ({"t0": -1}, r"t0 must lie in \[0, 1\], got -1"),
-        ({"number": 0}, r"num_images must lie in \[1, 64\], got 0"),
-        ({"number": None}, "Pictures must be a whole number, got None"),
-        ({"steps": 2.5}, "Steps must be a whole number, got 2.5"),
-        ({"steps": 100000}, r"num_inference_steps must lie in \[1, 1000\], got 100000"),
+        ({"num_images": 0}, r"num_images must lie in \[1, 64\], got 0"),
+        ({"num_images": None}, "Pictures must be a whole number, got None"),
+        ({"num_inference_steps": 2.5}, "Steps must be a whole number, got 2.5"),
+        (
+            {"num_inference_steps": 100000},
+            r"num_inference_steps must lie in \[1, 1000\], got 100000",
+        ),
         ({"prompt": "x" * 5000}, "prompt must be at most 1000 characters long"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_one_sentence(
     studio, project, tmp_path, values, message
 ):
-    wish = Wish(**{"project": project, "canvas": canvas(), **values})
+    wish = dict({"project": project, "canvas": canvas(), **values})
     with pytest.raises(gr.Error, match=message):
         worked(lambda *told: make(studio, tmp_path, *told), wish, None, lambda *a, **k: None, 6)
     assert studio.sampling.asked == []
@@ -143,14 +147,14 @@ def test_a_grid_has_a_column_for_each_value_and_a_sheet_with_its_axes(studio, wi
 
 
 def test_a_live_picture_is_quick_and_keeps_the_seed_that_is_shown(studio, project, tmp_path):
-    wish = Wish(project=project, canvas=canvas(), number=3, seed="12", is_locked=False)
+    wish = dict(project=project, canvas=canvas(), num_images=3, seed="12", is_locked=False)
     outputs = make_live(studio, tmp_path, wish, "anna")
     (asked,) = studio.sampling.asked
     assert (asked.num_inference_steps, asked.num_images, asked.seed) == (LIVE_STEPS, 1, 12)
     assert outputs[0]["value"][0][1].startswith("live, seed")
-    assert make_live(studio, tmp_path, Wish(project=project, canvas=None), "anna") is None
+    assert make_live(studio, tmp_path, dict(project=project, canvas=None), "anna") is None
     with pytest.raises(InvalidInputError, match="Seed must be"):
-        make_live(studio, tmp_path, Wish(project=project, canvas=canvas(), seed="x"), "anna")
+        make_live(studio, tmp_path, dict(project=project, canvas=canvas(), seed="x"), "anna")
     studio.sampling.live = lambda *told, visitor: None
     assert make_live(studio, tmp_path, wish, "anna") is None
 
@@ -209,25 +213,23 @@ def test_again_sets_every_field_so_that_the_same_request_is_made(studio, project
     sketch, mask = tmp_path / "sketch.png", tmp_path / "mask.png"
     Image.effect_noise((90, 60), 80).convert("RGB").save(sketch)
     Image.linear_gradient("L").resize((90, 60)).save(mask)
-    said = {
-        "t0": 0.45, "seed": 2**40, "num_inference_steps": 3, "guidance_scale": 2.25, "prompt": "a",
-        "adapter_strength": 0.7, "condition_text": None, "mask_rate": 0.3, "text_weight": 0.5,
-        "num_images": 2,
-    }  # fmt: skip
-    view = Provenance(
-        project, "image", "studio", said, {"image": sketch, "region": mask}, ("inversion", "vae"), 5
-    )
+    request = SampleRequest(
+        kind="image", t0=0.45, seed=2**40, num_inference_steps=3, guidance_scale=2.25, prompt="a",
+        adapter_strength=0.7, mask_rate=0.3, num_images=2, use=("inversion", "vae"),
+        inputs={"image": sketch, "region": mask},
+    )  # fmt: skip
+    view = Provenance(project, request, "studio", 5)
     updates = dict(zip(NAMES, restore_updates(view), strict=True))
     picture = updates["canvas"]
     studio.projects.learn(project, "inversion", "vae")
-    again = {name: updates[name] for name in NAMES if name in Wish.__slots__}
+    again = {name: updates[name] for name in NAMES if name not in ("under", "region_note")}
     again["canvas"] = {"background": picture, "layers": [], "composite": picture}
-    again["steps"] = updates["steps"]["value"]
-    make(studio, tmp_path, Wish(project=project, **again), "anna", quietly)
+    again["num_inference_steps"] = updates["num_inference_steps"]["value"]
+    make(studio, tmp_path, dict(project=project, **again), "anna", quietly)
     (asked,) = studio.sampling.asked
     assert (asked.t0, asked.seed, asked.num_inference_steps) == (0.45, 2**40, 3)
     assert (asked.guidance_scale, asked.prompt, asked.num_images) == (2.25, "a", 2)
-    assert (asked.use, asked.strength) == (("inversion", "vae"), 0.7)
+    assert (asked.use, asked.adapter_strength) == (("inversion", "vae"), 0.7)
     with Image.open(sketch) as original:
         assert studio.sampling.sketches[0].tobytes() == original.crop((15, 0, 75, 60)).tobytes()
     assert studio.sampling.regions[0].getpixel((30, 50)) == 255
@@ -238,6 +240,6 @@ def test_again_sets_every_field_so_that_the_same_request_is_made(studio, project
 
 
 def test_again_of_another_screen_leaves_this_one_alone(project):
-    view = Provenance(project, "prompt", "explore", {}, {}, (), 5)
+    view = Provenance(project, SampleRequest(kind="prompt"), "explore", 5)
     assert set(map(str, restore_updates(view))) == {str(gr.skip())}
     assert len(restore_updates(None)) == len(NAMES)

@@ -15,7 +15,7 @@ from dyod_studio.datasets.reading import HEAD_BYTES, image_suffix, read_image
 from dyod_studio.datasets.sources import printable
 from dyod_studio.errors import InvalidInputError, RejectedImageError
 from dyod_studio.jobs.augmentation import AugmentationTarget
-from dyod_studio.requests.sampling import MAX_SEED, SampleSettings
+from dyod_studio.requests.sampling import SampleRequest, condition_inputs
 from dyod_studio.services.views import ProjectView
 from dyod_studio.store.tables import Artifact, Picture
 
@@ -133,14 +133,13 @@ class AugmentSettings:
             raise InvalidInputError(
                 f"per_class must lie in [1, {MAX_PER_CLASS}], got {self.per_class}."
             )
-        if not 0 <= self.seed <= MAX_SEED:
-            raise InvalidInputError(f"seed must lie in [0, {MAX_SEED}], got {self.seed}.")
-        SampleSettings(  # the checks of what is shared with single pictures
-            start="prompt",
-            conditions=(Path(),),
+        SampleRequest(  # the checks of what is shared with single pictures
+            kind="prompt",
+            inputs=condition_inputs([Path()]),
+            seed=self.seed,
             mask_rate=self.mask_rate,
             use=self.use,
-            strength=self.strength,
+            adapter_strength=self.strength,
             prompt=self.prompt,
             num_inference_steps=self.num_inference_steps,
             guidance_scale=self.guidance_scale,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 
 from dyod_studio.evaluation.advice import Advice
-from dyod_studio.evaluation.plan import BASELINE_NAMES
+from dyod_studio.evaluation.plan import baseline_name
 from dyod_studio.evaluation.results import METRICS, PointResult
 from dyod_studio.services.evaluation.views import SWEEPS, EvaluationView
 from dyod_studio.services.training.report import ticks
@@ -206,7 +206,7 @@ def _labels(
         found.append(Text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, below))
     above: float = -LINE
     for point in sorted(base, key=lambda point: -scale.of(point)[0]):
-        name, line = BASELINE_NAMES.get(point.role, point.name), scale.y(scale.of(point)[0])
+        name, line = baseline_name(point.role), scale.y(scale.of(point)[0])
         above = line - 5 if line - 5 - above >= LINE else line + LINE
         found.append(Text(WIDTH - RIGHT, above, name, "end"))
     return found

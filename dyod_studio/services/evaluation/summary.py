@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from dyod_studio.evaluation.advice import Advice, Measured, nearly_as_good
-from dyod_studio.evaluation.plan import BASELINE_NAMES
+from dyod_studio.evaluation.plan import baseline_name
 from dyod_studio.evaluation.results import DISTANCES, PointResult
 
 SUBJECTS = {
@@ -116,7 +116,7 @@ def _passing(point: PointResult) -> str:
 
 
 def _times(best: Measured, point: PointResult, measured: Measured) -> str:
-    name = BASELINE_NAMES.get(point.role, point.name)
+    name = baseline_name(point.role)
     name = f"{name[0].lower()}{name[1:]}"
     apart, noise = measured.mean - best.mean, (measured.std**2 + best.std**2) ** 0.5
     if abs(apart) <= noise:

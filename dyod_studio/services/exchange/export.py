@@ -20,10 +20,10 @@ from safetensors.numpy import save as save_tensors
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.jobs.images import A1111_KEY, METADATA_KEY, base_name, encode_png
+from dyod_studio.requests.part_kinds import PART_KINDS
 from dyod_studio.services.exchange.project_export import project_entries
 from dyod_studio.services.gallery.png_metadata import read_texts
 from dyod_studio.services.gallery.service import Gallery
-from dyod_studio.services.parts import IMPORTED
 from dyod_studio.services.projects import Projects
 from dyod_studio.services.views import ExportReport, GenerationView, ProjectView
 from dyod_studio.store.artifacts import ArtifactRepository
@@ -122,18 +122,16 @@ def _facts(values: Mapping[str, Any]) -> str:
     return f"<dl>{rows}</dl>"
 
 
-WITH_ONE_WORD = ("inversion", "embedding")
-"""Kinds that are nothing but a textual inversion: its tools take the file's name as the word."""
-
-
 def part_files(kind: str, path: Path, word: str) -> Iterator[tuple[str, Path | bytes]]:
     """Name and content of each file that a part goes out as; the one most tools read is first.
+
+    Tools for textual inversions take the file's name as the token.
 
     Args:
         path: the stored file. word: what the files are called after.
     """
     stem = re.sub(r"[^\w.-]+", "-", word).strip("-.") or kind
-    if kind in WITH_ONE_WORD:
+    if PART_KINDS[kind].file_layout == "textual-inversion":
         yield f"{stem}.safetensors", path
         yield f"diffusers/{stem}/learned_embeds.safetensors", diffusers_layout(path)
     else:
@@ -215,7 +213,7 @@ class Exports:
             if row is None:
                 continue
             path = self._storage.files.path(row.sha256, SAFETENSORS)
-            if kind not in IMPORTED:
+            if not PART_KINDS[kind].is_imported:
                 yield from part_files(kind, path, word)
                 continue
             called = str(row.config.get("token") or row.config.get("title") or kind)

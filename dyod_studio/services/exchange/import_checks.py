@@ -26,7 +26,7 @@ from dyod_studio.services.exchange.project_archive import (
 )
 from dyod_studio.services.exchange.project_export import check_bookmarks
 from dyod_studio.services.explore.service import MADE_PREFIX, SET_PREFIX
-from dyod_studio.services.gallery.provenance import check_bounds, request_of
+from dyod_studio.services.gallery.provenance import request_of
 
 ANY_SIZE = ReadLimits(min_side_px=1)
 KIND = re.compile(r"[a-z][a-z0-9-]{0,39}")
@@ -119,9 +119,9 @@ class _Counting:
 
 def _check_requests(index: ProjectIndex) -> None:
     for request in index.requests:
-        request_of(request.kind, request.parameters)
+        request_of(request.parameters, request.kind)
         for image in request.images:
-            check_bounds(request_of(request.kind, image.parameters).model_dump())
+            request_of(image.parameters, request.kind)
             if len(json.dumps(image.parameters)) > MAX_SAID:
                 raise InvalidInputError(f"{image.file} says too much of itself to be read.")
 

@@ -18,7 +18,7 @@ from dyod_studio.services.exchange.project_archive import (
     TraitEntry,
 )
 from dyod_studio.services.explore.service import MADE_PREFIX, SET_PREFIX
-from dyod_studio.services.explore.views import PlaceSettings
+from dyod_studio.services.explore.views import point_from_json
 from dyod_studio.services.views import ProjectView
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.bookmarks import Bookmark, BookmarkRepository
@@ -94,7 +94,7 @@ def check_bookmarks(places: Iterable[BookmarkEntry], is_of_project: Callable[[st
     names = set()
     for place in places:
         try:
-            origin = PlaceSettings.from_json(place.settings).origin
+            origin = point_from_json(place.settings).origin
         except (TypeError, ValueError, KeyError, AttributeError) as exc:
             raise InvalidInputError(f"The place {place.name!r} is damaged: {exc}.") from exc
         if origin.startswith((SET_PREFIX, MADE_PREFIX)) and not is_of_project(origin):

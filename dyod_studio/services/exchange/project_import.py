@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from dyod_studio.errors import BaseModelError, InvalidInputError
 from dyod_studio.jobs.images import base_name
-from dyod_studio.models.references import STARTER, check_base_ref, fingerprint_of, locate_base
+from dyod_studio.models.references import check_base_ref, fingerprint_of, locate_base
+from dyod_studio.requests.sampling import STARTER, read_request
 from dyod_studio.services.exchange.import_checks import (
     CheckedImage,
     CheckedPart,
@@ -30,7 +31,6 @@ from dyod_studio.services.exchange.project_archive import (
     opened_project,
 )
 from dyod_studio.services.exchange.project_export import name_traits, origins
-from dyod_studio.services.gallery.provenance import request_of
 from dyod_studio.services.projects import MAX_NAME_LENGTH, Projects, token_for
 from dyod_studio.services.views import ProjectView
 from dyod_studio.settings import STARTER_DIR
@@ -128,7 +128,7 @@ class _Writer:
             self._files.add_file(image.path, image.suffix)
             self._kept.append(FileName(file.sha256, image.suffix))
             inputs.append(InputFile(file.name, file.sha256, image.suffix))
-        parameters = request_of(entry.kind, entry.parameters).model_dump(mode="json")
+        parameters = read_request(entry.kind, entry.parameters).to_json()
         requests = SampleRequestRepository(self._session)
         request = requests.add(
             self._project_id,

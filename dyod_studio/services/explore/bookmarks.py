@@ -3,9 +3,9 @@
 from typing import Any
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.sampling import AVERAGE, SEED_PREFIX
+from dyod_studio.requests.sampling import AVERAGE, SEED_PREFIX, PointRequest
 from dyod_studio.services.explore.service import MADE_PREFIX, SET_PREFIX, Explore
-from dyod_studio.services.explore.views import BookmarkView, PlaceSettings, TraitView
+from dyod_studio.services.explore.views import BookmarkView, TraitView, point_to_json
 from dyod_studio.services.projects import Projects
 from dyod_studio.services.sampling.dispatcher import OnProgress
 from dyod_studio.services.sampling.service import Sampling
@@ -51,7 +51,7 @@ class Bookmarks:
         self,
         ref: int | str,
         name: str,
-        settings: PlaceSettings,
+        point: PointRequest,
         on_progress: OnProgress | None = None,
     ) -> BookmarkView:
         """Keep a place under a name, and its picture as a favourite of the gallery.
@@ -60,23 +60,23 @@ class Bookmarks:
             InvalidInputError: the name is empty, too long or taken; or the origin is a mere file.
         """
         name = _checked(name)
-        if settings.origin != AVERAGE and not settings.origin.startswith(LASTING):
+        if point.origin != AVERAGE and not point.origin.startswith(LASTING):
             raise InvalidInputError(
                 "A place that is saved begins at the average, a seed, or a picture of this "
-                f"project, got {settings.origin!r}: add the picture to the set first."
+                f"project, got {point.origin!r}: add the picture to the set first."
             )
         project_id = self._projects.get(ref).id
         with self._storage.database.session() as session:
             if BookmarkRepository(session).by_name(project_id, name):
                 raise InvalidInputError(f"There is a place named {name!r} already: choose another.")
-        walk = self._explore.place(ref, settings)
-        self._explore.prefetcher.draw(walk, on_progress)
-        kept = self._explore.keep(ref, walk.steps[0].key, is_favorite=True)
-        said = {**settings.as_json(), "seed": walk.asked.parameters["seed"]}
-        vae = walk.asked.parameters["artifacts"]["vae"]
+        plan = self._explore.point(ref, point)
+        self._explore.prefetcher.draw(plan, on_progress)
+        kept = self._explore.keep(ref, plan.steps[0].key, is_favorite=True)
+        stored = point_to_json(point.replace(seed=plan.request.seed))
+        vae = plan.request.artifacts["vae"]
         with self._storage.database.session() as session:
             picture = StoredImage(kept.sha256, kept.thumbnail.stem)
-            row = BookmarkRepository(session).add(project_id, name, vae, said, picture)
+            row = BookmarkRepository(session).add(project_id, name, vae, stored, picture)
             return self._view(row, vae)
 
     def all(self, ref: int | str) -> list[BookmarkView]:
@@ -114,9 +114,10 @@ class Bookmarks:
 
     def _view(self, row: Bookmark, vae_sha256: str) -> BookmarkView:
         thumbnail = self._storage.files.path(row.thumbnail_sha256, WEBP)
-        settings = PlaceSettings.from_json(row.settings)
         is_reachable = row.vae_sha256 == vae_sha256
-        return BookmarkView(row.id, row.name, thumbnail, settings, is_reachable, row.created_at)
+        return BookmarkView(
+            row.id, row.name, thumbnail, dict(row.settings), is_reachable, row.created_at
+        )
 
 
 def _vae_of(session: Any, project_id: int) -> str:

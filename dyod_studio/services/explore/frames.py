@@ -17,7 +17,7 @@ from dyod_studio.store.files import PNG, WEBP
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.requests import InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import Generation, JobState, SampleRequest
+from dyod_studio.store.tables import Generation, JobState, StoredRequest
 
 MAX_FRAMES = 4096
 """How many frames of a project are kept; the oldest go first."""
@@ -36,10 +36,10 @@ class Frames:
             rows = FrameRepository(session).of_keys(project_id, keys)
         return {key: self._storage.files.path(row.sha256, PNG) for key, row in rows.items()}
 
-    def missing(self, walk: StripPlan) -> list[Step]:
+    def missing(self, plan: StripPlan) -> list[Step]:
         """What is still to be drawn, in its order."""
-        found = self.files(walk.asked.project_id, [step.key for step in walk.steps])
-        return [step for step in walk.steps if step.key not in found]
+        found = self.files(plan.project_id, [step.key for step in plan.steps])
+        return [step for step in plan.steps if step.key not in found]
 
     def picture(self, project_id: int, key: str) -> StoredImage:
         with self._storage.database.session() as session:
@@ -66,8 +66,8 @@ class Frames:
 
     def others_wait(self, request_id: int) -> bool:
         """Whether anybody has asked for a picture after this request, and has none yet."""
-        later = select(SampleRequest.id).where(
-            SampleRequest.id > request_id, SampleRequest.state.in_(OPEN)
+        later = select(StoredRequest.id).where(
+            StoredRequest.id > request_id, StoredRequest.state.in_(OPEN)
         )
         with self._storage.database.session() as session:
             return session.scalar(later.limit(1)) is not None

@@ -1,6 +1,6 @@
 """Strips of frames that are drawn in the background, so that a slider never has to wait.
 
-Of each visitor only the newest walk counts. It is drawn in small requests to the sampler, the
+Of each visitor only the newest plan counts. It is drawn in small requests to the sampler, the
 coarse frames first, and gives way whenever anybody waits for a picture.
 """
 
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 class VisitorQueue:
     """What is drawn for one visitor; ``is_open`` while frames may still come."""
 
-    walk: StripPlan
+    plan: StripPlan
     scope: CancelScope | None = None
     error: str | None = None
     is_open: bool = True
@@ -49,14 +49,14 @@ class StripPrefetcher:
         self._thread: threading.Thread | None = None
         self._is_closed = False
 
-    def begin(self, visitor: str, walk: StripPlan) -> None:
-        """Draw what lacks of the walk; whatever else the visitor had asked for is left."""
+    def begin(self, visitor: str, plan: StripPlan) -> None:
+        """Draw what lacks of the plan; whatever else the visitor had asked for is left."""
         with self._wake:
             queue = self._queues.get(visitor)
-            if queue is not None and queue.walk == walk and queue.is_open:
+            if queue is not None and queue.plan == plan and queue.is_open:
                 return
             scope = self._leave(visitor)
-            self._queues[visitor] = VisitorQueue(walk)
+            self._queues[visitor] = VisitorQueue(plan)
             if self._thread is None and not self._is_closed:
                 self._thread = threading.Thread(target=self._serve, name="walks", daemon=True)
                 self._thread.start()
@@ -69,31 +69,31 @@ class StripPrefetcher:
             scope = self._leave(visitor)
         self._stop(scope)
 
-    def look(self, visitor: str, walk: StripPlan) -> StripsView:
-        """What is there of a walk, whoever drew it."""
-        found = self._frames.files(walk.asked.project_id, [step.key for step in walk.steps])
+    def look(self, visitor: str, plan: StripPlan) -> StripsView:
+        """What is there of a plan, whoever drew it."""
+        found = self._frames.files(plan.project_id, [step.key for step in plan.steps])
         strips = tuple(
-            tuple(FrameView(at, key, found.get(key)) for at, key in strip) for strip in walk.strips
+            tuple(FrameView(at, key, found.get(key)) for at, key in strip) for strip in plan.strips
         )
         with self._wake:
             queue = self._queues.get(visitor)
-            error = queue.error if queue is not None and queue.walk == walk else None
-        return StripsView(strips, len(found), len(walk.steps), error)
+            error = queue.error if queue is not None and queue.plan == plan else None
+        return StripsView(strips, len(found), len(plan.steps), error)
 
-    def draw(self, walk: StripPlan, on_progress: OnProgress | None = None) -> StripsView:
-        """Draw what lacks of a walk now, and wait for it; for a command, or a single frame."""
-        while missing := self._frames.missing(walk):
+    def draw(self, plan: StripPlan, on_progress: OnProgress | None = None) -> StripsView:
+        """Draw what lacks of a plan now, and wait for it; for a command, or a single frame."""
+        while missing := self._frames.missing(plan):
             with self._dispatcher.scope(None) as scope:
-                self._carry_out(walk, missing, scope, on_progress)
-        return self.look("", walk)
+                self._carry_out(plan, missing, scope, on_progress)
+        return self.look("", plan)
 
-    def finished(self, visitor: str, walk: StripPlan) -> StripsView:
-        """The walk with all of its frames.
+    def finished(self, visitor: str, plan: StripPlan) -> StripsView:
+        """The plan with all of its frames.
 
         Raises:
             InvalidInputError: some are still being drawn.
         """
-        view = self.look(visitor, walk)
+        view = self.look(visitor, plan)
         if not view.is_complete:
             raise InvalidInputError(
                 f"Wait until the strip is whole: {view.done} of {view.total} frames are there."
@@ -141,11 +141,11 @@ class StripPrefetcher:
     def _advance(self, queue: VisitorQueue) -> None:
         """Draw the next frames of a lane; why it failed is told to whoever looks."""
         try:
-            missing = self._frames.missing(queue.walk)
+            missing = self._frames.missing(queue.plan)
             if not missing:
                 queue.is_open = False
                 return
-            is_first = len(missing) == len(queue.walk.steps)
+            is_first = len(missing) == len(queue.plan.steps)
             self._try(queue, missing[: FIRST_PORTION if is_first else PORTION])
         except StudioError as exc:
             queue.error, queue.is_open = str(exc), False
@@ -160,20 +160,20 @@ class StripPrefetcher:
                     return
                 queue.scope = scope
             try:
-                self._carry_out(queue.walk, steps, scope, lambda _: self._give_way(scope))
+                self._carry_out(queue.plan, steps, scope, lambda _: self._give_way(scope))
             except SampleCancelledError:
                 if not queue.is_overtaken and scope.request_id is not None:
                     self._wait(partial(self._frames.others_wait, scope.request_id))
 
     def _carry_out(
         self,
-        walk: StripPlan,
+        plan: StripPlan,
         steps: Sequence[Step],
         scope: CancelScope,
         on_progress: OnProgress | None,
     ) -> None:
         try:
-            self._dispatcher.ask(portion(walk, steps), scope, on_progress)
+            self._dispatcher.ask(plan.project_id, portion(plan, steps), scope, on_progress)
         except SampleCancelledError:
             if scope.request_id is not None:
                 retry_while_busy(partial(self._frames.forget, scope.request_id))

@@ -3,7 +3,7 @@
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from PIL import Image
 from sqlalchemy.orm import Session
@@ -13,31 +13,26 @@ from dyod_studio.datasets.reading import read_image
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.requests.sampling import (
     AVERAGE,
-    DEFAULT_T0,
     SEED_PREFIX,
-    Denoising,
-    InterpolationSettings,
+    InterpolationRequest,
+    PointRequest,
+    SamplingRequest,
 )
 from dyod_studio.services.explore.frames import Frames
 from dyod_studio.services.explore.prefetch import StripPrefetcher
 from dyod_studio.services.explore.strips import Step, StripPlan, around, interpolation, key_of
-from dyod_studio.services.explore.views import NUM_TRAITS, NearSettings, PlaceSettings
-from dyod_studio.services.parts import choose_parts
+from dyod_studio.services.explore.views import NUM_TRAITS
 from dyod_studio.services.projects import Projects
-from dyod_studio.services.sampling.dispatcher import (
-    Asked,
-    OnProgress,
-    RequestDispatcher,
-    RunRequest,
-)
-from dyod_studio.services.sampling.service import Sampling, check_pictures, common_parameters
-from dyod_studio.services.views import GenerationView
+from dyod_studio.services.sampling.dispatcher import OnProgress, RequestDispatcher
+from dyod_studio.services.sampling.service import Sampling, check_pictures, complete
+from dyod_studio.services.views import GenerationView, ProjectView
 from dyod_studio.store.files import PNG
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import Generation, Picture
 
+R = TypeVar("R", bound=SamplingRequest)
 SET_PREFIX, MADE_PREFIX = "set:", "made:"
 
 
@@ -119,106 +114,95 @@ def _cut(storage: Storage, row: Picture, original: Path, crop: Crop) -> Path:
 
 
 DEFAULT_SEED = 1
-"""The noise of a walk that begins at no seed: always the same, so that it is drawn once."""
+"""The noise of a strip that begins at no seed: always the same, so that it is drawn once."""
 
 
 class Explore:
-    """Plans ways and places; ``prefetcher`` draws them in the background."""
+    """Plans strips and latent points; ``prefetcher`` draws them in the background."""
 
     def __init__(
-        self, storage: Storage, projects: Projects, sampling: Sampling, run_request: RunRequest
+        self,
+        storage: Storage,
+        projects: Projects,
+        sampling: Sampling,
+        dispatcher: RequestDispatcher,
     ) -> None:
         self._storage, self._projects, self._sampling = storage, projects, sampling
-        self._dispatcher = RequestDispatcher(storage, run_request)
+        self._dispatcher = dispatcher
         self._frames = Frames(storage)
         self.prefetcher = StripPrefetcher(storage, self._dispatcher)
 
-    def interpolation(self, ref: int | str, settings: InterpolationSettings) -> StripPlan:
+    def interpolation(self, ref: int | str, request: InterpolationRequest) -> StripPlan:
         """The frames between two ends, ready to be drawn.
 
         Raises:
             InvalidInputError: an end cannot be used, both are the same, or a part is missing.
         """
-        project_id, parameters = self._common(ref, settings)
-        a = self._origin(project_id, parameters, "A", settings.a)
-        b = self._origin(project_id, parameters, "B", settings.b)
+        project, ready = self._completed(ref, request)
+        a = self._origin(project.id, ready, "A", request.a)
+        b = self._origin(project.id, ready, "B", request.b)
         if a == b:
             raise InvalidInputError("A and B are the same picture: choose another one for B.")
-        parameters |= {
-            "seed": _seed(settings, a),
-            "a": a.label,
-            "b": b.label,
-            "num_frames": settings.num_frames,
-            "free_noise": settings.free_noise,
-            "is_spherical": settings.is_spherical,
-        }
-        return interpolation(Asked(project_id, "interpolation", parameters, _files(a=a, b=b)))
+        seed = _seed(request, a)
+        ready = ready.replace(seed=seed, a=a.label, b=b.label, inputs=_files(a=a, b=b))
+        return interpolation(project.id, ready)
 
-    def around(self, ref: int | str, settings: PlaceSettings) -> StripPlan:
-        """The place and a strip along each of the first traits, ready to be drawn."""
+    def around(self, ref: int | str, request: PointRequest) -> StripPlan:
+        """The point and a strip along each of the first traits, ready to be drawn."""
         num_traits = min(NUM_TRAITS, len(self._sampling.coordinates(ref)))
-        return around(self._place(ref, settings), settings.moved, num_traits)
+        project, ready = self._point(ref, request)
+        return around(project.id, ready, num_traits)
 
-    def place(self, ref: int | str, settings: PlaceSettings) -> StripPlan:
-        """The place alone, ready to be drawn."""
-        asked, what = self._place(ref, settings), tuple(settings.moved.items())
-        key = key_of(asked, what)
-        return StripPlan(asked, (Step(key, what),), (((0.0, key),),))
+    def point(self, ref: int | str, request: PointRequest) -> StripPlan:
+        """The point alone, ready to be drawn."""
+        project, ready = self._point(ref, request)
+        what = tuple(ready.moved.items())
+        key = key_of(ready, what)
+        return StripPlan(project.id, ready, (Step(key, what),), (((0.0, key),),))
 
     def near(
         self,
         ref: int | str,
-        settings: NearSettings,
+        request: PointRequest,
         on_progress: OnProgress | None = None,
         *,
         visitor: str | None = None,
     ) -> list[GenerationView]:
         """New pictures near one, each with a code and a noise of its own."""
-        project_id, parameters = self._common(ref, settings)
-        origin = self._origin(project_id, parameters, "origin", settings.origin)
-        parameters |= {
-            "origin": origin.label,
-            "places": [{} for _ in range(settings.num_images)],
-            "spread": settings.spread,
-            "free_noise": True,
-        }
-        asked = Asked(project_id, "near", parameters, _files(origin=origin))
+        project, ready = self._completed(ref, request)
+        origin = self._origin(project.id, ready, "origin", request.origin)
+        ready = ready.replace(origin=origin.label, inputs=_files(origin=origin))
         with self._dispatcher.scope(visitor) as scope:
-            return self._dispatcher.ask(asked, scope, on_progress)
-
-    def cancel(self, visitor: str) -> int:
-        """Stop the new pictures that the visitor waits for; returns how many errands that were."""
-        return self._dispatcher.cancel(visitor)
+            return self._dispatcher.ask(project.id, ready, scope, on_progress)
 
     def keep(self, ref: int | str, key: str, *, is_favorite: bool = False) -> GenerationView:
-        """Put a frame of a walk into the gallery."""
+        """Put a frame of a strip into the gallery."""
         return self._frames.keep(self._projects.get(ref).id, key, is_favorite=is_favorite)
 
-    def _place(self, ref: int | str, settings: PlaceSettings) -> Asked:
-        project_id, parameters = self._common(ref, settings)
+    def _point(self, ref: int | str, request: PointRequest) -> tuple[ProjectView, PointRequest]:
+        project, ready = self._completed(ref, request)
         count = len(self._sampling.coordinates(ref))
-        if settings.moved and max(settings.moved) >= count:
-            raise InvalidInputError(f"A trait lies in [0, {count - 1}], got {max(settings.moved)}.")
-        origin = self._origin(project_id, parameters, "origin", settings.origin)
-        parameters |= {"seed": _seed(settings, origin), "origin": origin.label}
-        return Asked(project_id, "place", parameters, _files(origin=origin))
+        if request.moved and max(request.moved) >= count:
+            raise InvalidInputError(f"A trait lies in [0, {count - 1}], got {max(request.moved)}.")
+        origin = self._origin(project.id, ready, "origin", request.origin)
+        seed = _seed(request, origin)
+        files = _files(origin=origin)
+        return project, ready.replace(seed=seed, origin=origin.label, inputs=files)
 
-    def _common(self, ref: int | str, settings: Denoising) -> tuple[int, dict[str, Any]]:
-        """The project's number, and the parameters of every kind of request."""
+    def _completed(self, ref: int | str, request: R) -> tuple[ProjectView, R]:
+        """The project, and the request with its parts and base filled in."""
         project = self._projects.get(ref)
         with self._storage.database.session() as session:
-            parts = choose_parts(session, project, settings.use, needs_vae=True)
-        default_t0 = DEFAULT_T0["distribution"]
-        return project.id, common_parameters(project, settings, parts, default_t0)
+            return project, complete(session, project, request)
 
-    def _origin(self, project_id: int, parameters: dict[str, Any], name: str, ref: str) -> Origin:
-        return find_origin(self._storage, project_id, parameters["artifacts"]["vae"], name, ref)
+    def _origin(self, project_id: int, request: SamplingRequest, name: str, ref: str) -> Origin:
+        return find_origin(self._storage, project_id, request.artifacts["vae"], name, ref)
 
 
-def _seed(settings: Denoising, origin: Origin) -> int:
+def _seed(request: SamplingRequest, origin: Origin) -> int:
     """The noise: what was asked for, or that of the origin, so that a picture begins as itself."""
-    if settings.seed is not None:
-        return settings.seed
+    if request.seed is not None:
+        return request.seed
     return DEFAULT_SEED if origin.seed is None else origin.seed
 
 

@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dyod_studio.requests.sampling import read_parameters
+from dyod_studio.requests.sampling import AnyRequest, InterpolationRequest, PointRequest
 from dyod_studio.services.explore.views import SPAN
-from dyod_studio.services.sampling.dispatcher import Asked
 
 Moved = tuple[tuple[int, float], ...]
 """Traits that are moved: (rank, by how much), in the order of their ranks."""
@@ -30,35 +29,39 @@ class Step:
 class StripPlan:
     """Frames to be drawn, the most telling first, and the strips that they make up.
 
-    ``asked`` lacks only which of the frames are wanted. A strip is (place on the slider, key).
+    ``request`` lacks only which of the frames are to be made. A strip is (position on the slider,
+    key).
     """
 
-    asked: Asked
+    project_id: int
+    request: InterpolationRequest | PointRequest
     steps: tuple[Step, ...]
     strips: tuple[tuple[tuple[float, str], ...], ...]
 
     @property
-    def place(self) -> dict[int, float]:
-        """The place that a walk is around: its moved traits, rank to deviations."""
+    def moved(self) -> dict[int, float]:
+        """The point that the strips are around: its moved coordinates, rank to deviations."""
         what = self.steps[0].what
         return {} if isinstance(what, int) else dict(what)
 
 
-def interpolation(asked: Asked) -> StripPlan:
-    """The walk from A to B of a request of kind ``interpolation``: one strip."""
-    count = asked.parameters["num_frames"]
-    steps = {index: Step(key_of(asked, index), index) for index in range(count)}
+def interpolation(project_id: int, request: InterpolationRequest) -> StripPlan:
+    """The plan of the one strip from A to B."""
+    count = request.num_frames
+    steps = {index: Step(key_of(request, index), index) for index in range(count)}
     strip = tuple((float(index), steps[index].key) for index in range(count))
-    return StripPlan(asked, tuple(steps[index] for index in coarse_first(count)), (strip,))
+    frames = tuple(steps[index] for index in coarse_first(count))
+    return StripPlan(project_id, request, frames, (strip,))
 
 
-def around(asked: Asked, moved: Mapping[int, float], num_traits: int) -> StripPlan:
-    """The walk around a place: the place itself, then a strip along each of the traits."""
+def around(project_id: int, request: PointRequest, num_traits: int) -> StripPlan:
+    """The plan of a latent point: the point itself, then a strip along each of the traits."""
     steps: dict[str, Step] = {}
+    moved = request.moved
 
-    def step(place: Mapping[int, float]) -> str:
-        what = tuple((rank, value) for rank, value in sorted(place.items()) if value)
-        key = key_of(asked, what)
+    def step(point: Mapping[int, float]) -> str:
+        what = tuple((rank, value) for rank, value in sorted(point.items()) if value)
+        key = key_of(request, what)
         steps.setdefault(key, Step(key, what))
         return key
 
@@ -70,20 +73,20 @@ def around(asked: Asked, moved: Mapping[int, float], num_traits: int) -> StripPl
                 strip[float(value)] = step({**moved, rank: float(value)})
             strip[float(moved.get(rank, 0.0))] = here
     return StripPlan(
-        asked,
+        project_id,
+        request,
         tuple(steps.values()),
         (((0.0, here),), *(tuple(sorted(strip.items())) for strip in strips)),
     )
 
 
-def portion(walk: StripPlan, steps: Sequence[Step]) -> Asked:
-    """The request for some frames of a walk."""
-    asked = walk.asked
-    return Asked(asked.project_id, asked.kind, {**asked.parameters, **_chosen(steps)}, asked.files)
+def portion(plan: StripPlan, steps: Sequence[Step]) -> AnyRequest:
+    """The request for some frames of a plan."""
+    return plan.request.replace(**_chosen(steps))
 
 
 def alone(parameters: Mapping[str, Any], step: Step) -> dict[str, Any]:
-    """What a drawn frame says of itself: as if it had been asked for alone."""
+    """The parameters that a drawn frame carries: as if it had been asked for alone."""
     return {**parameters, **_chosen([step]), "position": 0}
 
 
@@ -105,11 +108,11 @@ def _halving(count: int) -> Iterator[int]:
             gaps += [(low, middle), (middle, high)]
 
 
-def key_of(asked: Asked, what: int | Moved) -> str:
+def key_of(request: AnyRequest, what: int | Moved) -> str:
     """A name that two frames share only when they are the same picture."""
-    parameters = read_parameters(asked.kind, {**asked.parameters, **_chosen([Step("", what)])})
-    files = {name: path.stem for name, path in asked.files.items()}
-    text = json.dumps([asked.kind, parameters.model_dump(mode="json"), files], sort_keys=True)
+    frame = request.replace(**_chosen([Step("", what)]))
+    files = {name: path.stem for name, path in frame.inputs.items()}
+    text = json.dumps([frame.kind, frame.to_json(), files], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -5,76 +5,47 @@ gallery) or a path; an origin also as ``average``.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.sampling import AVERAGE, MAX_IMAGES, Denoising
+from dyod_studio.requests.sampling import AVERAGE, PointRequest
 
-MAX_VALUE = 10.0
 NUM_TRAITS = 8
 """How many traits have a slider: the ones that tell the pictures apart most."""
 SPAN = 3
 """How far a slider goes to either side, in standard deviations."""
+COMMON = ("t0", "seed", "num_inference_steps", "guidance_scale", "prompt", "use")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlaceSettings(Denoising):
-    """A place: ``origin``, with traits moved from there by ``values`` (rank to deviations)."""
-
-    origin: str = AVERAGE
-    values: Mapping[int, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        Denoising.__post_init__(self)
-        for rank, value in self.values.items():
-            if rank < 0:
-                raise InvalidInputError(f"A trait is counted from 0, got {rank}.")
-            if not -MAX_VALUE <= value <= MAX_VALUE:
-                raise InvalidInputError(
-                    f"Trait {rank} must lie in [-{MAX_VALUE:g}, {MAX_VALUE:g}], got {value:g}."
-                )
-
-    @property
-    def moved(self) -> dict[int, float]:
-        """The traits that are not where the origin has them, in their order."""
-        return {rank: float(self.values[rank]) for rank in sorted(self.values) if self.values[rank]}
-
-    def as_json(self) -> dict[str, Any]:
-        """What is stored of it."""
-        use = None if self.use is None else list(self.use)
-        return {**asdict(self), "use": use, "values": self.moved}
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> "PlaceSettings":
-        """What was stored, as settings again.
-
-        Raises:
-            InvalidInputError: a value is out of bounds.
-            TypeError, ValueError, KeyError, AttributeError: it is nothing that was stored.
-        """
-        use, values = stored["use"], {int(rank): value for rank, value in stored["values"].items()}
-        return cls(**{**stored, "use": None if use is None else tuple(use), "values": values})
+def point_to_json(request: PointRequest) -> dict[str, Any]:
+    """A latent point as its bookmark stores it and as the command line prints it."""
+    use = None if request.use is None else list(request.use)
+    return {
+        **{name: getattr(request, name) for name in COMMON},
+        "use": use,
+        "strength": request.adapter_strength,
+        "origin": request.origin,
+        "values": {str(rank): value for rank, value in request.moved.items()},
+    }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NearSettings(Denoising):
-    """New pictures near one: ``spread`` 0 keeps its shape, 1 forgets it."""
+def point_from_json(stored: Mapping[str, Any]) -> PointRequest:
+    """A bookmark's latent point.
 
-    origin: str
-    spread: float = 0.35
-    num_images: int = 4
-
-    def __post_init__(self) -> None:
-        Denoising.__post_init__(self)
-        if not 0 <= self.spread <= 1:
-            raise InvalidInputError(f"spread must lie in [0, 1], got {self.spread:g}.")
-        if not 1 <= self.num_images <= MAX_IMAGES:
-            raise InvalidInputError(
-                f"num_images must lie in [1, {MAX_IMAGES}], got {self.num_images}."
-            )
+    Raises:
+        InvalidInputError: a value is out of bounds.
+        TypeError, ValueError, KeyError, AttributeError: it is nothing that was stored.
+    """
+    unknown = set(stored) - {*COMMON, "strength", "origin", "values"}
+    if unknown:
+        raise KeyError(sorted(unknown)[0])
+    coordinates = {int(rank): value for rank, value in stored["values"].items()}
+    values = {name: stored[name] for name in COMMON if name in stored}
+    strength = stored.get("strength", 1.0)
+    origin = stored.get("origin", AVERAGE)
+    return PointRequest.at(origin, coordinates, adapter_strength=strength, **values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +91,19 @@ class TraitView:
 
 @dataclass(frozen=True, slots=True)
 class BookmarkView:
-    """A saved place. ``is_reachable``: the shape model is still the one it was found in."""
+    """A saved latent point; ``settings`` are those of its request, as they are stored.
+
+    ``is_reachable``: the shape model is still the one it was found in.
+    """
 
     id: int
     name: str
     thumbnail: Path
-    settings: PlaceSettings
+    settings: Mapping[str, Any]
     is_reachable: bool
     created_at: datetime
+
+    @property
+    def point(self) -> PointRequest:
+        """The request that draws it."""
+        return point_from_json(self.settings)

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.sampling import KINDS, MAX_FRAMES, MAX_IMAGES, MAX_TEXT, AnyParameters
+from dyod_studio.requests.sampling import AnyRequest, read_request
 from dyod_studio.services.gallery.views import Provenance, Screen, Source
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.storage import Storage
@@ -18,15 +17,6 @@ from dyod_studio.store.tables import Artifact
 INPUT_SUFFIX = "_sha256"
 """What a picture says of a file it began from: ``image_sha256``, ``a_sha256``, ..."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
-BOUNDS = {
-    "num_images": (1, MAX_IMAGES),
-    "num_frames": (2, MAX_FRAMES),
-    "num_inference_steps": (1, 1000),
-    "guidance_scale": (0, 50),
-    "span": (0.01, 10),
-}
-LISTS = ("places", "frames")
-TEXTS = ("prompt", "condition_text")
 NAMES = {
     "image": "the sketch",
     "a": "end A",
@@ -36,26 +26,18 @@ NAMES = {
 }
 
 
-def request_of(kind: str, metadata: Mapping[str, Any]) -> AnyParameters:
-    """The parameters of the whole request that made a picture of these parameters.
+def request_of(
+    metadata: Mapping[str, Any], kind: str, inputs: Mapping[str, Path] | None = None
+) -> AnyRequest:
+    """The request that made a picture of this metadata.
 
     Raises:
         InvalidInputError: no request is of this kind or has such values.
     """
-    if kind not in KINDS:
-        raise InvalidInputError(f"A picture of kind {kind!r} cannot be made by this release.")
-    fields = KINDS[kind].model_fields
-    values = {name: value for name, value in metadata.items() if name in fields}
-    if "first_seed" in metadata:
-        values["seed"] = metadata["first_seed"]
     try:
-        return KINDS[kind].model_validate(values)
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise InvalidInputError(
-            f"What the picture says of itself cannot be used: {name}: {first['msg']}."
-        ) from exc
+        return read_request(kind, metadata, inputs)
+    except InvalidInputError as exc:
+        raise InvalidInputError(f"What the picture says of itself cannot be used: {exc}") from exc
 
 
 def inputs_of(metadata: Mapping[str, Any]) -> dict[str, str]:
@@ -99,7 +81,6 @@ def provenance_of(
         unused: what else it says that has no meaning here.
     """
     kind = str(metadata.get("kind"))
-    parameters = request_of(kind, metadata).model_dump(mode="json")
     inputs: dict[str, Path] = {}
     notes = [f"Not used here: {', '.join(unused)}."] if unused else []
     for name, sha256 in inputs_of(metadata).items():
@@ -108,17 +89,15 @@ def provenance_of(
             notes.append(f"{_sentence(called(name))} is no longer in this storage.")
         else:
             inputs[name] = path
+    request = request_of(metadata, kind, inputs)
     return Provenance(
         project_id=project_id,
-        kind=kind,
+        request=request.replace(use=tuple(request.artifacts)),
         screen=screen_of(kind),
-        parameters=parameters,
-        inputs=inputs,
-        use=tuple(parameters["artifacts"]),
-        picture_seed=whole_number(metadata, "seed", parameters["seed"]),
+        picture_seed=whole_number(metadata, "seed", request.first_seed()),
         generation_id=generation_id,
         source=source,
-        notes=(*notes, *_changed_parts(session, project_id, parameters["artifacts"])),
+        notes=(*notes, *_changed_parts(session, project_id, request.artifacts)),
     )
 
 
@@ -132,24 +111,6 @@ def whole_number(metadata: Mapping[str, Any], name: str, default: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise InvalidInputError(f"What the picture says of its {name} is no whole number.")
     return value
-
-
-def check_bounds(parameters: Mapping[str, Any]) -> None:
-    """Refuse a file's request that would run for days.
-
-    Raises:
-        InvalidInputError: the value that is out of bounds.
-    """
-    for name, (low, high) in BOUNDS.items():
-        value = parameters.get(name)
-        if value is not None and not low <= value <= high:
-            raise InvalidInputError(f"{name} must lie in [{low:g}, {high:g}], got {value:g}.")
-    for name in LISTS:
-        if len(parameters.get(name) or ()) > MAX_FRAMES:
-            raise InvalidInputError(f"{name} must be at most {MAX_FRAMES}.")
-    for name in TEXTS:
-        if len(parameters.get(name) or "") > MAX_TEXT:
-            raise InvalidInputError(f"{name} must be at most {MAX_TEXT} characters long.")
 
 
 def screen_of(kind: str) -> Screen:

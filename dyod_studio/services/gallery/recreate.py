@@ -10,15 +10,13 @@ from sqlalchemy.orm import Session
 
 from dyod_studio.datasets.reading import ReadLimits, read_image
 from dyod_studio.errors import InvalidInputError, RejectedImageError
-from dyod_studio.requests.sampling import CONDITION
+from dyod_studio.requests.sampling import AnyRequest
 from dyod_studio.services.gallery.png_metadata import ImageMetadata, read_metadata
 from dyod_studio.services.gallery.provenance import (
     called,
-    check_bounds,
     find_part,
     inputs_of,
     provenance_of,
-    request_of,
     stored_input,
     whole_number,
 )
@@ -26,10 +24,8 @@ from dyod_studio.services.gallery.views import Provenance
 from dyod_studio.services.parts import choose_parts
 from dyod_studio.services.projects import Projects
 from dyod_studio.services.sampling.dispatcher import (
-    Asked,
     OnProgress,
     RequestDispatcher,
-    RunRequest,
 )
 from dyod_studio.services.views import GenerationView
 from dyod_studio.store.generations import GenerationRepository
@@ -55,9 +51,9 @@ class RecallView:
 class Recreation:
     """What ``recall`` and a picture dropped into the gallery ask for."""
 
-    def __init__(self, storage: Storage, projects: Projects, run_request: RunRequest) -> None:
+    def __init__(self, storage: Storage, projects: Projects, dispatcher: RequestDispatcher) -> None:
         self._storage, self._projects = storage, projects
-        self._dispatcher = RequestDispatcher(storage, run_request)
+        self._dispatcher = dispatcher
 
     def read(self, path: Path, ref: int | str | None = None) -> Provenance:
         """What the file says of how it was made, as a screen needs it.
@@ -74,7 +70,6 @@ class Recreation:
             values = metadata.values
             if metadata.source != "dyod":
                 values = self._from_elsewhere(project_id, metadata)
-            check_bounds(request_of(str(values.get("kind")), values).model_dump())
             return provenance_of(
                 self._storage,
                 session,
@@ -97,17 +92,17 @@ class Recreation:
         """
         again = self.read(path, ref)
         if again.source != "dyod":
-            (picture,) = self._draw(again, dict(again.parameters), dict(again.inputs), on_progress)
+            (picture,) = self._draw(again, again.request, on_progress)
             return RecallView(again, picture, None)
         metadata = read_metadata(path).values
         self._check_complete(again.project_id, metadata)
         place = whole_number(metadata, "position", 0)
-        alone = _alone(again, place)
+        alone = again.request.alone(place, again.picture_seed)
         if alone is not None:
-            (picture,) = self._draw(again, *alone, on_progress)
+            (picture,) = self._draw(again, alone, on_progress)
             if _same_pixels(path, picture.file):
                 return RecallView(again, picture, True)
-        made = self._draw(again, dict(again.parameters), dict(again.inputs), on_progress)
+        made = self._draw(again, again.request, on_progress)
         if not 0 <= place < len(made):
             raise InvalidInputError(f"The picture says it is number {place} of {len(made)}.")
         return RecallView(again, made[place], _same_pixels(path, made[place].file))
@@ -176,32 +171,12 @@ class Recreation:
                 )
 
     def _draw(
-        self,
-        again: Provenance,
-        parameters: dict[str, Any],
-        files: dict[str, Path],
-        on_progress: OnProgress | None,
+        self, again: Provenance, request: AnyRequest, on_progress: OnProgress | None
     ) -> list[GenerationView]:
-        parameters["base"] = self._projects.get(again.project_id).base
+        base = self._projects.get(again.project_id).base
         with self._dispatcher.scope(None) as scope:
-            asked = Asked(again.project_id, again.kind, parameters, files)
-            return self._dispatcher.ask(asked, scope, on_progress)
-
-
-def _alone(again: Provenance, place: int) -> tuple[dict[str, Any], dict[str, Path]] | None:
-    """The request for this picture without its siblings; None where it needs all of them."""
-    parameters = {**again.parameters, "seed": again.picture_seed}
-    files = {name: path for name, path in again.inputs.items() if not name.startswith(CONDITION)}
-    if conditions := again.conditions:
-        files[CONDITION] = conditions[place % len(conditions)]
-    if "num_images" in parameters:
-        return {**parameters, "num_images": 1}, files
-    if "places" in parameters and place < len(parameters["places"]):
-        return {**parameters, "places": [parameters["places"][place]]}, files
-    if again.kind == "interpolation" and not parameters["free_noise"]:
-        frames = parameters["frames"] or list(range(parameters["num_frames"]))
-        return ({**parameters, "frames": frames[place : place + 1]}, files) if frames else None
-    return None
+            request = request.replace(base=base)
+            return self._dispatcher.ask(again.project_id, request, scope, on_progress)
 
 
 def _same_pixels(one: Path, other: Path) -> bool:

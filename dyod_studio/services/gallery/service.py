@@ -121,7 +121,7 @@ class Gallery:
         """Remove what was deleted more than a week ago; returns how many pictures that were."""
         return purge_bin(self._storage, before=utc_now() - timedelta(days=BIN_DAYS))
 
-    def again(self, generation_id: int) -> Provenance:
+    def provenance(self, generation_id: int) -> Provenance:
         """All that the screen which made the picture needs to stand as it stood then.
 
         Raises:
@@ -130,8 +130,10 @@ class Gallery:
         """
         with self._storage.database.session() as session:
             row = GenerationRepository(session).get(generation_id)
-            said = {**row.parameters, "kind": row.kind}
-            return provenance_of(self._storage, session, row.project_id, said, generation_id=row.id)
+            metadata = {**row.parameters, "kind": row.kind}
+            return provenance_of(
+                self._storage, session, row.project_id, metadata, generation_id=row.id
+            )
 
     def _move(self, ref: int | str, ids: Collection[int], *, into_bin: bool) -> None:
         _check_chosen(ids)

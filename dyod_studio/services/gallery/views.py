@@ -1,13 +1,11 @@
 """What the gallery is asked and what it shows: filters, and all that makes a picture again."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.sampling import CONDITION
+from dyod_studio.requests.sampling import AnyRequest
 from dyod_studio.store.generations import GalleryQuery
 
 MAX_TEXT = 200
@@ -74,36 +72,23 @@ class PartView:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Provenance:
-    """All that a screen needs to stand as it stood when a picture was asked for.
+    """How a picture was made: its request, and what of it this storage has.
 
     Each is like no other: pressing Again twice fills the screen twice.
 
-    ``kind`` is that of the request: ``image``, ``prompt``, ``distribution``, ``interpolation``,
-    ``traversal``, ...; ``screen`` is the one that makes it. ``parameters`` are the request's own:
-    t0, num_inference_steps, guidance_scale, prompt, adapter_strength, mask_rate, ... Its ``seed``
-    is that of the first picture of the request, ``picture_seed`` that of the picture itself.
-    ``inputs`` are the files it began from, by their names: ``image`` (the sketch), ``a`` and ``b``
-    (ends of a way; an end that is no file stands in ``parameters`` as ``seed:N``), ``condition``,
-    ``condition_2``, ... ``use`` names the trained parts in use. ``notes`` say, a sentence each,
-    what cannot stand as it stood.
+    ``request`` is the one that the page fills and the sampler reads; its ``seed`` is that of the
+    first picture of the request, ``picture_seed`` that of the picture itself. Of its input files
+    those are there that this storage still has. ``screen`` is the one that makes it. ``notes``
+    say, a sentence each, what cannot stand as it stood.
     """
 
     project_id: int
-    kind: str
+    request: AnyRequest
     screen: Screen
-    parameters: Mapping[str, Any]
-    inputs: Mapping[str, Path]
-    use: tuple[str, ...]
     picture_seed: int
     generation_id: int | None = None
     source: Source = "dyod"
     notes: tuple[str, ...] = field(default=())
-
-    @property
-    def conditions(self) -> tuple[Path, ...]:
-        """The reference pictures, in their order."""
-        names = [name for name in self.inputs if name.startswith(CONDITION)]
-        return tuple(self.inputs[name] for name in sorted(names, key=lambda n: (len(n), n)))
 
 
 def _begin(day: date | None, days: int = 0) -> datetime | None:

@@ -6,19 +6,17 @@ Every request is a row first; whoever asked is known by a name that the page giv
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from pathlib import Path
-from typing import Any
 
 from dyod_studio.errors import SampleCancelledError
 from dyod_studio.jobs.devices import host_name
 from dyod_studio.jobs.processes import identify
-from dyod_studio.requests.sampling import SamplingProgress
+from dyod_studio.requests.sampling import AnyRequest, SamplingProgress
 from dyod_studio.services.views import GenerationView, generation_view
 from dyod_studio.store.cleaning import FileName, remove_unreferenced
 from dyod_studio.store.files import PNG, WEBP
@@ -33,16 +31,6 @@ STOPPED = "This request was cancelled."
 OnProgress = Callable[[SamplingProgress], None]
 RunRequest = Callable[[int], None]
 """Carries out the sample request of this id and returns when it is done."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What one request says. ``files`` are its input pictures by their names."""
-
-    project_id: int
-    kind: str
-    parameters: Mapping[str, Any]
-    files: Mapping[str, Path]
 
 
 class CancelScope:
@@ -108,7 +96,11 @@ class RequestDispatcher:
             retry_while_busy(partial(self._cancel, request_id))
 
     def ask(
-        self, asked: Asked, scope: CancelScope, on_progress: OnProgress | None = None
+        self,
+        project_id: int,
+        request: AnyRequest,
+        scope: CancelScope,
+        on_progress: OnProgress | None = None,
     ) -> list[GenerationView]:
         """Have one request carried out; returns what was made, in its order.
 
@@ -118,7 +110,7 @@ class RequestDispatcher:
         """
         if scope.is_cancelled:
             raise SampleCancelledError(STOPPED)
-        request_id = self._add(asked)
+        request_id = self._add(project_id, request)
         if not scope.begin(request_id):
             retry_while_busy(partial(self._cancel, request_id))
         try:
@@ -143,20 +135,20 @@ class RequestDispatcher:
                 names += [FileName(file.sha256, file.suffix) for file in inputs]
             remove_unreferenced(self._storage, names)
 
-    def _add(self, asked: Asked) -> int:
+    def _add(self, project_id: int, request: AnyRequest) -> int:
         store = self._storage.files
         with store.guard():
             inputs = tuple(
                 InputFile(name, stored.sha256, stored.path.suffix)
-                for name, path in asked.files.items()
+                for name, path in request.inputs.items()
                 if (stored := store.add_file(path, path.suffix.lower()))
             )
             with self._storage.database.session() as session:
                 row = SampleRequestRepository(session).add(
-                    asked.project_id,
-                    asked.kind,
-                    asked.parameters,
-                    num_steps=asked.parameters["num_inference_steps"],
+                    project_id,
+                    request.kind,
+                    request.to_json(),
+                    num_steps=request.num_inference_steps,
                     inputs=inputs,
                     owner=this_process(),
                 )

@@ -1,7 +1,7 @@
 """Grids: one picture made for every value of an axis, or for every pair of values of two."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.sampling import SampleSettings
+from dyod_studio.requests.sampling import SampleRequest
 from dyod_studio.services.views import GenerationView
 
 MAX_CELLS = 64
@@ -41,9 +41,9 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """``settings`` with one or two of them varied; ``x`` runs from left to right, ``y`` down."""
+    """``request`` with one or two of them varied; ``x`` runs from left to right, ``y`` down."""
 
-    settings: SampleSettings
+    request: SampleRequest
     x: Axis
     y: Axis | None = None
 
@@ -54,16 +54,16 @@ class Grid:
         if count > MAX_CELLS:
             raise InvalidInputError(f"A grid has at most {MAX_CELLS} pictures, got {count}.")
 
-    def cells(self, seed: int) -> list[SampleSettings]:
-        """The settings of each picture, row by row.
+    def cells(self, seed: int) -> list[SampleRequest]:
+        """The request of each picture, row by row.
 
         Args:
             seed: of every picture, unless the seed is an axis.
         """
-        common = replace(self.settings, seed=seed, num_images=1)
+        common = self.request.replace(seed=seed, num_images=1)
         rows = self.y.values if self.y else (None,)
         return [
-            replace(common, **_changed(self.y, down), **_changed(self.x, across))
+            common.replace(**_changed(self.y, down), **_changed(self.x, across))
             for down, across in product(rows, self.x.values)
         ]
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.references import locate_base
+from dyod_studio.requests.part_kinds import TrainingMethod, baseline_kinds, training_methods
 from dyod_studio.services.training.plan import free_for_next, kind_of_device, plan_for
 from dyod_studio.services.views import FieldKind, FieldView, MethodView, RecommendationView
 from dyod_studio.settings import STARTER_DIR, Settings
@@ -16,9 +17,7 @@ from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.tables import Project
 from dyod_studio.training.recommend import DeviceFacts, Need, SetFacts, recommend
 from dyod_studio.training.registry import (
-    METHODS,
     MethodConfig,
-    MethodInfo,
     PromptedConfig,
     load_method,
     parse_config,
@@ -70,13 +69,14 @@ def _kind(annotation: Any) -> FieldKind:
     return kinds.get(annotation, "str")
 
 
-METHOD_SUMMARIES = {info.name: info.summary for info in METHODS.values()}
-"""Every method's name, in the order in which they are offered, and what it is for."""
+def method_summaries() -> dict[str, str]:
+    """Every method's name, in the order in which they are offered, and what it is for."""
+    return {name: method.summary for name, method in training_methods().items()}
 
 
 def method_views() -> list[MethodView]:
     """Every method with its settings, for forms."""
-    return [_view(info) for info in METHODS.values()]
+    return [_view(name, method) for name, method in training_methods().items()]
 
 
 def recommendation(settings: Settings, session: Session, project: Project) -> RecommendationView:
@@ -94,24 +94,24 @@ def recommendation(settings: Settings, session: Session, project: Project) -> Re
         free_for_next(settings, session),
         _has_clip(project.base),
         {
-            info.name: _need(settings, session, project.base, info.name)
-            for info in METHODS.values()
-            if not info.is_baseline
+            name: _need(settings, session, project.base, name)
+            for name in training_methods()
+            if name not in baseline_kinds()
         },
     )
     found = recommend(pictures, device)
     return RecommendationView(found.methods, found.reasons)
 
 
-def _view(info: MethodInfo) -> MethodView:
+def _view(name: str, method: TrainingMethod) -> MethodView:
     return MethodView(
-        info.name,
-        info.title,
-        info.summary,
-        field_views(load_method(info.name).config_class),
-        info.num_pictures,
-        info.cost,
-        info.is_baseline,
+        name,
+        method.task,
+        method.summary,
+        field_views(load_method(name).config_class),
+        method.num_pictures,
+        method.cost,
+        name in baseline_kinds(),
     )
 
 

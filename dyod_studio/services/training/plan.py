@@ -9,7 +9,7 @@ from dyod_studio.errors import JobStateError
 from dyod_studio.jobs.calibration import calibrate, known_for
 from dyod_studio.jobs.devices import device_key
 from dyod_studio.models.base_size import base_size
-from dyod_studio.models.devices import free_memory_mb
+from dyod_studio.models.memory import free_memory_mb
 from dyod_studio.models.memory_plan import MemoryPlan
 from dyod_studio.services.views import PlanView
 from dyod_studio.settings import STARTER_DIR, Settings

@@ -8,6 +8,7 @@ from typing import Any
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.jobs.child import read_tail
 from dyod_studio.jobs.metrics import LossReader
+from dyod_studio.requests.part_kinds import title_of
 from dyod_studio.services.runs import checkpoint_views, finish_of, retry_of
 from dyod_studio.services.training.methods import (
     config_for,
@@ -31,7 +32,6 @@ from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import Job
-from dyod_studio.training.registry import METHODS
 
 POLL_S = 0.3
 NOTHING: Mapping[str, Any] = {}
@@ -238,6 +238,7 @@ class Training:
         job = self.job(job_id)
         with self._storage.database.session() as session:
             base = ProjectRepository(session).get(job.project_id).base
-        title = METHODS[job.kind].title if job.kind in METHODS else job.kind
         log = read_tail(self._storage.log_path(job_id)) or job.log_tail
-        return RunRecord(job, title, base, self.losses(job_id), self.checkpoints(job_id), log)
+        return RunRecord(
+            job, title_of(job.kind), base, self.losses(job_id), self.checkpoints(job_id), log
+        )

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.sampling import SamplingProgress
+from dyod_studio.requests.sampling import SamplingProgress, SamplingRequest
+from dyod_studio.requests.validation import bounds_of
 from dyod_studio.services.views import GenerationView
 from dyod_studio.ui.common.html import note
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
 
-DEFAULT_STEPS = 50
 LEAST_STEPS, MOST_STEPS = 5, 100
 
 
@@ -37,12 +37,33 @@ Made by hand, for a class statement has Gradio write an interface file beside th
 class FineControls(NamedTuple):
     """What rarely needs a hand."""
 
-    guidance: gr.Textbox
-    steps: gr.Slider
+    guidance_scale: gr.Textbox
+    num_inference_steps: gr.Slider
 
 
-def t0_slider(label: str, info: str, value: float, elem_id: str) -> gr.Slider:
-    return Slider(0, 1, value=value, step=0.05, label=label, info=info, elem_id=elem_id)
+def field_slider(
+    model: type[SamplingRequest],
+    name: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    **options: Any,
+) -> gr.Slider:
+    """A slider over a field of a request: its bounds, its title and its default.
+
+    Args:
+        least, most: where the slider ends, inside the field's own bounds.
+        options: of ``gr.Slider``.
+    """
+    bounds, field = bounds_of(model, name), model.model_fields[name]
+    low = max(bound for bound in (bounds.low, least) if bound is not None)
+    high = min(bound for bound in (bounds.high, most) if bound is not None)
+    given = {"label": field.title, "value": field.default, **options}
+    return Slider(low, high, **given)
+
+
+def t0_slider(info: str, value: float, elem_id: str) -> gr.Slider:
+    return field_slider(SamplingRequest, "t0", value=value, step=0.05, info=info, elem_id=elem_id)
 
 
 def seed_field(elem_id: str) -> gr.Textbox:
@@ -60,8 +81,8 @@ def build_fine_controls(elem_id: str) -> FineControls:
             elem_id=f"{elem_id}-guidance",
             info="How strictly the learned style is followed (guidance scale); 1 is off.",
         )  # fmt: skip
-        steps = Slider(
-            LEAST_STEPS, MOST_STEPS, value=DEFAULT_STEPS, step=1, label="Steps",
+        steps = field_slider(
+            SamplingRequest, "num_inference_steps", least=LEAST_STEPS, most=MOST_STEPS, step=1,
             elem_id=f"{elem_id}-steps",
             info="More is finer and slower (inference steps over the whole way).",
         )  # fmt: skip

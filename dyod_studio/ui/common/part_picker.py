@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from dyod_studio.requests.sampling import Denoising
-from dyod_studio.services.parts import ADAPTERS, PARTS, STANDALONE_PARTS, default_parts
+from dyod_studio.requests.part_kinds import (
+    default_parts,
+    selectable_kinds,
+    standalone_kinds,
+    unet_kinds,
+)
+from dyod_studio.requests.sampling import SamplingRequest, condition_inputs
 from dyod_studio.ui.common.controls import (
-    Slider,
     any_text,
     build_fine_controls,
+    field_slider,
     guidance_in,
     t0_slider,
     whole_in,
@@ -40,7 +45,7 @@ class PartControls(NamedTuple):
     kinds: gr.CheckboxGroup
     conditioning: gr.Column
     use: gr.State
-    strength: gr.Slider
+    adapter_strength: gr.Slider
     references: gr.Gallery
     mask_rate: gr.Slider
     condition_text: gr.Textbox
@@ -48,7 +53,7 @@ class PartControls(NamedTuple):
 
     @property
     def fields(self) -> dict[str, Any]:
-        """Name of an argument of ``wishes`` -> component."""
+        """Name of a field -> component."""
         return {name: part for name, part in self._asdict().items() if name not in SHOWN_ONLY}
 
 
@@ -57,8 +62,9 @@ def build_parts(studio: "Studio", project: gr.State, tab: gr.Tab) -> PartControl
     use, shown = gr.State(None), gr.State({})
     with gr.Accordion("Trained parts to use", open=True, visible=False, elem_id="parts") as panel:
         kinds = gr.CheckboxGroup(show_label=False, container=False, elem_id="parts-use")
-        strength = Slider(
-            0, 1, value=1, step=0.05, label="Strength", visible=False, elem_id="parts-strength",
+        strength = field_slider(
+            SamplingRequest, "adapter_strength", step=0.05, visible=False,
+            elem_id="parts-strength",
             info="Of what these parts change; 0 is the base model's own way.",
         )  # fmt: skip
         with gr.Column(visible=False, elem_id="parts-references") as conditioning:
@@ -68,17 +74,16 @@ def build_parts(studio: "Studio", project: gr.State, tab: gr.Tab) -> PartControl
                 columns=3, height=180, object_fit="contain", buttons=[], interactive=True,
                 elem_id="references",
             )  # fmt: skip
-            mask_rate = Slider(
-                0, MOST_MASKED, value=0, step=0.05, elem_id="mask-rate",
-                label="How freely the reference is read",
+            mask_rate = field_slider(
+                SamplingRequest, "mask_rate", most=MOST_MASKED, step=0.05, elem_id="mask-rate",
                 info="Left: closely. Right: only glimpses of it are seen (mask rate).",
             )  # fmt: skip
             condition_text = gr.Textbox(
                 label="Or in words", max_lines=1, placeholder="a red one", elem_id="condition-text",
                 info="Read in the same way as a reference picture (condition text).",
             )  # fmt: skip
-            text_weight = Slider(
-                0, 1, value=0.5, step=0.05, label="Words or pictures", elem_id="text-weight",
+            text_weight = field_slider(
+                SamplingRequest, "text_weight", step=0.05, elem_id="text-weight",
                 info="Left: the pictures count. Right: the words (text weight).",
             )  # fmt: skip
     gr.on(
@@ -100,7 +105,7 @@ def show_parts(
     was made, stays.
     """
     trained = studio.projects.get(project).artifacts if project is not None else ()
-    kinds = [kind for kind in PARTS if kind in trained and kind != "vae"]
+    kinds = [kind for kind in selectable_kinds() if kind in trained]
     now = {"project": project, "kinds": kinds}
     if now == shown:
         return gr.skip()
@@ -108,7 +113,7 @@ def show_parts(
     wanted = use if is_first and use is not None else default_parts(trained)
     usual = [kind for kind in wanted if kind in kinds]
     return (
-        gr.update(visible=any(kind in STANDALONE_PARTS for kind in kinds)),
+        gr.update(visible=any(kind in standalone_kinds() for kind in kinds)),
         gr.update(choices=[(method_name(kind), kind) for kind in kinds], value=usual),
         *_in_sight(usual),
         None if is_other and not is_first else gr.skip(),
@@ -132,30 +137,25 @@ def show_use(use: Sequence[str] | None) -> tuple[Any, Any, Any]:
 def _in_sight(chosen: Sequence[str]) -> tuple[Any, Any]:
     """Strength belongs to what changes the U-Net, references to an ANL alone."""
     return (
-        gr.update(visible=any(kind in ADAPTERS for kind in chosen)),
+        gr.update(visible=any(kind in unet_kinds() for kind in chosen)),
         gr.update(visible="anl" in chosen),
     )
 
 
-def wishes(
-    trained: Sequence[str],
-    use: Sequence[str] | None,
-    strength: float | None,
-    references: Sequence[tuple[str, str | None]] | None,
-    mask_rate: float | None,
-    condition_text: str | None = None,
-    text_weight: float | None = None,
-) -> dict[str, Any]:
-    """The choice as settings of a sample; references count only while an ANL is in use."""
+def read_parts(trained: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The choice as values of a request; references count only while an ANL is in use."""
+    use = values.get("use")
     used = default_parts(trained) if use is None else tuple(use)
-    pictures = tuple(Path(path) for path, _ in references or ()) if "anl" in used else ()
-    words = any_text(condition_text) if "anl" in used else None
+    has_anl = "anl" in used
+    references = values.get("references") or ()
+    pictures = [Path(path) for path, _ in references] if has_anl else []
+    strength, text_weight = values.get("adapter_strength"), values.get("text_weight")
     return {
         "use": None if use is None else used,
-        "strength": 1.0 if strength is None else strength,
-        "conditions": pictures,
-        "mask_rate": (mask_rate or 0.0) if pictures else 0.0,
-        "condition_text": words,
+        "inputs": condition_inputs(pictures),
+        "adapter_strength": 1.0 if strength is None else strength,
+        "mask_rate": (values.get("mask_rate") or 0.0) if pictures else 0.0,
+        "condition_text": any_text(values.get("condition_text")) if has_anl else None,
         "text_weight": 0.5 if text_weight is None else text_weight,
     }
 
@@ -164,10 +164,10 @@ class SamplingControls(NamedTuple):
     """The controls; ``use`` holds the parts on the server, None as long as none were chosen."""
 
     t0: gr.Slider
-    guidance: gr.Textbox
-    steps: gr.Slider
+    guidance_scale: gr.Textbox
+    num_inference_steps: gr.Slider
     use: gr.State
-    strength: gr.Slider
+    adapter_strength: gr.Slider
     kinds: gr.CheckboxGroup
 
     @property
@@ -182,7 +182,6 @@ def build_sampling_controls(studio: "Studio", project: gr.State, tab: gr.Tab) ->
     with gr.Row(elem_id="explore-drawn"):
         with gr.Column(scale=2, min_width=300):
             t0 = t0_slider(
-                "How much may change",
                 "Left: the bare shape it begins with. Right: only the style counts (t0).",
                 0.5, "explore-t0",
             )  # fmt: skip
@@ -191,8 +190,8 @@ def build_sampling_controls(studio: "Studio", project: gr.State, tab: gr.Tab) ->
                 label="Trained parts to use", elem_id="explore-parts",
                 info="Beside the shape model, which draws what everything here begins with.",
             )  # fmt: skip
-            strength = Slider(
-                0, 1, value=1, step=0.05, label="Strength", visible=False,
+            strength = field_slider(
+                SamplingRequest, "adapter_strength", step=0.05, visible=False,
                 elem_id="explore-strength",
                 info="Of what these parts change; 0 is the base model's own way.",
             )  # fmt: skip
@@ -203,19 +202,19 @@ def build_sampling_controls(studio: "Studio", project: gr.State, tab: gr.Tab) ->
         [panel, kinds, strength, use, shown], **SILENT,
     )  # fmt: skip
     kinds.input(on_choose_kinds, kinds, [use, strength], **SILENT)
-    return SamplingControls(t0, fine.guidance, fine.steps, use, strength, kinds)
+    return SamplingControls(t0, fine.guidance_scale, fine.num_inference_steps, use, strength, kinds)
 
 
 def show_choice(studio: "Studio", project: int | None, shown: dict[str, Any]) -> Any:
     """What is trained, with the usual parts chosen; nothing is sent again that the page shows."""
     trained = studio.projects.get(project).artifacts if project is not None else ()
-    kinds = [kind for kind in PARTS if kind in trained and kind != "vae"]
+    kinds = [kind for kind in selectable_kinds() if kind in trained]
     now = {"project": project, "kinds": kinds}
     if now == shown:
         return gr.skip()
     usual = [kind for kind in default_parts(trained) if kind in kinds]
     return (
-        gr.update(visible=any(kind in STANDALONE_PARTS for kind in kinds)),
+        gr.update(visible=any(kind in standalone_kinds() for kind in kinds)),
         gr.update(choices=[(method_name(kind), kind) for kind in kinds], value=usual),
         _strength(usual),
         None,
@@ -230,36 +229,35 @@ def on_choose_kinds(kinds: Sequence[str] | None) -> tuple[list[str], Any]:
 
 
 def _strength(kinds: Sequence[str]) -> Any:
-    return gr.update(visible=any(kind in ADAPTERS for kind in kinds))
+    return gr.update(visible=any(kind in unet_kinds() for kind in kinds))
 
 
-def read_sampling_controls(
-    t0: float | None, guidance: str | None, steps: float | None, use: Sequence[str] | None,
-    strength: float | None,
-) -> dict[str, Any]:  # fmt: skip
-    """The controls as settings of any request."""
+def read_sampling_controls(values: Sequence[Any]) -> dict[str, Any]:
+    """The controls as values of any request, from those of ``SamplingControls.inputs``."""
+    t0, guidance, steps, use, strength = values
     return {
         "t0": t0,
         "guidance_scale": guidance_in(guidance),
         "num_inference_steps": whole_in("Steps", steps),
         "use": None if use is None else tuple(use),
-        "strength": 1.0 if strength is None else strength,
+        "adapter_strength": 1.0 if strength is None else strength,
     }
 
 
-def sampling_control_updates(settings: Denoising) -> tuple[Any, ...]:
+def sampling_control_updates(request: SamplingRequest) -> tuple[Any, ...]:
     """The controls as they stood when something was drawn, in the order of a Drawn."""
-    guidance = settings.guidance_scale
-    kinds = None if settings.use is None else [kind for kind in settings.use if kind != "vae"]
+    guidance = request.guidance_scale
+    kinds = None if request.use is None else [kind for kind in request.use if kind != "vae"]
     return (
-        0.5 if settings.t0 is None else settings.t0,
+        0.5 if request.t0 is None else request.t0,
         "" if guidance is None else f"{guidance:g}",
-        settings.num_inference_steps,
+        request.num_inference_steps,
         kinds,
-        gr.update(value=settings.strength) if kinds is None else _strength_of(settings, kinds),
+        _strength_of(request, kinds),
         gr.skip() if kinds is None else kinds,
     )
 
 
-def _strength_of(settings: Denoising, kinds: Sequence[str]) -> Any:
-    return {**_strength(kinds), "value": settings.strength}
+def _strength_of(request: SamplingRequest, kinds: Sequence[str] | None) -> Any:
+    is_shown = {} if kinds is None else _strength(kinds)
+    return {**gr.update(), **is_shown, "value": request.adapter_strength}

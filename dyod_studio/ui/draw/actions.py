@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +12,7 @@ from dyod_studio.services.sampling.dispatcher import OnProgress
 from dyod_studio.services.sampling.grid import STRIP_T0, Axis, Grid, axis_of, write_sheet
 from dyod_studio.ui.common.handlers import SILENT, chosen
 from dyod_studio.ui.draw.canvas import UNTOUCHED
-from dyod_studio.ui.draw.form import Wish, request_for
+from dyod_studio.ui.draw.form import Values, request_for
 from dyod_studio.ui.draw.results import captioned, result_updates
 
 if TYPE_CHECKING:
@@ -25,37 +24,39 @@ NO_AXIS = "none"
 
 
 def make(
-    studio: "Studio", scratch: Path, wish: Wish, visitor: str, on_progress: OnProgress
+    studio: "Studio", scratch: Path, values: Values, visitor: str, on_progress: OnProgress
 ) -> tuple[Any, ...]:
     """Pictures of what is on the canvas, and the seed of the first."""
-    with request_for(studio, scratch, wish) as settings:
-        views = studio.sampling.sample(chosen(wish.project), settings, on_progress, visitor=visitor)
-    return *result_updates(captioned(views)), str(settings.seed)
+    project = chosen(values.get("project"))
+    with request_for(studio, scratch, values) as request:
+        views = studio.sampling.sample(project, request, on_progress, visitor=visitor)
+    return *result_updates(captioned(views)), str(request.seed)
 
 
 def make_strip(
-    studio: "Studio", scratch: Path, wish: Wish, visitor: str, on_progress: OnProgress
+    studio: "Studio", scratch: Path, values: Values, visitor: str, on_progress: OnProgress
 ) -> tuple[Any, ...]:
     """The same sketch at five t0s."""
     axis = Axis("t0", STRIP_T0)
-    return make_grid(studio, scratch, wish, axis, None, visitor, on_progress, columns=3)
+    return make_grid(studio, scratch, values, axis, None, visitor, on_progress, columns=3)
 
 
 def make_grid(
-    studio: "Studio", scratch: Path, wish: Wish, x: Axis, y: Axis | None, visitor: str,
+    studio: "Studio", scratch: Path, values: Values, x: Axis, y: Axis | None, visitor: str,
     on_progress: OnProgress, columns: int | None = None,
 ) -> tuple[Any, ...]:  # fmt: skip
     """Every pair of two settings, each under what is particular about it, and all on one sheet."""
-    with request_for(studio, scratch, wish, num_images=1) as settings:
-        grid = Grid(settings, x, y)
-        made = studio.sampling.grid(chosen(wish.project), grid, on_progress, visitor=visitor)
+    project = chosen(values.get("project"))
+    with request_for(studio, scratch, values, num_images=1) as request:
+        grid = Grid(request, x, y)
+        made = studio.sampling.grid(project, grid, on_progress, visitor=visitor)
     folder = Path(tempfile.mkdtemp(dir=scratch, prefix="grid-"))
     sheet = write_sheet(made, folder / "grid.png")
     pictures = [
         (str(view.file), caption) for view, caption in zip(made.views, made.captions, strict=True)
     ]
     width = columns or len(x.values)
-    return *result_updates(pictures, width, str(sheet)), str(settings.seed)
+    return *result_updates(pictures, width, str(sheet)), str(request.seed)
 
 
 def axes_in(
@@ -68,7 +69,9 @@ def axes_in(
     return x, axis_of(str(down), (down_values or "").split(","))
 
 
-def make_live(studio: "Studio", scratch: Path, wish: Wish, visitor: str) -> tuple[Any, ...] | None:
+def make_live(
+    studio: "Studio", scratch: Path, values: Values, visitor: str
+) -> tuple[Any, ...] | None:
     """One quick picture that follows the hand; None to leave the page as it is.
 
     An empty canvas is nothing to draw. The seed in the field stays, locked or not, or the picture
@@ -76,8 +79,8 @@ def make_live(studio: "Studio", scratch: Path, wish: Wish, visitor: str) -> tupl
     """
     quick = {"num_images": 1, "num_inference_steps": LIVE_STEPS}
     try:
-        with request_for(studio, scratch, replace(wish, is_locked=True), **quick) as settings:
-            view = studio.sampling.live(chosen(wish.project), settings, visitor=visitor)
+        with request_for(studio, scratch, {**values, "is_locked": True}, **quick) as request:
+            view = studio.sampling.live(chosen(values.get("project")), request, visitor=visitor)
     except InvalidInputError as exc:
         if str(exc) == UNTOUCHED:
             return None

@@ -55,7 +55,7 @@ class Drawing(NamedTuple):
 
     @property
     def fields(self) -> dict[str, Any]:
-        """Name in ``Wish`` -> component."""
+        """Name of a field -> component."""
         return {"canvas": self.canvas, "region": self.region, "t0": self.t0}
 
 
@@ -70,7 +70,7 @@ def build_drawing() -> Drawing:
         gr.HTML(note(BRUSHED, "good"), padding=False)
         forget = gr.Button("Change all of it", size="sm", scale=0, elem_id="region-forget")
     t0 = t0_slider(
-        "How much may change", "Left: stays your drawing. Right: only the idea stays (t0).",
+        "Left: stays your drawing. Right: only the idea stays (t0).",
         DEFAULT_T0, "studio-t0",
     )  # fmt: skip
     t0_curve = build_t0_curve("studio-t0-curve")

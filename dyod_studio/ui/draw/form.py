@@ -1,20 +1,23 @@
-"""All that stands on the Studio screen when a button is pressed, and the request it means."""
+"""The Draw screen's fields, and the request that they mean.
+
+A field has the name that its value has in the request; beside those stand ``project``, both
+canvases, ``is_locked`` (keep the seed) and ``references``. A field that was never in sight
+arrives as None.
+"""
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dyod_studio.requests.sampling import SampleSettings
+from dyod_studio.requests.sampling import IMAGE, REGION, SampleRequest
 from dyod_studio.ui.common.controls import any_text, guidance_in, seed_in, whole_in
 from dyod_studio.ui.common.handlers import chosen
-from dyod_studio.ui.common.part_picker import wishes
+from dyod_studio.ui.common.part_picker import read_parts
 from dyod_studio.ui.draw.canvas import (
-    Canvas,
     CanvasTransfer,
     region_from_canvas,
     saved,
@@ -25,80 +28,59 @@ if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
 
 MAX_NEW_SEED = 2**31
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """The values of the screen's fields; a field that was never in sight arrives as None."""
-
-    project: int | None
-    canvas: Canvas = None
-    region: Canvas = None
-    t0: float | None = 0.5
-    number: float | None = 1
-    seed: str | None = None
-    is_locked: bool | None = False
-    prompt: str | None = None
-    guidance: str | None = None
-    steps: float | None = 50
-    use: Sequence[str] | None = None
-    strength: float | None = None
-    references: Sequence[tuple[str, str | None]] | None = None
-    mask_rate: float | None = None
-    condition_text: str | None = None
-    text_weight: float | None = None
-
-
 Fields = Mapping[str, Any]
-"""Name in ``Wish`` -> component."""
+"""Name of a field -> component."""
+Values = Mapping[str, Any]
+"""Name of a field -> its value."""
 
 
-def read_wish(fields: Fields, data: Mapping[Any, Any], transfer: CanvasTransfer) -> Wish:
-    """The wish from what Gradio hands over for the ``wish_inputs``."""
+def read_form(fields: Fields, data: Mapping[Any, Any], transfer: CanvasTransfer) -> dict[str, Any]:
+    """The values of the fields, from what Gradio hands over for the ``form_inputs``."""
     canvas, region = transfer.read(data[transfer.transferred])
     values = {name: data[component] for name, component in fields.items() if component in data}
-    return Wish(canvas=canvas, region=region, **values)
+    return {"canvas": canvas, "region": region, **values}
 
 
-def wish_inputs(fields: Fields, transfer: CanvasTransfer) -> set[Any]:
+def form_inputs(fields: Fields, transfer: CanvasTransfer) -> set[Any]:
     """The fields, and in place of both canvases what was fetched from them."""
     return {*fields.values(), transfer.transferred} - {transfer.canvas, transfer.region}
 
 
-def seed_for(wish: Wish) -> int:
+def seed_for(values: Values) -> int:
     """The locked seed; a new one when it is not locked, or none was typed."""
-    typed = seed_in(wish.seed)
-    return typed if wish.is_locked and typed is not None else secrets.randbelow(MAX_NEW_SEED)
+    typed = seed_in(values.get("seed"))
+    is_locked = values.get("is_locked") and typed is not None
+    return typed if is_locked and typed is not None else secrets.randbelow(MAX_NEW_SEED)
 
 
 @contextmanager
 def request_for(
-    studio: "Studio", scratch: Path, wish: Wish, **changes: Any
-) -> Iterator[SampleSettings]:
-    """The settings that the wish means; their pictures lie on the disk within the block.
+    studio: "Studio", scratch: Path, values: Values, **changes: Any
+) -> Iterator[SampleRequest]:
+    """The request that the fields mean; its pictures lie on the disk within the block.
 
     Raises:
         InvalidInputError: a field cannot be read, or the canvas is empty.
     """
-    sketch, region = sketch_from_canvas(wish.canvas), region_from_canvas(wish.region)
-    trained = studio.projects.get(chosen(wish.project)).artifacts
-    values: dict[str, Any] = {
-        "t0": wish.t0,
-        "num_images": whole_in("Pictures", wish.number),
-        "guidance_scale": guidance_in(wish.guidance),
-        "num_inference_steps": whole_in("Steps", wish.steps),
-        "prompt": any_text(wish.prompt),
-        **wishes(
-            trained, wish.use, wish.strength, wish.references, wish.mask_rate,
-            wish.condition_text, wish.text_weight,
-        ),
-    }  # fmt: skip
+    sketch = sketch_from_canvas(values.get("canvas"))
+    region = region_from_canvas(values.get("region"))
+    trained = studio.projects.get(chosen(values.get("project"))).artifacts
+    parts = read_parts(trained, values)
     with ExitStack() as stack:
-        values["image"] = stack.enter_context(saved(sketch, scratch))
+        parts["inputs"][IMAGE] = stack.enter_context(saved(sketch, scratch))
         if region is not None:
-            values["region"] = stack.enter_context(saved(region, scratch))
-        values |= {"seed": seed_for(wish), **changes}
-        yield SampleSettings(start="image", **values)
+            parts["inputs"][REGION] = stack.enter_context(saved(region, scratch))
+        request = SampleRequest(
+            kind="image",
+            t0=values.get("t0", 0.5),
+            num_images=whole_in("Pictures", values.get("num_images", 1)),
+            guidance_scale=guidance_in(values.get("guidance_scale")),
+            num_inference_steps=whole_in("Steps", values.get("num_inference_steps", 50)),
+            prompt=any_text(values.get("prompt")),
+            seed=seed_for(values),
+            **parts,
+        )
+        yield request.replace(**changes)
 
 
 def visitor_of(request: gr.Request | None) -> str:

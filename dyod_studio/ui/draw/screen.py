@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import SampleCancelledError
-from dyod_studio.services.parts import STANDALONE_PARTS
+from dyod_studio.requests.part_kinds import standalone_kinds
+from dyod_studio.requests.sampling import SampleRequest
 from dyod_studio.services.sampling.dispatcher import OnProgress
 from dyod_studio.ui.common.controls import (
-    Slider,
     build_fine_controls,
+    field_slider,
     progress_callback,
     training_note,
 )
@@ -31,7 +32,7 @@ from dyod_studio.ui.draw.actions import (
 )
 from dyod_studio.ui.draw.canvas import TAKE_BRUSHES
 from dyod_studio.ui.draw.canvas_panel import Drawing, build_drawing, wire_drawing
-from dyod_studio.ui.draw.form import Fields, Wish, read_wish, visitor_of, wish_inputs
+from dyod_studio.ui.draw.form import Fields, Values, form_inputs, read_form, visitor_of
 from dyod_studio.ui.draw.restore import NAMES, restore_updates
 from dyod_studio.ui.draw.results import Results, build_results, wire_results
 
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
 
 ALONE: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
-"""No visitor waits for another one before the studio hears of the wish."""
-Work = Callable[[Wish, str, OnProgress], tuple[Any, ...]]
+"""No visitor waits for another one before the studio hears of the request."""
+Work = Callable[[Values, str, OnProgress], tuple[Any, ...]]
 
 
 class Screen(NamedTuple):
@@ -53,12 +54,12 @@ class Screen(NamedTuple):
 
     @property
     def inputs(self) -> set[Any]:
-        """What ``wish`` is read from."""
-        return wish_inputs(self.fields, self.drawing.transfer)
+        """What ``values`` is read from."""
+        return form_inputs(self.fields, self.drawing.transfer)
 
-    def wish(self, data: Mapping[Any, Any]) -> Wish:
+    def values(self, data: Mapping[Any, Any]) -> Values:
         """What the screen says."""
-        return read_wish(self.fields, data, self.drawing.transfer)
+        return read_form(self.fields, data, self.drawing.transfer)
 
 
 def build_studio_screen(
@@ -92,11 +93,12 @@ def build_studio_screen(
 def _build_settings(
     studio: "Studio", project: gr.State, tab: gr.Tab
 ) -> tuple[dict[str, Any], PartControls, GridControls]:
-    """The column of settings, by the names they have in ``Wish``."""
+    """The column of settings, by the names they have in the request."""
     gr.HTML(heading("How", "What counts for the next picture."))
-    number = Slider(
-        1, 8, value=2, step=1, label="Pictures", info="How many at once.", elem_id="studio-number"
-    )
+    number = field_slider(
+        SampleRequest, "num_images", most=8, value=2, step=1, info="How many at once.",
+        elem_id="studio-number",
+    )  # fmt: skip
     seed = gr.Textbox(
         label="Seed", info="Same number, same picture.", max_lines=1, elem_id="studio-seed",
         placeholder="a new one each time",
@@ -112,7 +114,7 @@ def _build_settings(
     fine = build_fine_controls("studio")
     parts = build_parts(studio, project, tab)
     grid = build_grid()
-    named = {"number": number, "seed": seed, "is_locked": lock, "prompt": prompt}
+    named = {"num_images": number, "seed": seed, "is_locked": lock, "prompt": prompt}
     return {**named, **fine._asdict(), **parts.fields}, parts, grid
 
 
@@ -121,7 +123,7 @@ def _wire_restore(again: gr.State, screen: Screen, parts: PartControls) -> None:
     drawing = screen.drawing
     places = {**screen.fields, "under": drawing.under, "region_note": drawing.region_note}
     again.change(restore_updates, again, [places[name] for name in NAMES], **ALONE).then(
-        show_use, parts.use, [parts.kinds, parts.strength, parts.conditioning], **ALONE
+        show_use, parts.use, [parts.kinds, parts.adapter_strength, parts.conditioning], **ALONE
     )
 
 
@@ -135,23 +137,23 @@ def _wire_buttons(studio: "Studio", scratch: Path, screen: Screen) -> None:
     def on_make(
         data: dict[Any, Any], request: gr.Request, progress: gr.Progress = PROGRESS
     ) -> tuple[Any, ...]:
-        wish = screen.wish(data)
-        return worked(partial(make, studio, scratch), wish, request, progress, len(outputs))
+        values = screen.values(data)
+        return worked(partial(make, studio, scratch), values, request, progress, len(outputs))
 
     def on_strip(
         data: dict[Any, Any], request: gr.Request, progress: gr.Progress = PROGRESS
     ) -> tuple[Any, ...]:
-        wish = screen.wish(data)
-        return worked(partial(make_strip, studio, scratch), wish, request, progress, len(outputs))
+        values = screen.values(data)
+        return worked(partial(make_strip, studio, scratch), values, request, progress, len(outputs))
 
     def on_grid(
         data: dict[Any, Any], request: gr.Request, progress: gr.Progress = PROGRESS
     ) -> tuple[Any, ...]:
-        def work(wish: Wish, visitor: str, on_progress: OnProgress) -> tuple[Any, ...]:
+        def work(values: Values, visitor: str, on_progress: OnProgress) -> tuple[Any, ...]:
             x, y = axes_in(*(data[component] for component in grid.inputs))
-            return make_grid(studio, scratch, wish, x, y, visitor, on_progress)
+            return make_grid(studio, scratch, values, x, y, visitor, on_progress)
 
-        return worked(work, screen.wish(data), request, progress, len(outputs))
+        return worked(work, screen.values(data), request, progress, len(outputs))
 
     call(drawing.make.click, on_make, inputs, outputs, **shade)
     call(drawing.strip.click, on_strip, inputs, outputs, **shade)
@@ -165,12 +167,12 @@ def _wire_buttons(studio: "Studio", scratch: Path, screen: Screen) -> None:
 
 @shown_to_user
 def worked(
-    work: Work, wish: Wish, request: gr.Request | None, progress: gr.Progress, num_outputs: int
+    work: Work, values: Values, request: gr.Request | None, progress: gr.Progress, num_outputs: int
 ) -> tuple[Any, ...]:
     """Do it, and leave the page as it is when it was stopped on the way."""
     progress(0, desc="Waking the model")
     try:
-        return work(wish, visitor_of(request), progress_callback(progress))
+        return work(values, visitor_of(request), progress_callback(progress))
     except SampleCancelledError:
         return (gr.skip(),) * num_outputs
 
@@ -182,8 +184,8 @@ def _wire_live(studio: "Studio", scratch: Path, screen: Screen) -> None:
 
     @shown_to_user
     def on_stroke(data: dict[Any, Any], request: gr.Request) -> tuple[Any, ...]:
-        wish = screen.wish(data)
-        updates = make_live(studio, scratch, wish, visitor_of(request))
+        values = screen.values(data)
+        updates = make_live(studio, scratch, values, visitor_of(request))
         return updates or (gr.skip(),) * len(outputs)
 
     strokes = gr.State(0)
@@ -211,6 +213,6 @@ def count_strokes(is_live: bool, strokes: int) -> Any:
 def show_studio(studio: "Studio", project: int | None) -> str:
     """A hint while nothing is trained that draws a sketch in the manner of the set."""
     trained = studio.projects.get(project).artifacts if project is not None else ()
-    if any(kind in trained for kind in STANDALONE_PARTS):
+    if any(kind in trained for kind in standalone_kinds()):
         return ""
     return training_note(studio, project, ("inversion",))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.sampling import InterpolationSettings
+from dyod_studio.requests.sampling import InterpolationRequest
 from dyod_studio.services.explore.animation import (
     DEFAULT_FPS,
     MAX_FPS,
@@ -36,7 +36,7 @@ BUTTONS = {"gif": "GIF", "mp4": "Video (MP4)", "sprite": "Sprites (PNG + JSON)"}
 
 
 def build_moving(
-    studio: "Studio", scratch: Path, project: gr.State, walk: gr.State, place: gr.Slider
+    studio: "Studio", scratch: Path, project: gr.State, plan: gr.State, place: gr.Slider
 ) -> None:
     """Lay out and wire the row under a strip."""
     with gr.Row(elem_classes="headed"):
@@ -54,21 +54,21 @@ def build_moving(
             info="A loop without a jump. Sprites go one way only.",
         )  # fmt: skip
     file = gr.DownloadButton(elem_id="moving-file")
-    keep.click(partial(on_keep, studio), [project, walk, place], None, **SILENT)
+    keep.click(partial(on_keep, studio), [project, plan, place], None, **SILENT)
     for form, button in buttons.items():
         button.click(
-            partial(on_take, studio, scratch, form), [walk, fps, is_loop], file, **PRIVATE
+            partial(on_take, studio, scratch, form), [plan, fps, is_loop], file, **PRIVATE
         ).success(None, None, None, js=FETCH)
 
 
 @shown_to_user
 def on_keep(
-    studio: "Studio", project: int | None, walk: StripPlan | None, place: float | None
+    studio: "Studio", project: int | None, plan: StripPlan | None, place: float | None
 ) -> None:
     """Put the frame that the slider shows into the gallery."""
-    if walk is None:
+    if plan is None:
         raise InvalidInputError(NONE_YET)
-    _, key = min(walk.strips[0], key=lambda frame: abs(frame[0] - (place or 0)))
+    _, key = min(plan.strips[0], key=lambda frame: abs(frame[0] - (place or 0)))
     studio.explore.keep(chosen(project), key)
     gr.Info("It is in the gallery now.")
 
@@ -78,14 +78,14 @@ def on_take(
     studio: "Studio",
     scratch: Path,
     form: str,
-    walk: StripPlan | None,
+    plan: StripPlan | None,
     fps: float | None,
     is_loop: bool,
 ) -> Any:
     """Write all frames as one file, under a name that says what it is."""
-    if walk is None:
+    if plan is None:
         raise InvalidInputError(NONE_YET)
-    view = studio.explore.prefetcher.finished("", walk)
+    view = studio.explore.prefetcher.finished("", plan)
     frames = [frame.file for frame in view.strips[0] if frame.file is not None]
     scratch.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=scratch, prefix="moving-"))
@@ -111,9 +111,9 @@ STRAIGHT, ROUND = "straight", "along the sphere"
 
 
 class Between(NamedTuple):
-    """What shows a walk from A to B."""
+    """What shows a plan from A to B."""
 
-    walk: gr.State
+    plan: gr.State
     timer: gr.Timer
     place: gr.Slider
     strip_view: gr.HTML
@@ -126,7 +126,7 @@ def build_between(
     studio: "Studio", scratch: Path, project: gr.State, drawn: SamplingControls
 ) -> Between:
     """Lay out and wire the way between two ends."""
-    walk, timer = gr.State(None), gr.Timer(TICK_S, active=False)
+    plan, timer = gr.State(None), gr.Timer(TICK_S, active=False)
     with gr.Row(elem_classes="walk-panel"):
         with gr.Column(scale=2, min_width=320):
             gr.HTML(heading("Between two", "Click two pictures: the strip draws itself."))
@@ -143,8 +143,8 @@ def build_between(
                 )  # fmt: skip
                 strip_view = build_strip("between-frames")
             status = gr.HTML(elem_id="between-status", padding=False)
-            build_moving(studio, scratch, project, walk, place)
-    between = Between(walk, timer, place, strip_view, status, picks, settings)
+            build_moving(studio, scratch, project, plan, place)
+    between = Between(plan, timer, place, strip_view, status, picks, settings)
     _wire(studio, project, between, make, drawn)
     return between
 
@@ -169,7 +169,7 @@ def _build_settings() -> list[Any]:
 def _wire(
     studio: "Studio", project: gr.State, between: Between, make: gr.Button, drawn: SamplingControls
 ) -> None:
-    shown = [between.walk, between.timer, between.place, between.strip_view, between.status]
+    shown = [between.plan, between.timer, between.place, between.strip_view, between.status]
     picks = between.picks
     frames, noise, path = between.settings
 
@@ -178,8 +178,8 @@ def _wire(
     ) -> tuple[Any, ...]:
         return on_between(studio, visitor_of(request), project, ends, *rest)
 
-    def tick(request: gr.Request, project: int | None, walk: StripPlan | None) -> tuple[Any, ...]:
-        return on_tick(studio, visitor_of(request), project, walk)
+    def tick(request: gr.Request, project: int | None, plan: StripPlan | None) -> tuple[Any, ...]:
+        return on_tick(studio, visitor_of(request), project, plan)
 
     inputs = [project, picks.ends, *between.settings, *drawn.inputs]
     gr.on(
@@ -189,7 +189,7 @@ def _wire(
     make.click(on_make, picks.ends, [picks.ends, picks.turn, *picks.shown], **SILENT).success(
         begin, inputs, shown, **SILENT
     )
-    between.timer.tick(tick, [project, between.walk], shown[1:], **SILENT)
+    between.timer.tick(tick, [project, between.plan], shown[1:], **SILENT)
     project.change(cleared, None, shown, **SILENT)
 
 
@@ -213,25 +213,25 @@ def on_between(
     """Begin to draw the strip, and show what is there of it."""
     if ends["A"] is None or ends["B"] is None:
         return cleared()
-    settings = InterpolationSettings(
+    request = InterpolationRequest(
         a=ends["A"]["ref"], b=ends["B"]["ref"], num_frames=whole_in("Frames", frames),
-        free_noise=noise == FREE, is_spherical=path == ROUND, **read_sampling_controls(*drawn),
+        free_noise=noise == FREE, is_spherical=path == ROUND, **read_sampling_controls(drawn),
     )  # fmt: skip
-    walk = studio.explore.interpolation(chosen(project), settings)
-    studio.explore.prefetcher.begin(visitor, walk)
-    view = studio.explore.prefetcher.look(visitor, walk)
-    last = settings.num_frames - 1
-    return walk, *_shown(view, gr.update(maximum=last, value=0, interactive=True))
+    plan = studio.explore.interpolation(chosen(project), request)
+    studio.explore.prefetcher.begin(visitor, plan)
+    view = studio.explore.prefetcher.look(visitor, plan)
+    last = request.num_frames - 1
+    return plan, *_shown(view, gr.update(maximum=last, value=0, interactive=True))
 
 
 @quiet_on_timer
 def on_tick(
-    studio: "Studio", visitor: str, project: int | None, walk: StripPlan | None
+    studio: "Studio", visitor: str, project: int | None, plan: StripPlan | None
 ) -> tuple[Any, ...]:
     """What is there of the strip by now."""
-    if walk is None or project != walk.asked.project_id:
+    if plan is None or project != plan.project_id:
         return cleared()[1:]
-    return _shown(studio.explore.prefetcher.look(visitor, walk), gr.skip())
+    return _shown(studio.explore.prefetcher.look(visitor, plan), gr.skip())
 
 
 def _shown(view: StripsView, place: Any) -> tuple[Any, ...]:
@@ -244,5 +244,5 @@ def _shown(view: StripsView, place: Any) -> tuple[Any, ...]:
 
 
 def cleared() -> tuple[Any, ...]:
-    """No walk, and nothing of one."""
+    """No plan, and nothing of one."""
     return None, gr.Timer(active=False), gr.update(value=0, interactive=False), "", ""

@@ -10,7 +10,7 @@ from dyod_studio.errors import InvalidInputError
 from dyod_studio.services.explore.views import NUM_TRAITS
 from dyod_studio.ui.common.handlers import PRIVATE, SILENT, chosen, shown_to_user
 from dyod_studio.ui.common.part_picker import SamplingControls, sampling_control_updates
-from dyod_studio.ui.explore.traits import Traits, begin_with, place_in, place_inputs, where_html
+from dyod_studio.ui.explore.traits import Traits, begin_with, point_in, point_inputs, where_html
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
@@ -90,7 +90,7 @@ def _wire_saving(
     name: gr.Textbox,
     save: gr.Button,
 ) -> None:
-    inputs = [name, *place_inputs(project, traits, drawn)]
+    inputs = [name, *point_inputs(project, traits, drawn)]
     outputs = [name, *places.shown]
     gr.on([save.click, name.submit], partial(on_save, studio), inputs, outputs, **PRIVATE)
 
@@ -109,7 +109,7 @@ def _wire_opening(
 
     opened = [open_id, forget, traits.origin, traits.where, *traits.sliders, *drawn]
     places.thumbs.select(on_select, [project, places.ids], opened, **SILENT).success(
-        begin_with(studio), place_inputs(project, traits, drawn), traits.shown, **SILENT
+        begin_with(studio), point_inputs(project, traits, drawn), traits.shown, **SILENT
     )
     forget.click(
         partial(on_forget, studio), [project, open_id], [open_id, forget, *places.shown], **SILENT
@@ -121,8 +121,8 @@ def on_save(
     studio: "Studio", name: str | None, project: int | None, origin: str, *values_and_drawn: Any
 ) -> tuple[Any, ...]:
     """Keep the place under a name; its picture becomes a favourite of the gallery."""
-    settings = place_in(origin, values_and_drawn)
-    view = studio.bookmarks.save(chosen(project), name or "", settings)
+    point = point_in(origin, values_and_drawn)
+    view = studio.bookmarks.save(chosen(project), name or "", point)
     gr.Info(f"{view.name} is saved; its picture is among the favourites of the gallery.")
     return "", *saved_updates(studio, project)
 
@@ -131,16 +131,16 @@ def on_save(
 def on_open(studio: "Studio", project: int | None, bookmark_id: int) -> tuple[Any, ...]:
     """Go back to a place: the sliders and all that draws it stand as they stood."""
     view = studio.bookmarks.get(chosen(project), bookmark_id)
-    settings = view.settings
-    values = [settings.moved.get(rank, 0.0) for rank in range(NUM_TRAITS)]
+    point = view.point
+    values = [point.moved.get(rank, 0.0) for rank in range(NUM_TRAITS)]
     forget = gr.update(visible=True, value=f"Forget {view.name}")
     return (
         bookmark_id,
         forget,
-        settings.origin,
-        where_html(settings.origin),
+        point.origin,
+        where_html(point.origin),
         *values,
-        *sampling_control_updates(settings),
+        *sampling_control_updates(point),
     )
 
 

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.sampling import SampleSettings, Start
-from dyod_studio.services.explore.views import NearSettings
+from dyod_studio.requests.sampling import PointRequest, SampleRequest, Start
 from dyod_studio.services.views import GenerationView
 from dyod_studio.ui.common.controls import (
-    Slider,
     any_text,
     captioned,
+    field_slider,
     progress_callback,
     seed_field,
     seed_in,
@@ -77,7 +76,6 @@ def build_new(studio: "Studio", project: gr.State, drawn: SamplingControls) -> N
 
     def on_stop(request: gr.Request) -> None:
         studio.sampling.cancel(visitor_of(request))
-        studio.explore.cancel(visitor_of(request))
 
     stop.click(on_stop, None, None, **SILENT)
     project.change(lambda: shown_updates([]), None, outputs, **SILENT)
@@ -95,7 +93,7 @@ def _build_fields() -> tuple[Any, ...]:
         info="Empty: the word by itself.",
     )
     with gr.Row():
-        number = Slider(1, 16, value=4, step=1, label="Pictures", elem_id="new-number")
+        number = field_slider(SampleRequest, "num_images", most=16, step=1, elem_id="new-number")
         seed = seed_field("new-seed")
     return start, prompt, number, seed
 
@@ -115,12 +113,12 @@ def _build_results() -> tuple[Any, ...]:
         elem_classes="thumbs",
     )
     chosen_one = gr.HTML(f'<p class="quiet">{CHOOSE}</p>', elem_id="new-chosen")
-    spread = Slider(
-        0.05,
-        1,
+    spread = field_slider(
+        PointRequest,
+        "spread",
+        least=0.05,
         value=0.35,
         step=0.05,
-        label="How far from it",
         elem_id="near-spread",
         info="Left: nearly the same shape. Right: anything goes (spread of the code).",
     )
@@ -206,15 +204,15 @@ def on_new_pictures(
     progress: gr.Progress = PROGRESS,
 ) -> tuple[Any, ...]:
     is_prompt = start == "prompt"
-    how = read_sampling_controls(*drawn)
+    how = read_sampling_controls(drawn)
     if is_prompt:
         how |= {"t0": None, "prompt": any_text(prompt)}
-    settings = SampleSettings(
-        start=start, num_images=whole_in("Pictures", number), seed=seed_in(seed), **how
+    request = SampleRequest(
+        kind=start, num_images=whole_in("Pictures", number), seed=seed_in(seed), **how
     )
     progress(0, desc="Waking the model")
     views = studio.sampling.sample(
-        chosen(project), settings, progress_callback(progress), visitor=visitor
+        chosen(project), request, progress_callback(progress), visitor=visitor
     )
     return shown_updates(views)
 
@@ -233,15 +231,15 @@ def on_near(
     """New pictures near the one that was clicked."""
     if picked is None:
         raise InvalidInputError(NONE_CHOSEN)
-    settings = NearSettings(
-        origin=picked[0],
+    request = PointRequest.near(
+        picked[0],
         spread=spread,
         num_images=whole_in("Pictures", number),
-        **read_sampling_controls(*drawn),
+        **read_sampling_controls(drawn),
     )
     progress(0, desc="Waking the model")
     views = studio.explore.near(
-        chosen(project), settings, progress_callback(progress), visitor=visitor
+        chosen(project), request, progress_callback(progress), visitor=visitor
     )
     return shown_updates(views)
 

@@ -1,6 +1,5 @@
 """The Explore screen: new pictures from nothing, the way between two, the traits of a place."""
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.sampling import Denoising
+from dyod_studio.requests.sampling import (
+    AVERAGE,
+    SEED_PREFIX,
+    AnyRequest,
+    InterpolationRequest,
+    PointRequest,
+)
 from dyod_studio.services.explore.views import NUM_TRAITS, SPAN
 from dyod_studio.ui.common.controls import training_note
 from dyod_studio.ui.common.handlers import SILENT, shown_to_user
@@ -28,12 +33,11 @@ from dyod_studio.ui.explore.new import NONE_CHOSEN, New, build_new
 from dyod_studio.ui.explore.picker import ends_updates, picked, show_source
 from dyod_studio.ui.explore.strips import build_conductor
 from dyod_studio.ui.explore.traits import (
-    AVERAGE,
     Traits,
     begin_with,
     build_traits,
     on_origin,
-    place_inputs,
+    point_inputs,
     where_html,
 )
 
@@ -71,57 +75,49 @@ def restore_updates(view: "Provenance | None") -> tuple[Any, ...]:
     num_outputs = 1 + NUM_DRAWN + NUM_NEW + NUM_BETWEEN + 2 + NUM_TRAITS
     if view is None or view.screen != "explore":
         return (gr.skip(),) * num_outputs
-    parameters, way = view.parameters, WAYS.get(view.kind, "new")
-    settings = Denoising(
-        t0=parameters["t0"],
-        guidance_scale=parameters["guidance_scale"],
-        use=view.use,
-        num_inference_steps=parameters["num_inference_steps"],
-        strength=parameters["adapter_strength"],
-    )
+    request = view.request
+    tab = WAYS.get(request.kind, "new")
     return (
-        gr.update(selected=way),
-        *sampling_control_updates(settings),
-        *(_new(view) if way == "new" else (gr.skip(),) * NUM_NEW),
-        *(_between(view) if way == "between" else (gr.skip(),) * NUM_BETWEEN),
-        *(_place(parameters) if way == "traits" else (gr.skip(),) * (2 + NUM_TRAITS)),
+        gr.update(selected=tab),
+        *sampling_control_updates(request),
+        *(_new(request) if tab == "new" else (gr.skip(),) * NUM_NEW),
+        *(_between(request) if tab == "between" else (gr.skip(),) * NUM_BETWEEN),
+        *(_point(request) if tab == "traits" else (gr.skip(),) * (2 + NUM_TRAITS)),
     )
 
 
-def _new(view: "Provenance") -> tuple[Any, ...]:
-    parameters = view.parameters
-    start = "prompt" if view.kind == "prompt" else "distribution"
-    prompt = gr.update(value=parameters["prompt"] or "", visible=start == "prompt")
-    number = parameters.get("num_images", len(parameters.get("places", [None])))
-    return start, prompt, number, str(parameters["seed"])
+def _new(request: AnyRequest) -> tuple[Any, ...]:
+    start = "prompt" if request.kind == "prompt" else "distribution"
+    prompt = gr.update(value=request.prompt or "", visible=start == "prompt")
+    return start, prompt, len(request.seeds()), str(request.seed)
 
 
-def _between(view: "Provenance") -> tuple[Any, ...]:
-    parameters = view.parameters
-    ends = {name: _end(view, key) for name, key in (("A", "a"), ("B", "b"))}
+def _between(request: AnyRequest) -> tuple[Any, ...]:
+    assert isinstance(request, InterpolationRequest)  # by its kind
+    ends = {"A": _end(request, "a", request.a), "B": _end(request, "b", request.b)}
     return (
         *ends_updates(ends, "A"),
-        parameters["num_frames"],
-        FREE if parameters["free_noise"] else FIXED,
-        ROUND if parameters["is_spherical"] else STRAIGHT,
+        request.num_frames,
+        FREE if request.free_noise else FIXED,
+        ROUND if request.is_spherical else STRAIGHT,
     )
 
 
-def _end(view: "Provenance", key: str) -> dict[str, Any] | None:
+def _end(request: InterpolationRequest, name: str, ref: str) -> dict[str, Any] | None:
     """An end is a file that is still there, or a seed."""
-    if key in view.inputs:
-        path = str(view.inputs[key])
+    if name in request.inputs:
+        path = str(request.inputs[name])
         return {"ref": path, "picture": path}
-    end = str(view.parameters[key])
-    return {"ref": end, "picture": None} if end.startswith("seed:") else None
+    return {"ref": ref, "picture": None} if ref.startswith(SEED_PREFIX) else None
 
 
-def _place(parameters: Mapping[str, Any]) -> tuple[Any, ...]:
+def _point(request: AnyRequest) -> tuple[Any, ...]:
     """Where the sliders stood; a picture that they began at is not found again: the average."""
-    origin = str(parameters.get("origin", f"seed:{parameters['seed']}"))
-    if origin != AVERAGE and not origin.startswith("seed:"):
+    origin, moved = f"{SEED_PREFIX}{request.seed}", {}
+    if isinstance(request, PointRequest):
+        origin, moved = request.origin, request.moved
+    if origin != AVERAGE and not origin.startswith(SEED_PREFIX):
         origin = AVERAGE
-    moved = {int(rank): value for rank, value in (parameters.get("places") or [{}])[0].items()}
     values = [max(-SPAN, min(SPAN, moved.get(rank, 0.0))) for rank in range(NUM_TRAITS)]
     return origin, where_html(origin), *values
 
@@ -212,7 +208,7 @@ def _wire_traits(
     conductor: gr.HTML,
 ) -> None:
     """The strips are drawn when the tab comes into sight, and when a slider came to rest."""
-    begin, inputs = begin_with(studio), place_inputs(project, traits, drawn)
+    begin, inputs = begin_with(studio), point_inputs(project, traits, drawn)
     rows = [places.which, *traits.boxes, *traits.sliders]
     traits_tab.select(partial(traits_updates, studio), project, rows, **SILENT).then(
         begin, inputs, traits.shown, **SILENT
@@ -243,7 +239,7 @@ def _wire_going_on(
         [new.picked, *traits.sliders, *traits.locks],
         [traits.origin, traits.where, *traits.sliders, ways],
         **SILENT,
-    ).success(begin_with(studio), place_inputs(project, traits, drawn), traits.shown, **SILENT)
+    ).success(begin_with(studio), point_inputs(project, traits, drawn), traits.shown, **SILENT)
 
 
 @shown_to_user

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
+from dyod_studio.requests.sampling import AVERAGE, PointRequest
 from dyod_studio.services.explore.strips import StripPlan
-from dyod_studio.services.explore.views import NUM_TRAITS, SPAN, PlaceSettings, StripsView
+from dyod_studio.services.explore.views import NUM_TRAITS, SPAN, StripsView
 from dyod_studio.ui.common.controls import Slider
 from dyod_studio.ui.common.handlers import SILENT, chosen, quiet_on_timer, shown_to_user
 from dyod_studio.ui.common.html import heading
@@ -20,7 +21,6 @@ from dyod_studio.ui.explore.strips import TICK_S, build_stage, build_strip, how_
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
 
-AVERAGE = "average"
 EMPTY = "The picture of this place appears here."
 
 
@@ -32,7 +32,7 @@ class Traits(NamedTuple):
     boxes: list[gr.Column]
     sliders: list[gr.Slider]
     locks: list[gr.Checkbox]
-    walk: gr.State
+    plan: gr.State
     timer: gr.Timer
     here: gr.HTML
     strip_views: list[gr.HTML]
@@ -41,8 +41,8 @@ class Traits(NamedTuple):
 
     @property
     def shown(self) -> list[Any]:
-        """What ``on_place`` and ``on_look`` fill; the latter leaves the walk out."""
-        return [self.walk, self.timer, self.here, *self.strip_views, self.status]
+        """What ``on_point`` and ``on_look`` fill; the latter leaves the plan out."""
+        return [self.plan, self.timer, self.here, *self.strip_views, self.status]
 
 
 def build_rows() -> tuple[list[Any], list[Any], list[Any], list[Any]]:
@@ -67,7 +67,7 @@ def _build_row(rank: int) -> tuple[gr.Column, gr.Slider, gr.Checkbox, gr.HTML]:
 
 def build_traits(studio: "Studio", project: gr.State, drawn: SamplingControls) -> Traits:
     """Lay out and wire the traits, within their panel; ``side`` has room under the picture."""
-    origin, walk = gr.State(AVERAGE), gr.State(None)
+    origin, plan = gr.State(AVERAGE), gr.State(None)
     timer = gr.Timer(TICK_S, active=False)
     with gr.Column(scale=5, min_width=320):
         gr.HTML(heading("Traits", "What the shape model tells apart, the most telling first."))
@@ -83,7 +83,7 @@ def build_traits(studio: "Studio", project: gr.State, drawn: SamplingControls) -
         build_stage("The picture of this place", EMPTY, "trait-frame")
         here = build_strip("trait-here", ["here"])
     traits = Traits(
-        origin, where, boxes, sliders, locks, walk, timer, here, strip_views, status, side
+        origin, where, boxes, sliders, locks, plan, timer, here, strip_views, status, side
     )
     _wire(studio, project, traits, drawn, (average, elsewhere, reset))
     return traits
@@ -96,12 +96,12 @@ def _wire(
     drawn: SamplingControls,
     buttons: tuple[Any, ...],
 ) -> None:
-    def tick(request: gr.Request, project: int | None, walk: StripPlan | None) -> tuple[Any, ...]:
-        return on_look(studio, visitor_of(request), project, walk)
+    def tick(request: gr.Request, project: int | None, plan: StripPlan | None) -> tuple[Any, ...]:
+        return on_look(studio, visitor_of(request), project, plan)
 
     begin = begin_with(studio)
-    inputs = place_inputs(project, traits, drawn)
-    traits.timer.tick(tick, [project, traits.walk], traits.shown[1:], **SILENT)
+    inputs = point_inputs(project, traits, drawn)
+    traits.timer.tick(tick, [project, traits.plan], traits.shown[1:], **SILENT)
     drawn.t0.release(begin, inputs, traits.shown, **SILENT)
     average, elsewhere, reset = buttons
     for button, choose in ((average, lambda: AVERAGE), (elsewhere, on_elsewhere)):
@@ -123,47 +123,47 @@ def begin_with(studio: "Studio") -> Any:
     def begin(
         request: gr.Request, project: int | None, origin: str, *values_and_drawn: Any
     ) -> tuple[Any, ...]:
-        return on_place(studio, visitor_of(request), project, origin, *values_and_drawn)
+        return on_point(studio, visitor_of(request), project, origin, *values_and_drawn)
 
     return begin
 
 
-def place_inputs(project: gr.State, traits: Traits, drawn: SamplingControls) -> list[Any]:
+def point_inputs(project: gr.State, traits: Traits, drawn: SamplingControls) -> list[Any]:
     return [project, traits.origin, *traits.sliders, *drawn.inputs]
 
 
-def place_in(origin: str, values_and_drawn: Sequence[Any]) -> PlaceSettings:
+def point_in(origin: str, values_and_drawn: Sequence[Any]) -> PointRequest:
     """The place which the page shows: sliders first, then how it is drawn."""
     values, drawn = values_and_drawn[:NUM_TRAITS], values_and_drawn[NUM_TRAITS:]
     moved = {rank: float(value) for rank, value in enumerate(values) if value}
-    return PlaceSettings(origin=origin, values=moved, **read_sampling_controls(*drawn))
+    return PointRequest.at(origin, moved, **read_sampling_controls(drawn))
 
 
 @shown_to_user
-def on_place(
+def on_point(
     studio: "Studio", visitor: str, project: int | None, origin: str, *values_and_drawn: Any
 ) -> tuple[Any, ...]:
     """Begin to draw the place and the strips around it, and show what is there of them."""
     if project is None or "vae" not in studio.projects.get(project).artifacts:
         return cleared()
-    walk = studio.explore.around(chosen(project), place_in(origin, values_and_drawn))
-    studio.explore.prefetcher.begin(visitor, walk)
-    return walk, *_shown(walk, studio.explore.prefetcher.look(visitor, walk))
+    plan = studio.explore.around(chosen(project), point_in(origin, values_and_drawn))
+    studio.explore.prefetcher.begin(visitor, plan)
+    return plan, *_shown(plan, studio.explore.prefetcher.look(visitor, plan))
 
 
 @quiet_on_timer
 def on_look(
-    studio: "Studio", visitor: str, project: int | None, walk: StripPlan | None
+    studio: "Studio", visitor: str, project: int | None, plan: StripPlan | None
 ) -> tuple[Any, ...]:
     """What is there by now."""
-    if walk is None or project != walk.asked.project_id:
+    if plan is None or project != plan.project_id:
         return cleared()[1:]
-    return _shown(walk, studio.explore.prefetcher.look(visitor, walk))
+    return _shown(plan, studio.explore.prefetcher.look(visitor, plan))
 
 
-def _shown(walk: StripPlan, view: StripsView) -> tuple[Any, ...]:
+def _shown(plan: StripPlan, view: StripsView) -> tuple[Any, ...]:
     here, *strips = view.strips
-    strip_views = [strip_html(here, walk.place), *map(strip_html, strips)]
+    strip_views = [strip_html(here, plan.moved), *map(strip_html, strips)]
     strip_views += [""] * (NUM_TRAITS + 1 - len(strip_views))
     return gr.Timer(active=not view.is_over), *strip_views, how_far(view)
 

@@ -155,7 +155,7 @@ def on_again(studio: "Studio", picture: int | None) -> tuple[Any, Any]:
     """The screen that made the picture, as it stood then."""
     if picture is None:
         raise InvalidInputError("Click a picture first.")
-    view = studio.gallery.again(picture)
+    view = studio.gallery.provenance(picture)
     return view, going_to(view)
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError, StudioError
-from dyod_studio.services.training.methods import METHOD_SUMMARIES
+from dyod_studio.requests.part_kinds import baseline_kinds, training_methods
+from dyod_studio.services.training.methods import method_summaries
 from dyod_studio.ui.common.controls import any_text
 from dyod_studio.ui.common.handlers import PRIVATE, PROGRESS, chosen, shown_to_user
 from dyod_studio.ui.common.html import heading, note
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
 
 PICTURES, CHECK, LEARN, NEED, TRAIN, FIRST = range(1, 7)
-OFFERED = ("inversion", "vae", "dreambooth", "custom-diffusion", "anl")
-"""The methods to draw with; the others are there to be compared with."""
-NAMED = {"inversion": "initializer", "dreambooth": "class_noun", "custom-diffusion": "class_noun"}
-"""The setting of a method that says what the pictures show."""
 Wishes = list[tuple[str, dict[str, object]]]
 
 
@@ -35,10 +32,22 @@ class Learn(NamedTuple):
     noun: gr.Textbox
 
 
+def offered() -> list[str]:
+    """The methods to draw with; the others are there to be compared with."""
+    return [name for name in training_methods() if name not in baseline_kinds()]
+
+
+def noun_settings() -> dict[str, str]:
+    """The setting of a method that says what the pictures show, where it has one."""
+    methods = training_methods().items()
+    return {name: method.noun_setting for name, method in methods if method.noun_setting}
+
+
 def build_learn() -> Learn:
     gr.HTML(heading("What to learn", "A proposal for this set and this computer; change it."))
     reasons = gr.HTML(elem_id="guide-reasons", padding=False)
-    choices = [(f"{method_name(name)}: {METHOD_SUMMARIES[name]}", name) for name in OFFERED]
+    summaries = method_summaries()
+    choices = [(f"{method_name(name)}: {summaries[name]}", name) for name in offered()]
     methods = gr.CheckboxGroup(choices, label="Learn", elem_id="guide-methods")
     noun = gr.Textbox(
         label="What do the pictures show?", placeholder="shoe", max_lines=1, visible=False,
@@ -119,13 +128,13 @@ def show_learn(studio: "Studio", project: int | None) -> tuple[str, Any, Any]:
     except StudioError as exc:
         return note(str(exc), "bad"), gr.skip(), gr.skip()
     lines = "".join(f"<li>{escape(reason)}</li>" for reason in found.reasons)
-    methods = [name for name in found.methods if name in OFFERED]
+    methods = [name for name in found.methods if name in offered()]
     return f'<ul class="advice">{lines}</ul>', gr.update(value=methods), on_methods(methods)
 
 
 def on_methods(methods: Sequence[str] | None) -> Any:
     """What the pictures show is asked only where a method makes use of it."""
-    return gr.update(visible=any(name in NAMED for name in methods or ()))
+    return gr.update(visible=any(name in noun_settings() for name in methods or ()))
 
 
 def wishes(methods: Sequence[str] | None, noun: str | None) -> Wishes:
@@ -137,8 +146,11 @@ def wishes(methods: Sequence[str] | None, noun: str | None) -> Wishes:
     if not methods:
         raise InvalidInputError("Choose at least one thing to learn.")
     shown = any_text(noun) or ""
+    nouns = noun_settings()
     return [
-        (name, {NAMED[name]: shown} if name in NAMED else {}) for name in OFFERED if name in methods
+        (name, {nouns[name]: shown} if name in nouns else {})
+        for name in offered()
+        if name in methods
     ]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.sampling import SampleSettings, closest_t0
+from dyod_studio.requests.sampling import SampleRequest, closest_t0
 from dyod_studio.services.views import JobView, ProjectView
 from dyod_studio.ui.common.controls import captioned, progress_callback
 from dyod_studio.ui.common.handlers import (
@@ -174,18 +174,18 @@ def on_first(
     if not is_more and studio.gallery.count(opened):
         return opened, captioned(studio.gallery.page(opened, limit=NUM_FIRST))
     progress(0, desc="Waking the model")
-    settings = first_settings(studio.projects.get(opened))
-    return opened, captioned(studio.sampling.sample(opened, settings, progress_callback(progress)))
+    request = first_request(studio.projects.get(opened))
+    return opened, captioned(studio.sampling.sample(opened, request, progress_callback(progress)))
 
 
-def first_settings(project: ProjectView) -> SampleSettings:
+def first_request(project: ProjectView) -> SampleRequest:
     """From the shapes where they are learned, else from the word alone."""
     if not project.artifacts:
         raise InvalidInputError("Nothing is learned yet: train something first.")
     if "vae" in project.artifacts:
         t0 = closest_t0(project.base)
-        return SampleSettings(start="distribution", t0=t0, num_images=NUM_FIRST)
-    return SampleSettings(start="prompt", t0=None, num_images=NUM_FIRST)
+        return SampleRequest(kind="distribution", t0=t0, num_images=NUM_FIRST)
+    return SampleRequest(kind="prompt", t0=None, num_images=NUM_FIRST)
 
 
 def show_first(made: Made | None, project: int | None) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from dyod_studio.requests.part_kinds import PART_KINDS, default_kinds
 from dyod_studio.services.training.report import curve_svg
 from dyod_studio.services.views import CheckpointView, JobView, ProjectView
 from dyod_studio.ui.common.handlers import SILENT, quiet_on_timer
@@ -23,7 +24,6 @@ from dyod_studio.ui.train.run_actions import (
     wire_actions,
 )
 from dyod_studio.ui.train.run_html import (
-    METHOD_NAMES,
     failure_card,
     method_name,
     press,
@@ -95,7 +95,6 @@ EMPTY = """
 <div class="empty"><h3>Nothing is training</h3><p>Press Train both. Loss and first pictures
 appear here while it works.</p></div>
 """
-NEEDED = ("inversion", "vae")
 PARTS = ("learned", "jobs", "detail", "card", "actions", "failure", "curve", "previews", "states")
 """What ``describe_training`` fills, in this order; ``seen`` comes last."""
 
@@ -190,10 +189,11 @@ def describe_run(studio: "Studio", job: JobView) -> dict[str, Any]:
 
 def learned_chips(view: ProjectView) -> str:
     """The two that everybody needs, trained or not; of the others those that are trained."""
-    more = [kind for kind in METHOD_NAMES if kind in view.artifacts and kind not in NEEDED]
+    needed = default_kinds()
+    more = [kind for kind in PART_KINDS if kind in view.artifacts and kind not in needed]
     chips = "".join(
         f'<span class="chip chip-{"succeeded" if kind in view.artifacts else "none"}">'
         f"{method_name(kind)}: {'ready' if kind in view.artifacts else 'not trained'}</span>"
-        for kind in (*NEEDED, *more)
+        for kind in (*needed, *more)
     )
     return f'<div class="chips">{chips}</div>'

@@ -6,22 +6,10 @@ A button says in ``data-press`` what it means; ``presses`` hands that to the pag
 from collections.abc import Sequence
 from html import escape
 
+from dyod_studio.requests.part_kinds import title_of
 from dyod_studio.services.evaluation.views import EVALUATION
 from dyod_studio.services.views import JobView
 
-METHOD_NAMES = {
-    "inversion": "Style word",
-    "vae": "Shape model",
-    "dreambooth": "One subject",
-    "anl": "From examples",
-    "custom-diffusion": "One concept",
-    "full-finetune": "The whole model",
-    "scratch": "From scratch",
-    "lora": "LoRA from elsewhere",
-    "embedding": "Word from elsewhere",
-    "evaluation": "Evaluation",
-}
-"""What the methods are called on the page; a method that is not here goes by its own name."""
 STATE_NAMES = {
     "queued": "waiting",
     "running": "training",
@@ -53,7 +41,8 @@ ACTION_NAMES = {
 
 
 def method_name(kind: str) -> str:
-    return METHOD_NAMES.get(kind, kind)
+    """What a kind of part or of run is called on the page."""
+    return "Evaluation" if kind == EVALUATION else title_of(kind)
 
 
 def state_name(job: JobView) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dyod_studio.services.training.methods import METHOD_SUMMARIES
+from dyod_studio.requests.part_kinds import default_kinds
+from dyod_studio.services.training.methods import method_summaries
 from dyod_studio.services.views import FieldView, MethodView
 from dyod_studio.ui.common.handlers import PRIVATE, SILENT, chosen, shown_to_user
 from dyod_studio.ui.common.html import heading
@@ -20,8 +21,6 @@ from dyod_studio.ui.train.run_html import method_name
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
 
-BOTH = ("inversion", "vae")
-"""What a newcomer needs, in the order it is trained."""
 HOW = """
 <ol class="how"><li><b>Style word</b> looks for the one word that describes your whole set
 <span>(textual inversion)</span></li><li><b>Shape model</b> learns the variety of shapes in it, for
@@ -38,12 +37,12 @@ def build_train(
         with gr.Column(scale=2, min_width=340):
             gr.HTML(heading("Train", "It runs in the background: draw, or close the page."))
             gr.HTML(HOW, padding=False)
-            plan = build_plan(studio, project, tab, [(method, {}) for method in BOTH])
+            plan = build_plan(studio, project, tab, [(method, {}) for method in default_kinds()])
             both = gr.Button("Train both", variant="primary", elem_id="train-both")
             with gr.Accordion("One method, with its own settings", open=False) as drawer:
                 method = gr.Radio(
-                    choices=[(method_name(name), name) for name in METHOD_SUMMARIES], value=BOTH[0],
-                    label="Method", elem_id="method",
+                    choices=[(method_name(name), name) for name in method_summaries()],
+                    value=default_kinds()[0], label="Method", elem_id="method",
                 )  # fmt: skip
                 form = Form(drawer, method, proposed, queued)
                 _draw_forms(studio, project, form, plan)
@@ -131,7 +130,7 @@ def draw_field(view: FieldView) -> gr.components.Component:
 def on_train_both(studio: "Studio", project: int | None, queued: int) -> int:
     """Queue both methods, but none twice; returns how often something was queued on this page."""
     active = {job.kind for job in studio.training.jobs(chosen(project)) if not job.is_final}
-    for method in BOTH:
+    for method in default_kinds():
         if method not in active:
             studio.training.start(chosen(project), method, {})
     gr.Info("Both are in the queue. Watch them here, or go on and draw.")

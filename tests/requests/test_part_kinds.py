@@ -1,0 +1,93 @@
+"""The table of kinds: every list is made of it, and its references lead somewhere."""
+
+import subprocess
+import sys
+
+import pytest
+
+from dyod_studio.errors import InvalidInputError
+from dyod_studio.requests import part_kinds as table
+from dyod_studio.requests.part_kinds import PART_KINDS, PartKind, check_tokens, registered
+
+TOY = PartKind("toy", "Toy", attach="nowhere:attach", teaches_token=True, is_imported=True)
+LISTS = (
+    table.part_kinds,
+    table.unet_kinds,
+    table.token_kinds,
+    table.baseline_kinds,
+    table.imported_kinds,
+    table.selectable_kinds,
+    table.default_kinds,
+    table.standalone_kinds,
+)
+
+
+def test_the_kinds_and_the_order_in_which_they_are_attached():
+    assert table.part_kinds() == (
+        "inversion",
+        "custom-diffusion",
+        "embedding",
+        "dreambooth",
+        "lora",
+        "anl",
+        "full-finetune",
+        "scratch",
+        "vae",
+    )
+    assert table.token_kinds() == ("inversion", "custom-diffusion", "embedding")
+    assert table.baseline_kinds() == ("full-finetune", "scratch")
+    assert table.default_kinds() == ("inversion", "vae")
+    assert set(table.imported_kinds()) == set(PART_KINDS) - set(table.training_methods())
+    assert table.standalone_kinds() == (
+        "dreambooth",
+        "custom-diffusion",
+        "anl",
+        "lora",
+        "full-finetune",
+        "scratch",
+        "embedding",
+    )
+
+
+@pytest.mark.parametrize("kind", PART_KINDS.values(), ids=lambda kind: kind.name)
+def test_every_reference_of_a_kind_leads_somewhere(kind):
+    assert callable(table.load_reference(kind.attach))
+    if kind.method is not None:
+        assert callable(table.load_reference(kind.method.footprint))
+        fields = table.load_reference(kind.method.config).model_fields
+        assert {*kind.method.memory_settings} <= set(fields)
+        assert kind.method.noun_setting in {"", *fields}
+
+
+def test_a_kind_registered_later_is_in_every_list_that_it_belongs_to_and_gone_afterwards():
+    before = [kinds() for kinds in LISTS]
+    with registered(TOY), pytest.raises(InvalidInputError, match="a kind 'toy' already"):
+        table.register_part_kind(TOY)
+    with registered(TOY):
+        having = {kinds.__name__ for kinds in LISTS if "toy" in kinds()}
+        assert table.title_of("toy") == "Toy"
+        assert table.default_parts(["toy", "vae"]) == ("toy", "vae")
+        table.check_known(["toy"])
+    assert having == {
+        "part_kinds",
+        "token_kinds",
+        "imported_kinds",
+        "selectable_kinds",
+        "standalone_kinds",
+    }
+    assert [kinds() for kinds in LISTS] == before
+    assert table.title_of("toy") == "toy"
+
+
+def test_a_token_is_taught_once_and_the_one_that_a_part_was_trained_beside_is_there():
+    check_tokens({"inversion": {"token": "<a>"}, "custom-diffusion": {"token": "<b>"}})
+    check_tokens({"anl": {"word": "f" * 64}, "inversion": {"token": "<a>"}})
+    with pytest.raises(InvalidInputError, match="inversion and the embedding both taught <a>"):
+        check_tokens({"embedding": {"token": "<a>"}, "inversion": {"token": "<a>"}})
+    with pytest.raises(InvalidInputError, match="The anl was trained beside the word"):
+        check_tokens({"anl": {"word": "f" * 64}})
+
+
+def test_reading_the_table_needs_no_torch():
+    code = "import sys, dyod_studio.requests.part_kinds; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
