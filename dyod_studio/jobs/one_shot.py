@@ -45,7 +45,8 @@ def convert_part(
     """Write a part made elsewhere to ``target`` as the studio keeps it; returns what it is."""
     from dyod_studio.jobs.inputs import load_base_model
     from dyod_studio.models.artifacts import save_artifact
-    from dyod_studio.models.foreign_files import header_for, read_header, read_part
+    from dyod_studio.models.foreign_files import header_for, read_part
+    from dyod_studio.models.foreign_headers import read_header
 
     header = read_header(source)
     model = load_base_model(settings.model_copy(update={"device": "cpu"}), base)

@@ -9,7 +9,7 @@ from typing import Any
 
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.jobs.one_shot import Run, convert_part
-from dyod_studio.models.foreign_files import Header, read_header, recognise
+from dyod_studio.models.foreign_headers import Header, read_header, recognise
 from dyod_studio.requests.part_kinds import PART_KINDS
 from dyod_studio.services.exchange.export import part_files
 from dyod_studio.services.projects import Projects, token_for

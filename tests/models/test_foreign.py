@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import save_artifact
-from dyod_studio.models.foreign_files import header_for, parse_lora_key, read_header, read_part
+from dyod_studio.models.foreign_files import header_for, read_part
+from dyod_studio.models.foreign_headers import parse_lora_key, read_header
 from dyod_studio.models.lora import plain_layers, with_lora
 from dyod_studio.models.lora_files import known_names, read_layers
 from tests.ldm_layout import _unet_key

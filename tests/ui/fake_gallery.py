@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from dyod_studio.errors import InvalidInputError, NotFoundError
-from dyod_studio.models.foreign_files import read_header, recognise
+from dyod_studio.models.foreign_headers import read_header, recognise
 from dyod_studio.requests.sampling import SampleRequest
 from dyod_studio.services.gallery.views import EVERYTHING, GalleryFilter, PartView, Provenance
 from dyod_studio.services.views import ExportReport, GenerationView
