@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from dyod_studio.datasets.reading import read_image
+from dyod_studio.datasets.images import read_image
 from dyod_studio.models.base import fit, to_tensor
 from dyod_studio.models.clip import Clip, load_clip
 from dyod_studio.settings import STARTER_DIR

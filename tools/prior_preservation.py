@@ -18,7 +18,7 @@ from typing import Any
 from PIL import Image, ImageOps
 from safetensors import safe_open
 
-from dyod_studio.datasets.reading import read_image
+from dyod_studio.datasets.images import read_image
 from tools.commands import Commands
 
 VIEWS = ((0, 0.9, 0, 0), (6, 0.8, 6, -4), (-6, 0.85, -5, 3), (3, 0.7, -8, -8), (-3, 0.75, 8, 6))

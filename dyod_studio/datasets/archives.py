@@ -19,8 +19,8 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
+from dyod_studio.datasets.images import NOT_AN_IMAGE, image_suffix
 from dyod_studio.datasets.outcomes import FoundFile, Gathered, RejectedFile
-from dyod_studio.datasets.reading import NOT_AN_IMAGE, image_suffix
 from dyod_studio.errors import RejectedImageError
 
 ARCHIVE_SUFFIX = ".zip"

@@ -11,16 +11,25 @@ import numpy as np
 from PIL import Image
 
 from dyod_studio.datasets.archives import ArchiveLimits
-from dyod_studio.datasets.colours import WHITE, Colour
 from dyod_studio.datasets.fingerprints import (
     DuplicateFinder,
     Earlier,
     Fingerprint,
     fingerprint,
 )
+from dyod_studio.datasets.images import (
+    HEAD_BYTES,
+    WHITE,
+    Colour,
+    Crop,
+    ReadLimits,
+    centre_crop,
+    content_crop,
+    image_suffix,
+    read_image,
+    thumbnail,
+)
 from dyod_studio.datasets.outcomes import DuplicateFile, FoundFile, Gathered, RejectedFile
-from dyod_studio.datasets.preparing import Crop, centre_crop, content_crop, thumbnail
-from dyod_studio.datasets.reading import HEAD_BYTES, ReadLimits, image_suffix, read_image
 from dyod_studio.datasets.sources import count_files, gather
 from dyod_studio.errors import RejectedImageError
 

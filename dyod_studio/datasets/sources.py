@@ -18,8 +18,8 @@ from dyod_studio.datasets.archives import (
     is_junk,
     num_members,
 )
+from dyod_studio.datasets.images import HEAD_BYTES, NOT_AN_IMAGE, image_suffix
 from dyod_studio.datasets.outcomes import FoundFile, Gathered, RejectedFile
-from dyod_studio.datasets.reading import HEAD_BYTES, NOT_AN_IMAGE, image_suffix
 
 __all__ = ["FoundFile", "Gathered", "RejectedFile", "count_files", "gather"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from dyod_studio.datasets.reading import read_image
+from dyod_studio.datasets.images import read_image
 from dyod_studio.diffusion.masking import masked_rectangle
 from dyod_studio.diffusion.sampling import generators_of
 from dyod_studio.errors import InvalidInputError, RejectedImageError
@@ -19,8 +19,12 @@ from dyod_studio.jobs.inputs import load_base_model
 from dyod_studio.models.anl import Condition
 from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.models.clip import MASK_SALT, Clip
-from dyod_studio.models.compose import open_customised
-from dyod_studio.models.customised import PIXELS_AT_ONCE, CustomisedModel, SamplingConfig
+from dyod_studio.models.customised import (
+    PIXELS_AT_ONCE,
+    CustomisedModel,
+    SamplingConfig,
+    open_customised,
+)
 from dyod_studio.settings import Settings
 
 

@@ -15,8 +15,7 @@ from functools import partial
 
 import torch
 
-from dyod_studio.datasets.preparing import Crop, prepare
-from dyod_studio.datasets.reading import read_image
+from dyod_studio.datasets.images import Crop, prepare, read_image
 from dyod_studio.errors import TrainingCancelledError, TrainingPausedError
 from dyod_studio.evaluation.compare import compare_points
 from dyod_studio.evaluation.examples import Showcase
@@ -43,8 +42,7 @@ from dyod_studio.jobs.metrics import Pace
 from dyod_studio.models.anl import Condition
 from dyod_studio.models.artifacts import Artifact, load_artifact
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.compose import open_customised
-from dyod_studio.models.customised import CustomisedModel, SamplingConfig
+from dyod_studio.models.customised import CustomisedModel, SamplingConfig, open_customised
 from dyod_studio.models.feature_extractors import open_extractor
 from dyod_studio.settings import STARTER_DIR, Settings
 from dyod_studio.store.artifacts import ArtifactRepository

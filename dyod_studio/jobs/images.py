@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from dyod_studio.datasets.preparing import thumbnail
+from dyod_studio.datasets.images import thumbnail
 from dyod_studio.store.files import PNG, WEBP, FileStore
 
 SAMPLER = "DDIM"

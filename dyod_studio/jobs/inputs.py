@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
-from dyod_studio.datasets.preparing import Crop
+from dyod_studio.datasets.images import Crop
 from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.devices import choose_device, dtype_policy

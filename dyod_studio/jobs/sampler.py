@@ -16,8 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dyod_studio.datasets.preparing import centre_crop, prepare
-from dyod_studio.datasets.reading import read_image
+from dyod_studio.datasets.images import centre_crop, prepare, read_image
 from dyod_studio.diffusion.codes import (
     interpolate,
     interpolate_spherical,
@@ -30,8 +29,7 @@ from dyod_studio.jobs.images import store_image
 from dyod_studio.jobs.inputs import load_base_model
 from dyod_studio.models.anl import Condition
 from dyod_studio.models.artifacts import Artifact, load_artifact
-from dyod_studio.models.compose import open_customised
-from dyod_studio.models.customised import CustomisedModel, OnStep, SamplingConfig
+from dyod_studio.models.customised import CustomisedModel, OnStep, SamplingConfig, open_customised
 from dyod_studio.requests.sampling import (
     AVERAGE,
     IMAGE,

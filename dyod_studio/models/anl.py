@@ -23,11 +23,9 @@ from torch.nn import functional
 
 from dyod_studio.diffusion.sampling import ConditionedPredictor
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.models.artifacts import Artifact
-from dyod_studio.models.attachment import Attachment
+from dyod_studio.models.artifacts import Artifact, Attachment, Hook, changed_outputs
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.clip import Clip, condition_embeddings, open_clip
-from dyod_studio.models.hooks import Hook, changed_outputs
 
 HEADS = (8, 4, 2, 1)
 """As many heads as divide the width; Stable Diffusion has 8."""

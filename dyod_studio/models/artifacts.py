@@ -1,4 +1,4 @@
-"""Trained parts on disk: one .safetensors file whose header says what it is.
+"""Trained parts: one .safetensors file whose header says what it is, and what attaching it changes.
 
 Header (all strings): ``dyod.format`` = the artifact's kind, ``dyod.version``, ``dyod.config`` and
 ``dyod.facts`` as JSON, ``dyod.base`` and ``dyod.base_fingerprint``; further keys follow
@@ -7,16 +7,18 @@ modelspec 1.0.1 so that other tools show a title and a trigger word.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from dyod_studio.errors import InvalidInputError
+from dyod_studio.models.base import BaseModel
 
 FORMAT_VERSION = "1"
 HEADER_SIZE_BYTES = 8
@@ -100,3 +102,65 @@ def load_artifact(path: Path, kind: str) -> Artifact:
         facts=json.loads(header["dyod.facts"]),
         tensors=tensors,
     )
+
+
+@dataclass(slots=True)
+class Attachment:
+    """What the ``attach`` of each kind of part changes; nothing of the base is copied.
+
+    Args:
+        stack: takes every part away again when it is closed.
+        plain: the base model without any part.
+        base: the same with what is attached so far.
+        strength: share of what is changed of the U-Net, in [0, 1].
+        token: the placeholder token that was attached first.
+        vae: the initial generator. conditioner: draws after pictures and texts.
+    """
+
+    stack: ExitStack
+    plain: BaseModel
+    base: BaseModel
+    strength: float
+    token: str | None = None
+    vae: Any = None
+    conditioner: Any = None
+
+
+Hook = Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]
+"""(layer, its inputs, its output) -> the output that takes its place."""
+
+
+@contextmanager
+def changed_outputs(
+    layers: Mapping[str, nn.Module], hook_of: Callable[[str, float], Hook], strength: float
+) -> Iterator[None]:
+    """Layers whose outputs are changed for as long as the block lasts; nothing is copied.
+
+    Args:
+        layers: by their path. hook_of: path and strength -> what is done at that layer.
+        strength: share of the change, in [0, 1]; at 0 the layers are left alone.
+
+    Raises:
+        InvalidInputError: the strength is out of range.
+    """
+    check_strength(strength)
+    handles = [
+        layer.register_forward_hook(hook_of(path, strength))
+        for path, layer in layers.items()
+        if strength
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def check_strength(strength: float) -> None:
+    """Refuse what is no share.
+
+    Raises:
+        InvalidInputError: the strength is out of range.
+    """
+    if not 0 <= strength <= 1:
+        raise InvalidInputError(f"adapter strength must lie in [0, 1], got {strength}.")

@@ -16,10 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.models.artifacts import Artifact
-from dyod_studio.models.attachment import Attachment
+from dyod_studio.models.artifacts import Artifact, Attachment, Hook, changed_outputs
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.hooks import Hook, changed_outputs
 from dyod_studio.models.placeholder import attach_token
 
 SUFFIXES = (".attn2.to_k", ".attn2.to_v")

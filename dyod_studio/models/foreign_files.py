@@ -14,7 +14,7 @@ from torch import Tensor
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import Artifact, load_artifact
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.compose import open_customised
+from dyod_studio.models.customised import open_customised
 from dyod_studio.models.foreign_headers import Header, parse_lora_key, recognise
 from dyod_studio.models.lora import plain_layers
 from dyod_studio.models.lora_files import (

@@ -13,8 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import interpolate as resize
 
-from dyod_studio.models.artifacts import Artifact
-from dyod_studio.models.attachment import Attachment
+from dyod_studio.models.artifacts import Artifact, Attachment
 from dyod_studio.models.base import BaseModel, fit, to_tensor
 
 

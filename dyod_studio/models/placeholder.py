@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.models.artifacts import Artifact
-from dyod_studio.models.attachment import Attachment
+from dyod_studio.models.artifacts import Artifact, Attachment
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.lora_files import GENERATIONS
 

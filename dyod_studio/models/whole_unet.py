@@ -15,10 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.models.artifacts import Artifact
-from dyod_studio.models.attachment import Attachment
+from dyod_studio.models.artifacts import Artifact, Attachment, check_strength
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.hooks import check_strength
 
 PREFIX = "unet."
 LARGE = 250_000_000

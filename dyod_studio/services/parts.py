@@ -1,6 +1,6 @@
 """Trained parts of a project that a request draws with.
 
-Refuses before anything is written what ``models.compose`` would refuse after the base is loaded.
+Refuses before anything is written what ``models.customised`` would refuse after the base is loaded.
 """
 
 from collections.abc import Mapping, Sequence

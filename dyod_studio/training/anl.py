@@ -19,8 +19,7 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from dyod_studio.datasets.preparing import prepare
-from dyod_studio.datasets.reading import read_image
+from dyod_studio.datasets.images import prepare, read_image
 from dyod_studio.diffusion.sampling import (
     ConditionedPredictor,
     generators_of,

@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from dyod_studio.datasets.preparing import Crop, prepare
-from dyod_studio.datasets.reading import read_image
+from dyod_studio.datasets.images import Crop, prepare, read_image
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.base import BaseModel, from_pixels, to_tensor
 from dyod_studio.training.checkpoints import translate_full_disk

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from dyod_studio.datasets.fingerprints import Earlier
+from dyod_studio.datasets.images import Crop, read_image
 from dyod_studio.datasets.importing import (
     NUM_KEPT,
     Imported,
@@ -15,8 +16,6 @@ from dyod_studio.datasets.importing import (
     import_pictures,
 )
 from dyod_studio.datasets.outcomes import DuplicateFile
-from dyod_studio.datasets.preparing import Crop
-from dyod_studio.datasets.reading import read_image
 from dyod_studio.datasets.sources import RejectedFile
 from tests.datasets.pictures import many, photo, save
 

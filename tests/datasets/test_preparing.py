@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dyod_studio.datasets.preparing import Crop, centre_crop, content_crop, prepare, thumbnail
+from dyod_studio.datasets.images import Crop, centre_crop, content_crop, prepare, thumbnail
 from tests.datasets.pictures import RED, WHITE, is_near, photo
 
 

@@ -11,7 +11,7 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageCms
 
-from dyod_studio.datasets.reading import (
+from dyod_studio.datasets.images import (
     SUPPORTED_SUFFIXES,
     ReadLimits,
     image_suffix,

@@ -11,9 +11,8 @@ from PIL import Image
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models import customised
 from dyod_studio.models.anl import Condition
-from dyod_studio.models.compose import open_customised
 from dyod_studio.models.custom_diffusion import CrossAttentionChange
-from dyod_studio.models.customised import SamplingConfig
+from dyod_studio.models.customised import SamplingConfig, open_customised
 from dyod_studio.models.initial_vae import InitialVae, VaeShape
 from dyod_studio.models.whole_unet import unet_tensors, with_own_unet
 from tests.models.parts import anl_part, dreambooth_part, part, shaken

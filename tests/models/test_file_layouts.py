@@ -16,8 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from dyod_studio.models.artifacts import Artifact, save_artifact
-from dyod_studio.models.compose import open_customised
-from dyod_studio.models.customised import SamplingConfig
+from dyod_studio.models.customised import SamplingConfig, open_customised
 from dyod_studio.models.foreign_files import header_for, read_part
 from dyod_studio.models.foreign_headers import read_header
 from dyod_studio.models.lora import plain_layers

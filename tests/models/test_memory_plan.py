@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dyod_studio.errors import BaseModelError
-from dyod_studio.models import devices as memory
+from dyod_studio.models import memory
 from dyod_studio.models.base_size import STABLE_DIFFUSION, base_size, num_parameters
 from dyod_studio.models.memory import free_memory_mb, limit_memory, peak_memory_mb
 from dyod_studio.models.memory_plan import (

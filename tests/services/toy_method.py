@@ -10,10 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from dyod_studio.models.artifacts import Artifact, save_artifact
-from dyod_studio.models.attachment import Attachment
+from dyod_studio.models.artifacts import Artifact, Attachment, Hook, changed_outputs, save_artifact
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.hooks import Hook, changed_outputs
 from dyod_studio.training.data import TrainingSet, batch_indices, rows_at, shares
 from dyod_studio.training.loop import accelerator_for, train
 from dyod_studio.training.registry import MethodConfig

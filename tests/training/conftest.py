@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from dyod_studio.datasets.preparing import Crop
+from dyod_studio.datasets.images import Crop
 from dyod_studio.models.base import BaseModel
 from dyod_studio.training import dreambooth
 from dyod_studio.training import subjects as class_pictures

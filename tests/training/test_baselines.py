@@ -8,8 +8,7 @@ import torch
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import load_artifact
-from dyod_studio.models.compose import open_customised
-from dyod_studio.models.customised import SamplingConfig
+from dyod_studio.models.customised import SamplingConfig, open_customised
 from dyod_studio.training.registry import load_method, parse_config
 from dyod_studio.training.run import Adjustments, PreviewsReady, Run, StepDone
 from tests.training.needed import with_needed

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dyod_studio.datasets.preparing import centre_crop
+from dyod_studio.datasets.images import centre_crop
 from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.models.devices import DtypePolicy
 from dyod_studio.models.loading import load_base

@@ -8,8 +8,7 @@ import torch
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import Artifact, load_artifact
-from dyod_studio.models.compose import open_customised
-from dyod_studio.models.customised import SamplingConfig
+from dyod_studio.models.customised import SamplingConfig, open_customised
 from dyod_studio.models.placeholder import trained_vectors, with_placeholder
 from dyod_studio.requests.part_kinds import training_methods
 from dyod_studio.training.registry import PromptedConfig, load_method, parse_config

@@ -8,15 +8,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dyod_studio.datasets.preparing import centre_crop, prepare
-from dyod_studio.datasets.reading import read_image
+from dyod_studio.datasets.images import centre_crop, prepare, read_image
 from dyod_studio.evaluation.measure import Reference, measure
 from dyod_studio.evaluation.results import Figures
 from dyod_studio.jobs.inputs import load_base_model
 from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.compose import open_customised
-from dyod_studio.models.customised import SamplingConfig, Start
+from dyod_studio.models.customised import SamplingConfig, Start, open_customised
 from dyod_studio.models.feature_extractors import open_extractor
 from dyod_studio.settings import STARTER_DIR
 from dyod_studio.store.artifacts import ArtifactRepository

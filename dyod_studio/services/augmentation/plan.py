@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dyod_studio.datasets.archives import is_junk
-from dyod_studio.datasets.reading import HEAD_BYTES, image_suffix, read_image
+from dyod_studio.datasets.images import HEAD_BYTES, image_suffix, read_image
 from dyod_studio.datasets.sources import printable
 from dyod_studio.errors import InvalidInputError, RejectedImageError
 from dyod_studio.jobs.augmentation import AugmentationTarget

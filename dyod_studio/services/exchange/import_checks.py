@@ -12,8 +12,15 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 
 from dyod_studio.datasets.fingerprints import perceptual_hash
-from dyod_studio.datasets.preparing import Crop, centre_crop, thumbnail
-from dyod_studio.datasets.reading import HEAD_BYTES, ReadLimits, image_suffix, read_image
+from dyod_studio.datasets.images import (
+    HEAD_BYTES,
+    Crop,
+    ReadLimits,
+    centre_crop,
+    image_suffix,
+    read_image,
+    thumbnail,
+)
 from dyod_studio.errors import InvalidInputError, RejectedImageError
 from dyod_studio.services.exchange.project_archive import (
     ArtifactEntry,

@@ -8,8 +8,7 @@ from typing import TypeVar
 from PIL import Image
 from sqlalchemy.orm import Session
 
-from dyod_studio.datasets.preparing import Crop, centre_crop
-from dyod_studio.datasets.reading import read_image
+from dyod_studio.datasets.images import Crop, centre_crop, read_image
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.requests.sampling import (
     AVERAGE,

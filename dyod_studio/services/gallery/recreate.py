@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from dyod_studio.datasets.reading import ReadLimits, read_image
+from dyod_studio.datasets.images import ReadLimits, read_image
 from dyod_studio.errors import InvalidInputError, RejectedImageError
 from dyod_studio.requests.sampling import AnyRequest
 from dyod_studio.services.gallery.png_metadata import ImageMetadata, read_metadata

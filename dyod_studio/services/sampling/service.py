@@ -9,8 +9,7 @@ from PIL import Image
 from safetensors import safe_open
 from sqlalchemy.orm import Session
 
-from dyod_studio.datasets.preparing import centre_crop
-from dyod_studio.datasets.reading import read_image
+from dyod_studio.datasets.images import centre_crop, read_image
 from dyod_studio.errors import InvalidInputError, RejectedImageError
 from dyod_studio.requests.sampling import (
     REGION,
