@@ -36,7 +36,7 @@ class BaseModelError(InvalidInputError):
 
 
 class NotFoundError(StudioError):
-    """What was asked for does not exist."""
+    """Something that was asked for does not exist."""
 
 
 class JobStateError(StudioError):

@@ -7,7 +7,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ASSETS_DIR = Path(__file__).parents[1] / "assets"
-"""What the studio ships: the starter base model, example pictures, style sheet."""
+"""Folder of what the studio ships: the starter base model, example pictures, style sheet."""
 STARTER_DIR = ASSETS_DIR / "starter"
 
 

@@ -104,7 +104,7 @@ FPS = DEFAULT_FPS
 
 
 def check_moving(gif: Path | None, mp4: Path | None, sprite: Path | None) -> dict[str, Path]:
-    """What shall be written, by its form; refused before anything is drawn when it cannot be."""
+    """Form of what shall be written; refused before anything is drawn when it cannot be."""
     given = {"gif": gif, "mp4": mp4, "sprite": sprite}
     targets = {form: path for form, path in given.items() if path is not None}
     for form, path in targets.items():
@@ -124,7 +124,7 @@ def write_moving(reply: Reply, targets: dict[str, Path], fps: float, *, is_back:
 
 
 AFTER_S = 0.3
-"""What is refused at once is answered by its sentence alone, without an empty bar."""
+"""Seconds before a bar is drawn: what is refused at once gets its sentence alone."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What every command needs: the settings it was given and the studio made from them."""
+"""Common ground of every command: the settings it was given and the studio made from them."""
 
 import os
 import sys

@@ -94,7 +94,7 @@ def describe_plan(plan: PlanView) -> str:
 
 
 def describe_recommendation(found: RecommendationView) -> str:
-    """What to train, in its order, and the reasons."""
+    """Sentence of what to train, in its order, and the reasons."""
     advice = f"Train {', then '.join(found.methods)}." if found.methods else "Train nothing yet."
     return "\n".join([advice, *found.reasons])
 

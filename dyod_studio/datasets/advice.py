@@ -1,4 +1,4 @@
-"""What a colleague would say of a set before it is learned: is it enough, and of what kind."""
+"""Advice on a set before it is learned: whether it is enough, and of what kind it is."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ NEARLY_WHITE = 232
 
 @dataclass(frozen=True, slots=True)
 class PictureFacts:
-    """What is known of one picture; sharpness and ground are None where it was never judged.
+    """Facts about one picture; sharpness and ground are None where it was never judged.
 
     ``side`` is that of its crop, in pixels.
     """

@@ -38,7 +38,7 @@ UTF8_NAME, ENCRYPTED = 0x800, 0x1
 
 @dataclass(frozen=True, slots=True)
 class ArchiveLimits:
-    """What an archive may cost."""
+    """Limits of what an archive may cost."""
 
     max_member_bytes: int = 200_000_000
     """Of one file, unpacked."""

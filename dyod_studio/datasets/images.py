@@ -24,7 +24,7 @@ Colour = tuple[int, int, int]
 
 WHITE: Colour = (255, 255, 255)
 WHITE_LEVELS = (255.0, 65535.0, 4294967295.0)
-"""What may stand for white in a picture of 32-bit numbers, which does not say it."""
+"""Levels that may stand for white in a picture of 32-bit numbers, which does not say it."""
 TIFF_BITS_PER_SAMPLE = 258
 PROFILED_MODES = ("L", "RGB", "RGBA", "CMYK")
 
@@ -98,7 +98,7 @@ SUPPORTED_SUFFIXES = (
     *dict.fromkeys((*_SIGNATURES.values(), *_BRANDS.values())),
     *(".webp", ".bmp", ".jpeg", ".tiff", ".heif"),
 )
-"""What a file dialog offers; when reading, the content counts and not the name."""
+"""Suffixes that a file dialog offers; when reading, the content counts and not the name."""
 
 _FILE_TROUBLE = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.EIO, errno.ESTALE)
 _BAD_OFFSETS = (None, errno.EINVAL, errno.EOVERFLOW)
@@ -113,7 +113,7 @@ _DECODER_ERRORS = (
     RuntimeError,
     struct.error,
 )
-"""What Pillow's decoders raise on hostile bytes, besides an OSError without a number."""
+"""Errors that Pillow's decoders raise on hostile bytes, besides an OSError without a number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What may become of a file that was dropped in."""
+"""Outcomes of a file that was dropped in."""
 
 from dataclasses import dataclass
 from pathlib import Path

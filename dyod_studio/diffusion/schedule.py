@@ -88,7 +88,7 @@ class NoiseSchedule:
         return alpha.sqrt() * output + (1 - alpha).sqrt() * latents
 
     def target(self, clean: Tensor, noise: Tensor, timesteps: int | Tensor) -> Tensor:
-        """What the denoiser should return for x_t: the noise, or v = sqrt(a) e - sqrt(1-a) x_0."""
+        """Target of the denoiser at x_t: the noise, or v = sqrt(a) e - sqrt(1-a) x_0."""
         if self.prediction_type == "epsilon":
             return noise
         alpha = self.alpha(timesteps, clean)

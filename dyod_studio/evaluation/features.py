@@ -113,7 +113,7 @@ def keep_features(folder: Path, features: dict[str, Tensor]) -> None:
 
 
 def kept_features(folder: Path) -> dict[str, Tensor]:
-    """What ``keep_features`` put there; empty where it put nothing."""
+    """Features that ``keep_features`` put there; empty where it put nothing."""
     path = folder / FEATURES_FILE
     return load_file(path) if path.is_file() else {}
 

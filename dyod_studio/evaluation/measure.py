@@ -79,7 +79,7 @@ def subset_size(num_first: int, num_second: int) -> int:
 
 
 def sample_note(num_made: int, num_real: int, width: int) -> str:
-    """What the numbers of pictures mean for the figures, in one or two sentences."""
+    """One or two sentences on what the numbers of pictures mean for the figures."""
     notes = []
     smaller = min(num_made, num_real)
     if smaller < FEW_FOR_KID:

@@ -1,4 +1,4 @@
-"""What an evaluation measures: one setting swept over its values, and baselines beside it.
+"""Plan of an evaluation: one setting swept over its values, and baselines beside it.
 
 No torch here: the page and the command line plan, a job measures.
 """
@@ -40,7 +40,7 @@ RANGES = {
 
 
 class EvaluationConfig(BaseModel):
-    """What one evaluation job is to measure; all of it stands in the job's row."""
+    """Settings of one evaluation job; all of them stand in the job's row."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -114,7 +114,7 @@ class Point:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides the pictures, for the report and to know the point again."""
+        """Settings that decide the pictures, for the report and to know the point again."""
         return {**asdict(self), "parts": dict(self.parts)}
 
 
@@ -129,7 +129,7 @@ def points_of(config: EvaluationConfig) -> list[Point]:
 
 
 def baseline_name(role: str) -> str:
-    """What a baseline is called in tables, plots and sentences."""
+    """Name of a baseline in tables, plots and sentences."""
     if role == "anl":
         return f"{title_of(role)} (ANL)"
     return f"The {title_of('inversion' if role == 'prompt' else role).lower()} alone"

@@ -61,7 +61,7 @@ METRICS = {
 """Every figure by its short name, in the order in which they are shown."""
 
 DISTANCES = ("kid", "cmmd", "fid")
-"""What a t0 is chosen by: the first of these that was measured."""
+"""Distances that a t0 is chosen by: the first of these that was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ POINT_FILE = "point.json"
 ERRORS_FILE = "errors.json"
 """How sure the differences between points are."""
 FEATURES_FILE = "features.safetensors"
-"""What each extractor made of the pictures, so that two points can be compared seed by seed."""
+"""Features of the pictures by each extractor, so that two points can be compared seed by seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class ExampleImage:
 
 @dataclass(frozen=True, slots=True)
 class PointResult:
-    """What was found at one point.
+    """Figures of one point.
 
     Args:
         key: of the set, the seeds and the settings; another key is another point.
@@ -194,7 +194,7 @@ def write_errors(run_dir: Path, errors: Mapping[str, float]) -> None:
 
 
 def read_errors(run_dir: Path) -> dict[str, float]:
-    """What :func:`write_errors` kept; empty before all points are measured."""
+    """Errors that :func:`write_errors` kept; empty before all points are measured."""
     path = points_dir(run_dir) / ERRORS_FILE
     found: dict[str, float] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     return found

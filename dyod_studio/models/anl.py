@@ -63,7 +63,7 @@ class AnlBlock(nn.Module):
         self.mapping = nn.Sequential(nn.Linear(width, inner), nn.SiLU(), last)
 
     def forward(self, hidden: Tensor, tokens: Tensor | None) -> Tensor:
-        """What is added to ``hidden``, (B, C, H, W), having heard ``tokens``, (B, N, P).
+        """Addend to ``hidden``, (B, C, H, W), conditioned on ``tokens``, (B, N, P).
 
         The cells are normalised first, as they are for the base's own attention.
         """
@@ -242,7 +242,7 @@ def _key(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What is drawn after; seed number i takes picture i and text i, beginning anew.
+    """Pictures and texts to draw after; seed number i takes picture i and text i, beginning anew.
 
     Args:
         mask_rate: how freely a picture is read: side ratio of what is blanked in it, in [0, 1).

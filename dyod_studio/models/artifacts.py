@@ -106,7 +106,7 @@ def load_artifact(path: Path, kind: str) -> Artifact:
 
 @dataclass(slots=True)
 class Attachment:
-    """What the ``attach`` of each kind of part changes; nothing of the base is copied.
+    """Base model in the hands of each kind's ``attach``; nothing of the base is copied.
 
     Args:
         stack: takes every part away again when it is closed.

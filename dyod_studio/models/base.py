@@ -20,7 +20,7 @@ from dyod_studio.diffusion.schedule import NoiseSchedule
 from dyod_studio.errors import InvalidInputError
 
 DEFAULT_GUIDANCE_SCALE = 7.5
-"""What Stable Diffusion's own pipelines use."""
+"""Default of Stable Diffusion's own pipelines."""
 
 
 @dataclass(slots=True)
@@ -71,12 +71,12 @@ class BaseModel:
 
     @property
     def own_resolution(self) -> int:
-        """What the base model was trained at."""
+        """Resolution that the base model was trained at, in pixels."""
         return self.unet.config.sample_size * self.vae_scale_factor
 
     @property
     def resolution_multiple(self) -> int:
-        """What a resolution must be a multiple of: the networks halve it that often."""
+        """Step between possible resolutions, in pixels: the networks halve it that often."""
         return self.vae_scale_factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
 
     def at_resolution(self, side_px: int | None) -> "BaseModel":

@@ -71,7 +71,7 @@ FLOAT_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class BaseSize:
-    """What memory and time of a run depend on, at the base model's own resolution.
+    """Sizes that memory and time of a run depend on, at the base model's own resolution.
 
     Args:
         num_parameters, num_unet_parameters: of all its networks, and of the U-Net.
@@ -114,7 +114,7 @@ STABLE_DIFFUSION = BaseSize(
     text_width=768,
     text_layers=12,
 )
-"""What a single file is taken for; most are Stable Diffusion 1.x."""
+"""Size that a single file is taken to have; most are Stable Diffusion 1.x."""
 
 
 def base_size(ref: str, starter_dir: Path) -> BaseSize:

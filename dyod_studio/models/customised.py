@@ -139,7 +139,7 @@ PIXELS_AT_ONCE = 8 * 128 * 128
 
 @dataclass(frozen=True, slots=True)
 class CustomisedModel:
-    """What one project can draw with. Parts that were not trained are None.
+    """Base model with a project's trained parts; those that were not trained are None.
 
     Args:
         token: the placeholder word whose vectors are attached to ``base``.
@@ -159,7 +159,7 @@ class CustomisedModel:
         return self.phrase or self.token or ""
 
     def prompt_of(self, reverse: SamplingConfig) -> str:
-        """What the text encoder reads."""
+        """Prompt as the text encoder reads it."""
         if reverse.prompt is None:
             return self.default_prompt
         return reverse.prompt.replace(TOKEN, self.default_prompt)

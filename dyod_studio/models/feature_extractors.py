@@ -1,4 +1,4 @@
-"""What pictures are measured with: a CLIP, a DINOv2, an Inception-v3, each behind one interface.
+"""Feature extractors: a CLIP, a DINOv2, an Inception-v3, each behind one interface.
 
 Shapes: B pictures, D features. The features of CLIP and DINOv2 have a root mean square of 1, so
 that the kernel of KID sees the cosine of two pictures.

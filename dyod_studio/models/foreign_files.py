@@ -56,7 +56,7 @@ def read_part(path: Path, header: Header, base: BaseModel, *, token: str, title:
 
 
 def header_for(artifact: Artifact, base: BaseModel) -> dict[str, str]:
-    """What other tools look for in the header, for the kinds that they read."""
+    """Header that other tools look for, for the kinds that they read."""
     layout = PART_KINDS[artifact.kind].file_layout
     if layout == "textual-inversion":
         vectors = artifact.tensors["emb_params"]
@@ -147,7 +147,7 @@ def _as_layer(tensor: Tensor, axes: int | None) -> Tensor:
 
 
 def _stated_alphas(path: Path, header: Header) -> dict[str, float]:
-    """What PEFT and diffusers say of alpha outside the tensors, by what layers' names begin with.
+    """Alphas that PEFT and diffusers state outside the tensors, by what layers' names begin with.
 
     Without a word alpha is the rank, as these tools take it.
     """

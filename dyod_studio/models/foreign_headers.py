@@ -18,7 +18,7 @@ MAX_HEADER_BYTES = 32 << 20
 SIZE_BYTES = 8
 FLOATS = ("F16", "BF16", "F32", "F64")
 EMBEDDING_KEYS = ("emb_params", "emp_params", "string_to_param", "string_to_param.*", "*")
-"""What other tools call the vectors of a textual inversion; diffusers uses the token itself."""
+"""Keys of a textual inversion's vectors in other tools; diffusers uses the token itself."""
 PREFIXES = {
     "lora_unet_": "lora_unet_",
     "lora_te_text_model_": "lora_te_text_model_",
@@ -31,7 +31,7 @@ PREFIXES = {
     "base_model.model.text_model.": "lora_te_text_model_",
     "base_model.model.": "lora_unet_",
 }
-"""What a LoRA's keys begin with, the first that fits, and what kohya's tools write instead."""
+"""Beginnings of a LoRA's keys, the first that fits -> what kohya's tools write instead."""
 LORA_KEY = re.compile(
     r"(?P<path>.+?)"
     r"(?:\.(?:lora_(?P<kohya>down|up)|lora\.(?P<old>down|up)|lora_linear_layer\.(?P<text>down|up)"
@@ -95,7 +95,7 @@ def _parse(path: Path) -> tuple[dict[str, str], dict[str, tuple[int, ...]]]:
 
 
 def recognise(header: Header) -> ForeignKind:
-    """What the file holds, by its keys.
+    """Kind of what the file holds, by its keys.
 
     Raises:
         InvalidInputError: neither a LoRA nor a textual inversion for Stable Diffusion 1.x or 2.x;

@@ -19,7 +19,7 @@ from dyod_studio.models.base import BaseModel, fit, to_tensor
 
 @dataclass(frozen=True, slots=True)
 class VaeShape:
-    """What fixes the network: input channels and side, code size d, width of each level."""
+    """Shape of the network: input channels and side, code size d, width of each level."""
 
     channels: int
     side: int

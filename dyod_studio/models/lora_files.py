@@ -41,7 +41,7 @@ class LoraWeights:
 
 
 def layer_name(network: str, module: str) -> str:
-    """What a layer is called: ``unet`` and ``mid_block.x`` make ``lora_unet_mid_block_x``."""
+    """Name of a layer: ``unet`` and ``mid_block.x`` make ``lora_unet_mid_block_x``."""
     if network == "text_encoder":
         module = TEXT_MODEL + module.removeprefix(TEXT_MODEL)
     return NETWORK_PREFIXES[network] + module.replace(".", "_")
@@ -126,7 +126,7 @@ def lora_header(
     resolution: int,
     prediction_type: str,
 ) -> dict[str, str]:
-    """What other tools look for in the file's header: sd-scripts' minimum set and modelspec 1.0.1.
+    """Header that other tools look for: sd-scripts' minimum set and modelspec 1.0.1.
 
     A base that is neither Stable Diffusion 1.x nor 2.x is called by the width of its conditioning.
     """

@@ -1,4 +1,4 @@
-"""What a device has, what this process holds of it, and how much of it it may take.
+"""Memory of a device: how much there is, what this process holds, how much it may take.
 
 One megabyte is a million bytes. PyTorch is loaded only where a card is asked.
 """
@@ -17,7 +17,7 @@ STATUS = Path("/proc/self/status")
 
 
 def free_memory_mb(device: str, limit_mb: int | None = None) -> float:
-    """What a new process could take of ``cpu`` or ``cuda`` at this moment.
+    """Megabytes that a new process could take of ``cpu`` or ``cuda`` at this moment.
 
     Args:
         limit_mb: the most that a process may hold of a card.

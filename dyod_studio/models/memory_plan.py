@@ -22,7 +22,7 @@ TRAINED_BYTES = 16
 UPDATE_BYTES = {"cpu": 0, "cuda": 8}
 """On a card all numbers are updated at once, with what Adam computes in between."""
 KEPT_OF_TRAINED = 0.3
-"""What a layer that is trained itself keeps more than a frozen one that gradients pass through."""
+"""Factor by which a trained layer keeps more than a frozen one that gradients pass through."""
 START_S = 12.0
 KEPT_WHEN_RECOMPUTED = 0.3
 """Share of the activations that stay when they are computed again on the way back."""
@@ -34,7 +34,7 @@ PREVIEW_PASSES = 4 * 2 * 20
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What a run was seen to take; None where nothing of the kind happened.
+    """Memory and times that a run was seen to take; None where nothing of the kind happened.
 
     Args:
         peak_memory_mb: the most its process held, on the card when it computes there.
@@ -69,7 +69,7 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What a method adds to the base model.
+    """Parameters and activations that a method adds to the base model.
 
     Args:
         num_trained: numbers that it trains. activations_mb: what its own layers leave for the way
@@ -88,7 +88,7 @@ NO_FOOTPRINT = Footprint()
 
 @dataclass(frozen=True, slots=True)
 class StepShape:
-    """What passes through the networks in one step.
+    """Batch that passes through the networks in one step.
 
     Args:
         micro_batch, num_parts: pictures at once, and how often. share_px: their pixels, as a
@@ -108,7 +108,7 @@ class StepShape:
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """What a run will take, and what will be done so that it fits.
+    """Memory and time of a run, and what will be done so that it fits.
 
     Args:
         measures: a sentence each; empty when nothing has to be done.
@@ -159,7 +159,7 @@ def make_plan(
 
 
 def estimate(size: BaseSize, shape: StepShape, device: str) -> Measurement:
-    """What one would expect of a base model of this size that nobody has measured here.
+    """Measurement to expect of a base model of this size that nobody has measured here.
 
     Args:
         device: ``cpu`` or ``cuda``.

@@ -96,7 +96,7 @@ def trained_vectors(base: BaseModel) -> torch.nn.Parameter:
 
 
 def inversion_header(width: int, token: str) -> dict[str, str]:
-    """What other tools look for in the header of a textual inversion: modelspec 1.0.1.
+    """Header of a textual inversion that other tools look for: modelspec 1.0.1.
 
     A base that is neither Stable Diffusion 1.x nor 2.x is called by the width of its tokens.
     """

@@ -43,7 +43,7 @@ class RareToken:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What the subject and its class are called; ``rarity`` is None for a token that was given."""
+    """Names of the subject and its class; ``rarity`` is None for a token that was given."""
 
     token: str
     prompt: str

@@ -1,4 +1,4 @@
-"""What a base model may be called, and the cheap checks before anything large is read.
+"""References to a base model, and the cheap checks before anything large is read.
 
 No torch here: a project names its base when it is made, long before weights are needed.
 """

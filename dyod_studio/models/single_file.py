@@ -36,7 +36,7 @@ SD2_EPSILON_SIZE = 64
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a safetensors file says before its tensors."""
+    """Header of a safetensors file."""
 
     family: str
     metadata: dict[str, str]
@@ -127,7 +127,7 @@ def predicts_noise(unet: UNet2DConditionModel) -> bool:
 
 
 def _prediction_type(path: Path, header: Header, unet: UNet2DConditionModel) -> str:
-    """What the file, or a .yaml beside it, says; Stable Diffusion 2.x without word is tried."""
+    """Prediction type named by the file or a .yaml beside it; an unnamed 2.x is tried."""
     stated = header.metadata.get("modelspec.prediction_type", "")
     if stated in PREDICTION_OF_NAME:
         return PREDICTION_OF_NAME[stated]

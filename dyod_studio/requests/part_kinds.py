@@ -342,7 +342,7 @@ def training_methods() -> dict[str, TrainingMethod]:
 
 
 def default_parts(trained: Collection[str]) -> tuple[str, ...]:
-    """What is used when nothing is said: the inversion and the vae, where they are trained.
+    """Parts used where none are named: the inversion and the vae, where they are trained.
 
     Without an inversion the first of the others takes its place, for a project trained by that
     alone.

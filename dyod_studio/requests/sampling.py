@@ -25,7 +25,7 @@ SEED_PREFIX = "seed:"
 AVERAGE, ORIGIN = "average", "origin"
 """An origin that is the code of zeros; the name of the picture that is one."""
 CONDITION = "condition"
-"""What the names of condition pictures begin with."""
+"""Beginning of the names of condition pictures."""
 IMAGE, REGION = "image", "region"
 SEEDS = 2**63
 """How many seeds there are; counting on from the last one begins again at 0."""
@@ -42,7 +42,7 @@ of DYOD, on the starter as measured in docs/reproduction.md."""
 
 
 class SamplingRequest(BaseModel):
-    """What every request says, whichever pictures it is for."""
+    """Fields of every request, whichever pictures it is for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -118,7 +118,7 @@ class SamplingRequest(BaseModel):
         return type(self)(**{**dict(self), **changes})
 
     def to_json(self) -> dict[str, Any]:
-        """What its row stores, and what every picture of it carries."""
+        """JSON that its row stores, and that every picture of it carries."""
         return self.model_dump(mode="json", exclude={"kind"})
 
     def first_seed(self) -> int:

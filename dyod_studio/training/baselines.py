@@ -1,4 +1,4 @@
-"""What the other methods are compared with: tuning all layers, and the same U-Net from scratch.
+"""Baselines of the other methods: tuning all layers, and the same U-Net from scratch.
 
 min over phi of E || eps - eps_phi(z_t, t, c) ||^2 over every weight of the U-Net, which begins as
 the base's own ("Tuning-All") or random ("ScratchDiff"): the baselines of "Transferring pretrained

@@ -1,4 +1,4 @@
-"""What a run takes on this machine, from a few real steps of it.
+"""Measurement of what a run takes on this machine, from a few real steps of it.
 
 The real method on the real set, with the settings that are asked for, cut short: what is measured
 is what will run. Do it in a process of its own, or the peak is that of whatever ran before.
@@ -56,7 +56,7 @@ class Meter:
             yield event
 
     def measurement(self, peak_memory_mb: float, loading_s: float = 0.0) -> Measurement | None:
-        """What was seen, or None when there were too few steps to tell.
+        """Measurement so far, or None when there were too few steps to tell.
 
         Args:
             loading_s: what went before: starting the process, loading the base model.

@@ -55,7 +55,7 @@ def best_checkpoint(checkpoints: Sequence[Checkpoint]) -> Checkpoint | None:
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """What ``state.json`` of a checkpoint says."""
+    """Content of a checkpoint's ``state.json``."""
     values: dict[str, Any] = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     return values
 

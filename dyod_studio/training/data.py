@@ -132,7 +132,7 @@ def cached_rows(
 
 
 def _remove_leftovers(path: Path) -> None:
-    """What a killed process left; one that is at work has touched its own within a day."""
+    """Remove a killed process's files; one that is at work has touched its own within a day."""
     for leftover in path.parent.glob(f"{path.stem}.*.partial"):
         with suppress(FileNotFoundError):  # it was finished in this moment
             if time.time() - leftover.stat().st_mtime > LEFT_FOR_S:

@@ -1,4 +1,4 @@
-"""What methods that train on noised latents have in common: draws, loss, a loss to compare by.
+"""Common ground of methods that train on noised latents: draws, loss, a loss to compare by.
 
 B pictures a step, C x h x w latents, L tokens of width D.
 """

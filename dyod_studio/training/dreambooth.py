@@ -81,7 +81,7 @@ class DreamboothConfig(SubjectConfig):
 
 
 class DreamboothTask:
-    """What is trained of ``base``, and the two terms of the loss.
+    """Trainable layers of ``base``, and the two terms of the loss.
 
     Args:
         instances: latents of the set. classes: of class pictures by the base as it was.
@@ -107,7 +107,7 @@ class DreamboothTask:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What an artifact tells of the subject and of what was trained."""
+        """Facts of an artifact: the subject, and what was trained."""
         return {
             **asdict(self._subject),
             "num_parameters": sum(weight.numel() for weight in self.parameters()),
@@ -222,7 +222,7 @@ def learner_of(config: DreamboothConfig, base: BaseModel) -> Iterator[BaseModel]
 def _facts(
     task: DreamboothTask, before: Mapping[str, float], after: Mapping[str, float]
 ) -> dict[str, Any]:
-    """What was learned about the run, told in the log as well."""
+    """Facts about the run, written to the log as well."""
     for name, value in before.items():
         log.info("%s: %.4f before, %.4f after.", name.replace("_", " "), value, after[name])
     return {
@@ -235,7 +235,7 @@ def _facts(
 def _header(
     config: DreamboothConfig, base: BaseModel, subject: Subject, stored_as: str
 ) -> dict[str, str]:
-    """What other tools look for; a whole U-Net is read by the studio alone."""
+    """Header that other tools look for; a whole U-Net is read by the studio alone."""
     if config.layers == "all":
         return {"dyod.stored_as": stored_as, "modelspec.trigger_phrase": subject.prompt}
     return lora_header(

@@ -1,4 +1,4 @@
-"""What each method adds to a base model: how many numbers it trains, and what they take. No torch.
+"""Footprint of each method: how many numbers it trains, and what they take. No torch.
 
 C channels of a place in the U-Net, n cells, D the prompt's width, H the text encoder's, r a rank.
 """
@@ -24,7 +24,7 @@ ATTENDED, SELF_ATTENDED = 3, 5
 
 
 def footprint_of(method: TrainingMethod, settings: Settings, size: BaseSize) -> Footprint:
-    """What a method with these settings adds to a base model of this size."""
+    """Footprint of a method with these settings on a base model of this size."""
     formula: Formula = load_reference(method.footprint)
     return formula(settings, size)
 

@@ -101,7 +101,7 @@ class VaeTask:
         """Nothing to hold in bounds."""
 
     def previews(self) -> list[Image.Image]:
-        """What the VAE alone draws, before any reverse process (t0 = 0)."""
+        """Pictures that the VAE alone draws, before any reverse process (t0 = 0)."""
         self.vae.eval()
         try:
             model = CustomisedModel(self._base, vae=TrainedVae(self.vae, self._config.space))

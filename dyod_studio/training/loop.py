@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 class TrainTask(Protocol):
-    """What a method must supply. ``step`` counts from 1 and decides every random draw.
+    """Interface of a method's training. ``step`` counts from 1 and decides every random draw.
 
     ``losses`` yields the loss of each share of the step's batch, weighted so that their sum is the
     mean over the whole batch; at most ``batch_size`` shares, the same draws whatever their number.

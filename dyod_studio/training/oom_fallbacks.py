@@ -1,4 +1,4 @@
-"""What to change when a run does not fit into memory, one rung after the other. No torch here."""
+"""Fallbacks when a run does not fit into memory, one after the other. No torch here."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ ALLOCATOR_MESSAGES = (
     "cannot allocate memory",
 )
 ALLOCATORS_RAISE = (MemoryError, RuntimeError, OSError, OutOfMemoryError)
-"""What a lack of memory can arrive as; `is_out_of_memory` tells it from other faults."""
+"""Exceptions that a lack of memory can arrive as; `is_out_of_memory` tells it from other faults."""
 SMALLEST_SHARE = 0.5
 """Of the base model's own resolution; below that it draws nothing it knows."""
 

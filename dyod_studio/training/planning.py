@@ -1,4 +1,4 @@
-"""What a run will take before it starts, and what will be done so that it fits. No torch here."""
+"""Plan of a run before it starts: what it will take, what makes it fit. No torch here."""
 
 import json
 from collections.abc import Mapping
@@ -135,7 +135,7 @@ def _needs(
 
 
 def _shape(info: TrainingMethod, key: str, size: BaseSize) -> StepShape:
-    """What the settings of a key make of one step."""
+    """Shape of one step by the settings of a key."""
     said = json.loads(key)
     adjustments = Adjustments.from_dict(said["adjustments"])
     batch_size = said["settings"]["batch_size"]

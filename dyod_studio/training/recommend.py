@@ -1,4 +1,4 @@
-"""What to train, for the pictures and the machine at hand, and why. No torch here."""
+"""Recommendation of what to train, for the pictures and the machine at hand. No torch here."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ A_LONG_TIME_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class SetFacts:
-    """What is known of a set. ``trained`` names the methods whose results there are."""
+    """Facts about a set. ``trained`` names the methods whose results there are."""
 
     num_pictures: int
     trained: Collection[str] = ()
@@ -26,7 +26,7 @@ class SetFacts:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a method takes with its own settings, by the plan."""
+    """Memory and time of a method with its own settings, by the plan."""
 
     memory_mb: float
     seconds: float
@@ -35,7 +35,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class DeviceFacts:
-    """What there is to work with.
+    """Facts about the device.
 
     Args:
         device: ``cpu`` or ``cuda``. has_clip: the base model brings a CLIP.
@@ -57,7 +57,7 @@ class Recommendation:
 
 
 def recommend(pictures: SetFacts, device: DeviceFacts) -> Recommendation:
-    """What a colleague would train, with a sentence for everything proposed and left out."""
+    """Recommend methods in their order, with a sentence for everything proposed and left out."""
     if pictures.num_pictures < FEWEST:
         return Recommendation((), (_too_few(pictures.num_pictures),))
     if pictures.num_pictures <= FEW:

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class RunControl:
-    """What somebody wants of a running run; it is obeyed when the step at hand is finished.
+    """Requests to a run in progress, handled when the step at hand is finished.
 
     Args:
         save_now: keep a checkpoint of this moment, with its previews, for good.
@@ -28,7 +28,7 @@ def no_control() -> RunControl:
 
 @dataclass(frozen=True, slots=True)
 class Adjustments:
-    """What was changed so that a run fits into memory; none of it changes what is learned.
+    """Changes so that a run fits into memory; none of it changes what is learned.
 
     Args:
         accumulation: shares that a batch is computed in; more shares need less memory.
@@ -48,7 +48,7 @@ class Adjustments:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Adjustments":
-        """What :meth:`as_dict` gave; an empty mapping is no adjustment at all."""
+        """Adjustments from what :meth:`as_dict` gave; an empty mapping is no adjustment at all."""
         return cls(**values)
 
 
@@ -119,7 +119,7 @@ class PreviewsFailed:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What the run has decided by itself, in a sentence for whoever started it."""
+    """Decision of the run itself, in a sentence for whoever started it."""
 
     text: str
 

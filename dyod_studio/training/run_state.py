@@ -89,7 +89,7 @@ class HasScale(Protocol):
 
 @dataclass
 class RunState:
-    """What changes while a run goes on.
+    """State that changes while a run goes on.
 
     Args:
         step: finished updates. losses: of the last steps; their mean is a checkpoint's loss.

@@ -1,4 +1,4 @@
-"""What DreamBooth and Custom Diffusion share: a class, its pictures, and a loss of two terms.
+"""Common ground of DreamBooth and Custom Diffusion: a class, its pictures, and a loss of two terms.
 
 E || eps - eps_phi(x_t, t, c("a {token} {class}")) ||^2
     + lambda E || eps' - eps_phi(x'_t', t', c("a {class}")) ||^2
@@ -222,7 +222,7 @@ def draw_class(base: BaseModel, prompt: str, indices: Sequence[int], seed: int) 
 
 @torch.no_grad()
 def _meaning(base: BaseModel, prompt: str) -> str:
-    """What the prompt's tokens stand for: a learned word may be taught anew."""
+    """Vectors that the prompt's tokens stand for: a learned word may be taught anew."""
     vectors = base.text_encoder.get_input_embeddings()(base.token_ids([prompt]))
     return hashlib.sha256(vectors.float().cpu().numpy().tobytes()).hexdigest()
 

@@ -50,7 +50,7 @@ WORDS = (
     "icon", "pattern", "texture", "drawing", "painting", "photo", "landscape", "water", "stone",
     "star",
 )  # fmt: skip
-"""What sets are of. Only those that are one token of a base's vocabulary are tried on it."""
+"""Nouns for what sets are of; those that are one token of a base's vocabulary are tried."""
 NUM_DRAWS = 24
 """Pictures that the words are tried on; the order of the best few settles at about a dozen."""
 LEAST_NOISE = 0.2
