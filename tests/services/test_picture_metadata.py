@@ -6,11 +6,11 @@ import zlib
 
 import pytest
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
+from PIL.PngImagePlugin import MAX_TEXT_CHUNK, PngInfo
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.jobs.images import encode_png
-from dyod_studio.services.gallery.png_metadata import MAX_TEXT_BYTES, read_metadata, read_texts
+from dyod_studio.services.gallery.png_metadata import read_metadata, read_texts
 
 PAIR = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 """As A1111 reads a pair: a key of words, then a JSON string or all up to the next comma."""
@@ -134,7 +134,7 @@ def test_what_cannot_be_read_is_one_sentence(write, texts, message):
 
 
 def test_a_text_that_unpacks_to_gigabytes_is_left_packed(write, tmp_path):
-    bomb = b"dyod_metadata\0\0" + zlib.compress(b"[" * (MAX_TEXT_BYTES + 1))
+    bomb = b"dyod_metadata\0\0" + zlib.compress(b"[" * (MAX_TEXT_CHUNK + 1))
     png = write({}).read_bytes()
     chunk = len(bomb).to_bytes(4, "big") + b"zTXt" + bomb
     chunk += zlib.crc32(b"zTXt" + bomb).to_bytes(4, "big")
@@ -146,14 +146,14 @@ def test_a_text_that_unpacks_to_gigabytes_is_left_packed(write, tmp_path):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "is no PNG"),
-        (b"GIF89a", "is no PNG"),
+        (b"", "is damaged, or no PNG picture"),
+        (b"GIF89a", "is damaged, or no PNG picture"),
         (b"\x89PNG\r\n\x1a\n\0\0", "is damaged"),
         (b"\x89PNG\r\n\x1a\n\xff\xff\xff\xfftEXtx", "too large"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\x09tEXtx", "is damaged"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\x05zTXta\0\0xx....", "is damaged"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\x06iTXta\0\0\0\0\0....", "says nothing"),
-        (b"\x89PNG\r\n\x1a\n" + b"\0\0\0\0teSt...." * 20_000, "says nothing"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\x06iTXta\0\0\0\0\0....", "is damaged"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0\0\0\0teSt...." * 20_000, "is damaged"),
     ],
 )
 def test_a_file_that_is_no_whole_png_is_one_sentence(tmp_path, data, message):

@@ -1,4 +1,4 @@
-"""What a PNG file says of how it was made, read as from a stranger: bounded, and JSON only.
+"""Metadata of a PNG file, read as from a stranger: within Pillow's bounds, and JSON only.
 
 Own metadata first, then InvokeAI's, then A1111's text. Of those two only what has a meaning here
 is taken: prompt, seed, steps, guidance.
@@ -7,31 +7,28 @@ is taken: prompt, seed, steps, guidance.
 import json
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngImageFile
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.jobs.images import A1111_KEY, INVOKEAI_KEY, METADATA_KEY, SCHEMA_VERSION
 from dyod_studio.services.gallery.views import Source
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
-TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
-MAX_CHUNKS = 10_000
-MAX_TEXT_BYTES = 1 << 20
-"""Of one text, unpacked."""
-MAX_TEXTS = 64
+UNREADABLE = (ValueError, OSError, EOFError, SyntaxError, zlib.error, Image.DecompressionBombError)
+"""Errors that Pillow raises on damaged files, and beyond its bounds of a text and of all texts."""
 MAX_PAIRS = 200
 """Of A1111's line."""
 NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
-HEADER_BYTES = 8
-CHECKSUM_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class ImageMetadata:
-    """What a picture says: the values by this studio's names, and what of it has no use here."""
+    """Metadata of a picture: the values by this studio's names, and what has no use here."""
 
     source: Source
     values: dict[str, Any]
@@ -39,7 +36,7 @@ class ImageMetadata:
 
 
 def read_metadata(path: Path) -> ImageMetadata:
-    """What the picture says of how it was made.
+    """Metadata that says how the picture was made.
 
     Raises:
         InvalidInputError: no PNG, damaged, or it says nothing that can be used.
@@ -58,69 +55,21 @@ def read_metadata(path: Path) -> ImageMetadata:
 
 
 def read_texts(path: Path) -> dict[str, str]:
-    """The text chunks of a PNG file by their keywords; a keyword's first text counts.
+    """The text chunks of a PNG file by their keywords.
 
     Raises:
         InvalidInputError: no PNG, or damaged.
     """
     if not path.is_file():
         raise InvalidInputError(f"There is no picture {str(path)!r}.")
-    texts: dict[str, str] = {}
-    with path.open("rb") as file:
-        if file.read(len(SIGNATURE)) != SIGNATURE:
-            raise InvalidInputError(f"{path.name} is no PNG picture.")
-        try:
-            for kind, data in _text_chunks(file):
-                keyword, text = _text(kind, data)
-                texts.setdefault(keyword, text)
-        except (ValueError, EOFError, zlib.error) as exc:
-            raise InvalidInputError(f"{path.name} is damaged, or its texts are too large.") from exc
-    return texts
-
-
-def _text_chunks(file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """The texts one after the other; everything else is passed over unread."""
-    num_texts = 0
-    for _ in range(MAX_CHUNKS):
-        header = file.read(HEADER_BYTES)
-        if not header:
-            return
-        if len(header) < HEADER_BYTES:
-            raise EOFError
-        size, kind = int.from_bytes(header[:4], "big"), header[4:]
-        if kind == b"IEND":
-            return
-        if kind not in TEXT_CHUNKS:
-            file.seek(size + CHECKSUM_BYTES, 1)
-            continue
-        num_texts += 1
-        if size > MAX_TEXT_BYTES or num_texts > MAX_TEXTS:
-            raise ValueError("too large")
-        data = file.read(size)
-        if len(data) < size:
-            raise EOFError
-        file.seek(CHECKSUM_BYTES, 1)
-        yield kind, data
-
-
-def _text(kind: bytes, data: bytes) -> tuple[str, str]:
-    keyword, _, rest = data.partition(b"\0")
-    name = keyword.decode("latin-1")
-    if kind == b"tEXt":
-        return name, rest.decode("latin-1")
-    if kind == b"zTXt":
-        return name, _unpacked(rest[1:]).decode("latin-1")
-    is_packed, rest = rest[:1] == b"\1", rest[2:]
-    text = rest.split(b"\0", 2)[-1]
-    return name, (_unpacked(text) if is_packed else text).decode("utf-8")
-
-
-def _unpacked(data: bytes) -> bytes:
-    unpacker = zlib.decompressobj()
-    text = unpacker.decompress(data, MAX_TEXT_BYTES)
-    if unpacker.unconsumed_tail:
-        raise ValueError("too large")
-    return text
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            texts = image.text if isinstance(image, PngImageFile) else {}
+    except UnidentifiedImageError as exc:
+        raise InvalidInputError(f"{path.name} is damaged, or no PNG picture.") from exc
+    except UNREADABLE as exc:
+        raise InvalidInputError(f"{path.name} is damaged, or its texts are too large.") from exc
+    return {keyword: str(text) for keyword, text in texts.items()}
 
 
 def _json(text: str, name: str) -> dict[str, Any]:
@@ -187,7 +136,7 @@ def _of_a1111(text: str) -> ImageMetadata:
 
 
 def _prompts(lines: list[str]) -> tuple[str, str]:
-    """What stands before and after ``Negative prompt:``."""
+    """Prompts before and after ``Negative prompt:``."""
     mark = "Negative prompt:"
     first = next((n for n, line in enumerate(lines) if line.startswith(mark)), len(lines))
     return "\n".join(lines[:first]).strip(), "\n".join(lines[first:]).removeprefix(mark).strip()
