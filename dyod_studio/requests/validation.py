@@ -14,32 +14,35 @@ OUT_OF_BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_e
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The range of a number field; ``has_high`` is False where ``high`` itself is not allowed."""
+    """The range of a number field; ``has_low`` and ``has_high``: the bound itself is allowed."""
 
     low: float | None
     high: float | None
+    has_low: bool = True
     has_high: bool = True
 
     def __str__(self) -> str:
         if self.high is None:
-            return f"be {self.low:g} or more"
-        close = "]" if self.has_high else ")"
-        return f"lie in [{_number(self.low)}, {_number(self.high)}{close}"
+            return f"be {self.low:g} or more" if self.has_low else f"be more than {self.low:g}"
+        opening, closing = "[" if self.has_low else "(", "]" if self.has_high else ")"
+        return f"lie in {opening}{_number(self.low)}, {_number(self.high)}{closing}"
 
 
 def bounds_of(model: type[BaseModel], name: str) -> Bounds:
     """The range that a field of a request model allows."""
     low: Any = None
     high: Any = None
-    has_high = True
+    has_low, has_high = True, True
     for rule in model.model_fields[name].metadata:
-        if isinstance(rule, annotated_types.Ge | annotated_types.Gt):
-            low = rule.ge if isinstance(rule, annotated_types.Ge) else rule.gt
+        if isinstance(rule, annotated_types.Ge):
+            low = rule.ge
+        elif isinstance(rule, annotated_types.Gt):
+            low, has_low = rule.gt, False
         elif isinstance(rule, annotated_types.Le):
             high = rule.le
         elif isinstance(rule, annotated_types.Lt):
             high, has_high = rule.lt, False
-    return Bounds(low, high, has_high)
+    return Bounds(low, high, has_low, has_high)
 
 
 def sentence_of(error: ValidationError, model: type[BaseModel] | None = None) -> str:

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.requests.part_kinds import TrainingMethod, load_reference, training_methods
+from dyod_studio.requests.validation import sentence_of
 from dyod_studio.training.run import Event
 
 
@@ -83,7 +84,4 @@ def parse_config(name: str, values: Mapping[str, Any]) -> MethodConfig:
     try:
         return config_class.model_validate(dict(values))
     except ValidationError as exc:
-        first = exc.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        reason = first["msg"][0].lower() + first["msg"][1:]
-        raise InvalidInputError(f"{field}: {reason}, got {first['input']!r}.") from exc
+        raise InvalidInputError(sentence_of(exc, config_class)) from exc

@@ -74,7 +74,7 @@ def test_what_a_picture_says_of_itself_is_shown_without_drawing(cli, made, tmp_p
         (("import", "gone.zip"), "There is no file 'gone.zip'"),
         (("import", __file__), "no readable ZIP"),
         (("recall", "gone.png"), "There is no picture 'gone.png'"),
-        (("recall", __file__), "is no PNG picture"),
+        (("recall", __file__), "no PNG picture"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(cli, made, arguments, message):

@@ -149,9 +149,9 @@ def test_a_trained_file_draws_after_pictures_and_texts_and_each_condition_counts
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"rank": -1}, "rank: input should be greater than or equal to 0, got -1"),
-        ({"condition_dropout": 2}, "condition_dropout: .*got 2"),
-        ({"variant": "both"}, "variant: input should be 'conditional' or 'unconditional'"),
+        ({"rank": -1}, r"rank must lie in \[0, 4096\], got -1"),
+        ({"condition_dropout": 2}, "condition_dropout must .*got 2"),
+        ({"variant": "both"}, "variant must be one of conditional, unconditional, got 'both'"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(values, message):

@@ -112,9 +112,9 @@ def test_all_layers_and_the_text_encoder_are_trained_together(base_models, datas
 @pytest.mark.parametrize(
     ("method", "values", "message"),
     [
-        ("full-finetune", {"prompt_dropout": 2}, "prompt_dropout: .*got 2"),
-        ("scratch", {"learning_rate": 0}, "learning_rate: .*got 0"),
-        ("dreambooth", {"layers": "some"}, "layers: input should be 'attention' or 'all'"),
+        ("full-finetune", {"prompt_dropout": 2}, "prompt_dropout must .*got 2"),
+        ("scratch", {"learning_rate": 0}, "learning_rate must .*got 0"),
+        ("dreambooth", {"layers": "some"}, "layers must be one of attention, all"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(method, values, message):

@@ -241,9 +241,9 @@ def test_diversity_is_the_mean_distance_of_pairs_in_the_bases_own_clip_or_of_lat
     [
         ({"class_noun": ""}, "class_noun: say what the pictures show, such as dog, got ''"),
         ({"class_noun": "  "}, "class_noun: say what the pictures show"),
-        ({"rank": 0}, "rank: input should be greater than or equal to 1, got 0"),
-        ({"alpha": 0}, "alpha: input should be greater than 0, got 0"),
-        ({"prior_weight": -1}, "prior_weight: .*got -1"),
+        ({"rank": 0}, r"rank must lie in \[1, 1024\], got 0"),
+        ({"alpha": 0}, r"alpha must lie in \(0, 4096\], got 0"),
+        ({"prior_weight": -1}, "prior_weight must .*got -1"),
         ({"rare_token": "two words"}, "rare_token: .*got 'two words'"),
     ],
 )

@@ -177,10 +177,10 @@ def test_every_epoch_sees_each_picture_once_in_another_order():
     ("method", "values", "message"),
     [
         ("inversion", {"stepz": 3}, "inversion has no setting 'stepz': it knows steps, seed"),
-        ("inversion", {"steps": 0}, "steps: input should be greater than or equal to 1, got 0"),
+        ("inversion", {"steps": 0}, r"steps must lie in \[1, 100000\], got 0"),
         ("vae", {"beta": "much"}, "beta: input should be a valid number.*got 'much'"),
-        ("vae", {"space": "words"}, "space: input should be 'latents' or 'pixels', got 'words'"),
-        ("vae", {"learning_rate": "nan"}, "learning_rate: .*got 'nan'"),
+        ("vae", {"space": "words"}, "space must be one of latents, pixels, got 'words'"),
+        ("vae", {"learning_rate": "nan"}, "learning_rate must .*got nan"),
         ("inversion", {"token": "two words"}, "token: .*got 'two words'"),
         ("magic", {}, "There is no method 'magic': choose one of inversion, vae"),
     ],

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.references import locate_base
 from dyod_studio.requests.part_kinds import TrainingMethod, baseline_kinds, training_methods
+from dyod_studio.requests.validation import bounds_of
 from dyod_studio.services.training.plan import free_for_next, kind_of_device, plan_for
 from dyod_studio.services.views import FieldKind, FieldView, MethodView, RecommendationView
 from dyod_studio.settings import STARTER_DIR, Settings
@@ -27,12 +28,10 @@ HIDDEN_FIELDS = {"token", "templates", "word"}
 """Settings that the page does not ask for: the project gives the token and the word."""
 
 
-def field_views(config_class: Any) -> tuple[FieldView, ...]:
+def field_views(config_class: type[BaseModel]) -> tuple[FieldView, ...]:
     """Every setting of a method that a person may choose."""
-    fields: dict[str, FieldInfo] = config_class.model_fields
-    return tuple(
-        _field_view(name, field) for name, field in fields.items() if name not in HIDDEN_FIELDS
-    )
+    chosen = [name for name in config_class.model_fields if name not in HIDDEN_FIELDS]
+    return tuple(_field_view(config_class, name) for name in chosen)
 
 
 def config_for(token: str, method: str, values: Mapping[str, Any]) -> MethodConfig:
@@ -45,8 +44,8 @@ def config_for(token: str, method: str, values: Mapping[str, Any]) -> MethodConf
     return parse_config(method, own | dict(values))
 
 
-def _field_view(name: str, field: FieldInfo) -> FieldView:
-    bounds = {key: getattr(rule, key) for rule in field.metadata for key in _bounds_of(rule)}
+def _field_view(config_class: type[BaseModel], name: str) -> FieldView:
+    field, bounds = config_class.model_fields[name], bounds_of(config_class, name)
     choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
     return FieldView(
         name=name,
@@ -54,14 +53,10 @@ def _field_view(name: str, field: FieldInfo) -> FieldView:
         help=" ".join((field.description or "").split()),
         kind="choice" if choices else _kind(field.annotation),
         default=field.default,
-        minimum=bounds.get("ge", bounds.get("gt")),
-        maximum=bounds.get("le", bounds.get("lt")),
+        minimum=bounds.low,
+        maximum=bounds.high,
         choices=tuple(str(choice) for choice in choices),
     )
-
-
-def _bounds_of(rule: Any) -> list[str]:
-    return [key for key in ("ge", "gt", "le", "lt") if hasattr(rule, key)]
 
 
 def _kind(annotation: Any) -> FieldKind:
