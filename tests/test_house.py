@@ -106,11 +106,20 @@ def test_the_package_asks_for_the_pythons_that_the_makefile_accepts():
     assert "(3, 11) <= sys.version_info < (3, 14)" in makefile
 
 
-@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md"])
-def test_every_link_to_a_file_of_the_project_leads_somewhere(name: str):
-    targets = re.findall(r"\]\(([^)#]+)\)", (ROOT / name).read_text(encoding="utf-8"))
-    own = [target for target in targets if "://" not in target]
-    assert [target for target in own if not (ROOT / target).exists()] == []
+def test_every_link_to_a_file_of_the_project_leads_somewhere():
+    pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+    links = [
+        (page, target)
+        for page in pages
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
+        if "://" not in target
+    ]
+    assert len(links) > 10
+    assert [(page.name, to) for page, to in links if not (page.parent / to).exists()] == []
+
+
+def test_the_readme_stays_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 150
 
 
 def test_the_container_copies_only_what_the_build_context_holds():
