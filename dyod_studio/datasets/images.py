@@ -94,12 +94,6 @@ _BRANDS = {
     **dict.fromkeys((b"avif", b"avis"), ".avif"),
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"), ".heic"),
 }
-SUPPORTED_SUFFIXES = (
-    *dict.fromkeys((*_SIGNATURES.values(), *_BRANDS.values())),
-    *(".webp", ".bmp", ".jpeg", ".tiff", ".heif"),
-)
-"""Suffixes that a file dialog offers; when reading, the content counts and not the name."""
-
 _FILE_TROUBLE = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.EIO, errno.ESTALE)
 _BAD_OFFSETS = (None, errno.EINVAL, errno.EOVERFLOW)
 """An OSError without a number is Pillow's own; the others come of seeking where a file says."""

@@ -110,19 +110,6 @@ def to_store(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
     return {name: tensor.half() for name, tensor in tensors.items()}, "float16"
 
 
-def check_base(artifact: Artifact, base: BaseModel) -> None:
-    """Refuse a U-Net that was trained on another base model: its text encoder would not fit.
-
-    Raises:
-        InvalidInputError: it was trained on another base model.
-    """
-    if artifact.base_fingerprint != base.fingerprint:
-        raise InvalidInputError(
-            f"The {artifact.kind} was trained on {artifact.base_ref}, this base model is another "
-            "one."
-        )
-
-
 @contextmanager
 def _in_place(base: BaseModel, own: Any) -> Iterator[BaseModel]:
     """The base's own U-Net leaves a card meanwhile: there is room for one of them."""

@@ -310,11 +310,6 @@ def baseline_kinds() -> tuple[str, ...]:
     return _names(lambda kind: kind.is_baseline)
 
 
-def imported_kinds() -> tuple[str, ...]:
-    """Kinds that are read from files made elsewhere."""
-    return _names(lambda kind: kind.is_imported)
-
-
 def selectable_kinds() -> tuple[str, ...]:
     """Kinds that a request may leave out: all but those that make starts."""
     return _names(lambda kind: not kind.makes_starts)

@@ -12,7 +12,6 @@ import pytest
 from PIL import Image, ImageCms
 
 from dyod_studio.datasets.images import (
-    SUPPORTED_SUFFIXES,
     ReadLimits,
     image_suffix,
     read_image,
@@ -45,7 +44,22 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + body
 
 
-@pytest.mark.parametrize("suffix", SUPPORTED_SUFFIXES)
+SUFFIXES = [f".{name}" for name in "jpg jpeg png webp bmp gif tif tiff heic heif avif".split()]
+    ".jpg",
+    ".jpeg",
+    ".png",
+    ".webp",
+    ".bmp",
+    ".gif",
+    ".tif",
+    ".tiff",
+    ".heic",
+    ".heif",
+    ".avif",
+]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_each_supported_suffix_is_read_as_upright_rgb(tmp_path, suffix):
     pillow_heif.register_heif_opener()
     path = save(quarters(), tmp_path / f"picture{suffix}")

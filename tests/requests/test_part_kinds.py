@@ -15,7 +15,6 @@ LISTS = (
     table.unet_kinds,
     table.token_kinds,
     table.baseline_kinds,
-    table.imported_kinds,
     table.selectable_kinds,
     table.default_kinds,
     table.standalone_kinds,
@@ -37,7 +36,8 @@ def test_the_kinds_and_the_order_in_which_they_are_attached():
     assert table.token_kinds() == ("inversion", "custom-diffusion", "embedding")
     assert table.baseline_kinds() == ("full-finetune", "scratch")
     assert table.default_kinds() == ("inversion", "vae")
-    assert set(table.imported_kinds()) == set(PART_KINDS) - set(table.training_methods())
+    imported = {name for name, kind in PART_KINDS.items() if kind.is_imported}
+    assert imported == set(PART_KINDS) - set(table.training_methods())
     assert table.standalone_kinds() == (
         "dreambooth",
         "custom-diffusion",
@@ -71,7 +71,6 @@ def test_a_kind_registered_later_is_in_every_list_that_it_belongs_to_and_gone_af
     assert having == {
         "part_kinds",
         "token_kinds",
-        "imported_kinds",
         "selectable_kinds",
         "standalone_kinds",
     }

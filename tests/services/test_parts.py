@@ -11,10 +11,6 @@ from dyod_studio.bootstrap import build_studio
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.requests.part_kinds import (
     default_parts,
-    imported_kinds,
-    part_kinds,
-    training_methods,
-    unet_kinds,
 )
 from dyod_studio.requests.sampling import (
     InterpolationRequest,
@@ -70,11 +66,6 @@ def picture(tmp_path):
         return path
 
     return draw
-
-
-def test_every_part_that_can_be_drawn_with_can_be_asked_for_and_trained():
-    assert set(part_kinds()) - set(training_methods()) == set(imported_kinds())
-    assert set(unet_kinds()) < set(part_kinds())
 
 
 @pytest.mark.parametrize(
