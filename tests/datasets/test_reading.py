@@ -45,18 +45,6 @@ def png_header(width: int, height: int) -> bytes:
 
 
 SUFFIXES = [f".{name}" for name in "jpg jpeg png webp bmp gif tif tiff heic heif avif".split()]
-    ".jpg",
-    ".jpeg",
-    ".png",
-    ".webp",
-    ".bmp",
-    ".gif",
-    ".tif",
-    ".tiff",
-    ".heic",
-    ".heif",
-    ".avif",
-]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
