@@ -44,13 +44,13 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + body
 
 
-SUFFIXES = [f".{name}" for name in "jpg jpeg png webp bmp gif tif tiff heic heif avif".split()]
+SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "heic", "heif", "avif")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_each_supported_suffix_is_read_as_upright_rgb(tmp_path, suffix):
     pillow_heif.register_heif_opener()
-    path = save(quarters(), tmp_path / f"picture{suffix}")
+    path = save(quarters(), tmp_path / f"picture.{suffix}")
     image = read_image(path)
     assert (image.mode, image.size) == ("RGB", (80, 40))
     assert is_near(image.getpixel((10, 10)), RED, 40)
