@@ -50,7 +50,7 @@ def gallery(
     bin_: Annotated[bool, typer.Option("--bin", help="What was deleted within a week.")] = False,
 ) -> Reply:
     """List what was made, the newest first: everything, or what the options say."""
-    asked = GalleryFilter(
+    query = GalleryFilter(
         kinds=tuple(kind or ()),
         part=part,
         since=_day("--since", since),
@@ -60,8 +60,8 @@ def gallery(
         is_deleted=bin_,
     )
     gallery = studio_of(ctx).gallery
-    count = gallery.count(project, asked)
-    views = gallery.page(project, offset, limit, asked)
+    count = gallery.count(project, query)
+    views = gallery.page(project, offset, limit, query)
     rows = [(v.id, v.kind, v.seed, "yes" if v.is_favorite else "", v.file) for v in views]
     listed = table(("id", "kind", "seed", "favourite", "file"), rows) if rows else ""
     text = f"{len(views)} of {plural(count, 'picture')}."
@@ -154,15 +154,15 @@ def recall(
         check_writable(out, option="--out")
     recreation = studio_of(ctx).recreation
     if show:
-        again = recreation.read(file, project)
-        parameters = again.request.to_json()
+        provenance = recreation.read(file, project)
+        parameters = provenance.request.to_json()
         document: dict[str, Any] = {
-            "kind": again.request.kind, "source": again.source, "screen": again.screen,
-            "project": again.project_id, "parameters": parameters,
-            "inputs": again.request.inputs, "notes": again.notes,
+            "kind": provenance.request.kind, "source": provenance.source,
+            "screen": provenance.screen, "project": provenance.project_id, "parameters": parameters,
+            "inputs": provenance.request.inputs, "notes": provenance.notes,
         }  # fmt: skip
         rows = [(name, value) for name, value in parameters.items() if value is not None]
-        return Reply(document, "\n".join([table(("what", "value"), rows), *again.notes]))
+        return Reply(document, "\n".join([table(("what", "value"), rows), *provenance.notes]))
     with sampling_progress("Drawing") as on_progress:
         made = recreation.recall(file, project, on_progress)
     (path,) = [made.picture.file] if out is None else copy_out([made.picture], out)
@@ -170,9 +170,9 @@ def recall(
     document = {
         "image": describe(made.picture, path),
         "is_identical": made.is_identical,
-        "notes": made.again.notes,
+        "notes": made.provenance.notes,
     }
-    text = "\n".join([str(path), words[made.is_identical], *made.again.notes])
+    text = "\n".join([str(path), words[made.is_identical], *made.provenance.notes])
     return Reply(document, text, exit_code=1 if made.is_identical is False else 0)
 
 

@@ -141,12 +141,12 @@ def sample(
         mask_rate=mask_rate, text_weight=text_weight,
     )  # fmt: skip
     request.check_inputs()
-    wanted = _grid(request, grid, axes or ())
-    if wanted is None:
+    plan = _grid(request, grid, axes or ())
+    if plan is None:
         return draw_pictures(studio_of(ctx).sampling.sample, project, request, out)
     if out is None:
         raise InvalidInputError("--grid writes a contact sheet: say where with --out FOLDER.")
-    return _draw_grid(ctx, project, wanted, out)
+    return _draw_grid(ctx, project, plan, out)
 
 
 def _grid(request: SampleRequest, first: str | None, others: Sequence[str]) -> Grid | None:
@@ -197,7 +197,7 @@ def interpolate(
 ) -> Reply:  # fmt: skip
     """Make the pictures between two pictures or seeds."""
     check_folder(out)
-    wanted = check_moving(gif, mp4, sprite)
+    target = check_moving(gif, mp4, sprite)
     request = InterpolationRequest(
         a=a,
         b=b,
@@ -213,7 +213,7 @@ def interpolate(
         adapter_strength=strength,
     )
     reply = draw_pictures(studio_of(ctx).sampling.interpolate, project, request, out)
-    return write_moving(reply, wanted, fps, is_back=back)
+    return write_moving(reply, target, fps, is_back=back)
 
 
 def traverse(
@@ -230,7 +230,7 @@ def traverse(
 ) -> Reply:  # fmt: skip
     """Move one coordinate of the code and draw what it changes."""
     check_folder(out)
-    wanted = check_moving(gif, mp4, sprite)
+    target = check_moving(gif, mp4, sprite)
     request = TraversalRequest(
         coordinate=coordinate,
         span=span,
@@ -244,7 +244,7 @@ def traverse(
         adapter_strength=strength,
     )
     reply = draw_pictures(studio_of(ctx).sampling.traverse, project, request, out)
-    return write_moving(reply, wanted, fps, is_back=back)
+    return write_moving(reply, target, fps, is_back=back)
 
 
 def coordinates(ctx: typer.Context, project: ProjectRef) -> Reply:

@@ -88,15 +88,15 @@ def features_of(
     found: dict[str, Tensor] = {}
     ordered = sorted({source.key: source for source in sources}.items())
     for shard, group in groupby(ordered, key=lambda entry: entry[0][:2]):
-        wanted = dict(group)
+        group_sources = dict(group)
         kept = cache.read(extractor.key, shard)
-        missing = [source for key, source in wanted.items() if key not in kept]
+        missing = [source for key, source in group_sources.items() if key not in kept]
         for chunk in _chunks(missing):
             rows = extractor.embed([source.open() for source in chunk])
             kept |= {source.key: row.clone() for source, row in zip(chunk, rows, strict=True)}
         if missing:
             cache.write(extractor.key, shard, kept)
-        found |= {key: kept[key] for key in wanted}
+        found |= {key: kept[key] for key in group_sources}
         if on_progress:
             on_progress(len(found), len(ordered))
     return torch.stack([found[source.key] for source in sources])

@@ -82,15 +82,15 @@ def check_metrics(names: Iterable[str]) -> tuple[str, ...]:
     Raises:
         InvalidInputError: one of them is unknown, or there is none.
     """
-    asked = list(names)
-    for name in asked:
+    chosen = list(names)
+    for name in chosen:
         if name not in METRICS:
             raise InvalidInputError(
                 f"There is no figure {name!r}: choose among {', '.join(METRICS)}."
             )
-    if not asked:
+    if not chosen:
         raise InvalidInputError(f"Choose at least one figure among {', '.join(METRICS)}.")
-    return tuple(name for name in METRICS if name in asked)
+    return tuple(name for name in METRICS if name in chosen)
 
 
 POINT_FILE = "point.json"
@@ -207,11 +207,11 @@ def read_point(folder: Path) -> PointResult | None:
         return None
     values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     figures = {
-        extractor: {name: Figure(**told) for name, told in found.items()}
+        extractor: {name: Figure(**figure) for name, figure in found.items()}
         for extractor, found in values.pop("figures").items()
     }
     for name in ("best", "worst", "copies"):
-        values[name] = tuple(ExampleImage(**told) for told in values[name])
+        values[name] = tuple(ExampleImage(**example) for example in values[name])
     for name in ("strip", "notes"):
         values[name] = tuple(values[name])
     return PointResult(**values, figures=figures, folder=folder)

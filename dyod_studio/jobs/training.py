@@ -1,4 +1,4 @@
-"""A training job's work: from its row to a trained part, and down the ladder when memory lacks."""
+"""A training job's work: from its row to a trained part, with fallbacks when memory lacks."""
 
 import logging
 import time
@@ -289,7 +289,7 @@ def find_start(storage: Storage, job: Job) -> Checkpoint | None:
 
 
 def _changed(work: Work, adjustments: Adjustments) -> Adjustments | None:
-    """The next rung of the ladder, written into the row; None when there is none."""
+    """The next fallback, written into the row; None when there is none."""
     fallback = next_fallback(
         work.method.info,
         work.config,

@@ -193,9 +193,9 @@ def ldm_path(path: str, depth: int, paths: Mapping[str, Any]) -> str:
     match = BLOCK.fullmatch(path)
     if match is None:
         return _outside(path)
-    way, level, kind, place, rest = match[1], int(match[2]), match[3], int(match[4]), match[5]
+    part, level, kind, place, rest = match[1], int(match[2]), match[3], int(match[4]), match[5]
     first = level * (depth + 1)
-    if way == "down":
+    if part == "down":
         first, block = first + 1, "input_blocks"
         if kind == "downsamplers":
             return f"{block}.{first + depth}.0.op"

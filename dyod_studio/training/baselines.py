@@ -91,9 +91,9 @@ class BaselineTask:
 
     def fixed_loss(self) -> float:
         """Loss on fixed pictures, noises and timesteps, with the prompt."""
-        said = self._texts[1:]
+        texts = self._texts[1:]
         return fixed_loss(
-            self._base, self._latents, lambda drawn, _: loss_of(self._base, drawn, said)
+            self._base, self._latents, lambda drawn, _: loss_of(self._base, drawn, texts)
         )
 
     def after_step(self) -> None:

@@ -109,7 +109,7 @@ def measure(
     adjustments: Adjustments = UNCHANGED,
     loading_s: float = 0.0,
 ) -> Measurement:
-    """Make a few steps, one preview and one checkpoint, taking rungs of the ladder as needed.
+    """Make a few steps, one preview and one checkpoint, taking fallbacks as needed.
 
     Args:
         run_dir: an empty folder; the caller throws it away.

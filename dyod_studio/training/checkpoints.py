@@ -105,7 +105,7 @@ def translate_full_disk(folder: Path) -> Iterator[None]:
         yield
     except (OSError, SafetensorError) as exc:
         is_full = isinstance(exc, OSError) and exc.errno in FULL
-        if not is_full and not any(said in str(exc) for said in SAFETENSORS_MESSAGES):
+        if not is_full and not any(part in str(exc) for part in SAFETENSORS_MESSAGES):
             raise
         raise StorageFullError(
             f"The disk is full: nothing more can be written to {folder}; make room, then go on "

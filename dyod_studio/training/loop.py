@@ -63,7 +63,7 @@ def train(
 
     Raises:
         TrainingDivergedError: loss or weights are not finite. Checkpoints yielded stay valid.
-        OutOfMemoryError: a step does not fit; the next rung of the ladder may.
+        OutOfMemoryError: a step does not fit; the next fallback may.
         StorageFullError: a checkpoint could not be written; earlier ones stay valid.
     """
     if run.finish_only and run.resume_from is None:

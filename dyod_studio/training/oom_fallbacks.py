@@ -53,27 +53,27 @@ def next_fallback(
 
 
 def describe(config: MethodConfig, adjustments: Adjustments) -> list[str]:
-    """A sentence for everything that is changed, in the order of the ladder."""
-    said = []
+    """A sentence for everything that is changed, in the order of the fallbacks."""
+    sentences = []
     if adjustments.accumulation > 1:
         size = micro_batch(config.batch_size, adjustments.accumulation)
-        said.append(f"Each batch of {config.batch_size} is computed {size} at a time.")
+        sentences.append(f"Each batch of {config.batch_size} is computed {size} at a time.")
     if adjustments.gradient_checkpointing:
-        said.append("Activations are computed twice instead of kept; steps take longer.")
+        sentences.append("Activations are computed twice instead of kept; steps take longer.")
     if not adjustments.previews:
-        said.append("No preview pictures are made.")
+        sentences.append("No preview pictures are made.")
     if adjustments.resolution is not None:
-        said.append(f"Pictures are trained on at {adjustments.resolution} pixels.")
-    return said
+        sentences.append(f"Pictures are trained on at {adjustments.resolution} pixels.")
+    return sentences
 
 
 def is_out_of_memory(exc: BaseException) -> bool:
     """Whether an allocator gave up, by the exception itself or by what it came from."""
     if isinstance(exc, (MemoryError, OutOfMemoryError)) or type(exc).__name__ == "OutOfMemoryError":
         return True
-    said = str(exc).lower()
+    message = str(exc).lower()
     return isinstance(exc, (RuntimeError, OSError)) and any(
-        words in said for words in ALLOCATOR_MESSAGES
+        words in message for words in ALLOCATOR_MESSAGES
     )
 
 

@@ -69,8 +69,8 @@ def plan_run(
 ) -> tuple[MemoryPlan, Adjustments]:
     """The plan, and the adjustments that the run begins with.
 
-    Beforehand only those rungs are taken that change nothing of what is learned or shown, and only
-    where they are enough; whatever else it takes is found when memory does run out.
+    Beforehand only those fallbacks are taken that change nothing of what is learned or shown, and
+    only where they are enough; whatever else it takes is found when memory does run out.
 
     Args:
         device: ``cpu`` or ``cuda``.
@@ -136,12 +136,12 @@ def _needs(
 
 def _shape(info: TrainingMethod, key: str, size: BaseSize) -> StepShape:
     """Shape of one step by the settings of a key."""
-    said = json.loads(key)
-    adjustments = Adjustments.from_dict(said["adjustments"])
-    batch_size = said["settings"]["batch_size"]
+    key_parts = json.loads(key)
+    adjustments = Adjustments.from_dict(key_parts["adjustments"])
+    batch_size = key_parts["settings"]["batch_size"]
     side = adjustments.resolution or size.resolution
     at_once = micro_batch(batch_size, adjustments.accumulation)
-    each = 2 if said["settings"].get("prior_weight") else 1  # a picture of the class beside it
+    each = 2 if key_parts["settings"].get("prior_weight") else 1  # a picture of the class beside it
     return StepShape(
         micro_batch=each * at_once,
         num_parts=-(-batch_size // at_once),
@@ -149,5 +149,5 @@ def _shape(info: TrainingMethod, key: str, size: BaseSize) -> StepShape:
         recompute=adjustments.gradient_checkpointing,
         previews=adjustments.previews,
         uses_unet=info.uses_unet,
-        added=footprint_of(info, said["settings"], size),
+        added=footprint_of(info, key_parts["settings"], size),
     )

@@ -61,11 +61,11 @@ def recommend(pictures: SetFacts, device: DeviceFacts) -> Recommendation:
     if pictures.num_pictures < FEWEST:
         return Recommendation((), (_too_few(pictures.num_pictures),))
     if pictures.num_pictures <= FEW:
-        wanted, reasons = _for_few(pictures.num_pictures, device)
+        methods, reasons = _for_few(pictures.num_pictures, device)
     else:
-        wanted, reasons = _for_many(pictures.num_pictures, device)
+        methods, reasons = _for_many(pictures.num_pictures, device)
     chosen = []
-    for method in wanted:
+    for method in methods:
         need = device.needs[method]
         if not need.fits:
             reasons.append(_too_large(method, need, device))
@@ -76,7 +76,7 @@ def recommend(pictures: SetFacts, device: DeviceFacts) -> Recommendation:
             )
         else:
             chosen.append(method)
-    reasons.append(_how_long(chosen, device) if chosen else _nothing_left(wanted, pictures))
+    reasons.append(_how_long(chosen, device) if chosen else _nothing_left(methods, pictures))
     return Recommendation(tuple(chosen), tuple(reasons))
 
 
@@ -105,10 +105,10 @@ def _for_few(number: int, device: DeviceFacts) -> tuple[list[str], list[str]]:
 
 def _for_many(number: int, device: DeviceFacts) -> tuple[list[str], list[str]]:
     """The word of the whole set, then its shapes, then its examples."""
-    wanted = ["inversion"]
+    methods = ["inversion"]
     reasons = [f"{number} pictures are enough to find the word for what they have in common."]
     if number >= ENOUGH_FOR_SHAPES:
-        wanted.append("vae")
+        methods.append("vae")
         reasons.append(
             "The small generator of shapes adds what a word cannot say: size, place, view. New "
             "pictures from nothing and the sliders need it."
@@ -119,18 +119,18 @@ def _for_many(number: int, device: DeviceFacts) -> tuple[list[str], list[str]]:
             f"would repeat your {number}. Add more, or start from sketches."
         )
     if number < ENOUGH_FOR_EXAMPLES:
-        return wanted, reasons
+        return methods, reasons
     if device.has_clip:
         reasons.append(
             f"{number} pictures are also enough to learn from examples: the model then draws "
             "after a reference picture of yours."
         )
-        return [*wanted, "anl"], reasons
+        return [*methods, "anl"], reasons
     reasons.append(
         "To draw after reference pictures, ANL needs a CLIP, which this base model does not "
         "bring: give its folder in the method's settings, and train it when the rest is done."
     )
-    return wanted, reasons
+    return methods, reasons
 
 
 def _too_large(method: str, need: Need, device: DeviceFacts) -> str:
@@ -143,14 +143,14 @@ def _too_large(method: str, need: Need, device: DeviceFacts) -> str:
 
 def _how_long(methods: list[str], device: DeviceFacts) -> str:
     seconds = sum(device.needs[method].seconds for method in methods)
-    said = f"All of it takes about {_duration(seconds)} here, in the background."
+    duration = f"All of it takes about {_duration(seconds)} here, in the background."
     if seconds > A_LONG_TIME_S and device.device == "cpu":
-        return f"{said} A graphics card or a smaller base model would spare most of that."
-    return said
+        return f"{duration} A graphics card or a smaller base model would spare most of that."
+    return duration
 
 
-def _nothing_left(wanted: list[str], pictures: SetFacts) -> str:
-    if set(wanted) <= set(pictures.trained):
+def _nothing_left(methods: list[str], pictures: SetFacts) -> str:
+    if set(methods) <= set(pictures.trained):
         return "Nothing is left to train for this set: draw with it."
     return "Free some memory, or choose a smaller base model."
 

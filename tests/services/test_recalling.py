@@ -115,8 +115,8 @@ def test_a_picture_is_made_again_after_newer_parts_were_trained_and_on_another_m
         brought = other.imports.import_project(report.file, base=studio.projects.get("chairs").base)
         recalled = other.recreation.recall(made.file)
         assert recalled.is_identical is True
-        assert recalled.again.project_id == brought.project.id
-        assert recalled.again.request.inputs["image"].read_bytes() == sketch.read_bytes()
+        assert recalled.provenance.project_id == brought.project.id
+        assert recalled.provenance.request.inputs["image"].read_bytes() == sketch.read_bytes()
 
 
 def test_what_is_missing_is_named_before_anything_is_drawn(opened, tmp_path):
@@ -160,7 +160,7 @@ def test_a_picture_of_another_tool_is_drawn_in_the_manner_of_the_project(studio,
     said = recalled.picture.parameters
     assert (said["prompt"], said["seed"], said["num_inference_steps"]) == ("a cat", 77, 2)
     assert (said["guidance_scale"], list(said["artifacts"])) == (3.5, ["inversion"])
-    assert recalled.again.notes == ("Not used here: negative prompt, sampler.",)
+    assert recalled.provenance.notes == ("Not used here: negative prompt, sampler.",)
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ class RecallView:
     ``is_identical`` compares pixels with the file's; None for a file of another tool.
     """
 
-    again: Provenance
+    provenance: Provenance
     picture: GenerationView
     is_identical: bool | None
 
@@ -90,22 +90,22 @@ class Recreation:
             InvalidInputError: the file says nothing that can be used, or which part or input of
                 it is missing here.
         """
-        again = self.read(path, ref)
-        if again.source != "dyod":
-            (picture,) = self._draw(again, again.request, on_progress)
-            return RecallView(again, picture, None)
+        provenance = self.read(path, ref)
+        if provenance.source != "dyod":
+            (picture,) = self._draw(provenance, provenance.request, on_progress)
+            return RecallView(provenance, picture, None)
         metadata = read_metadata(path).values
-        self._check_complete(again.project_id, metadata)
+        self._check_complete(provenance.project_id, metadata)
         place = whole_number(metadata, "position", 0)
-        alone = again.request.alone(place, again.picture_seed)
+        alone = provenance.request.alone(place, provenance.picture_seed)
         if alone is not None:
-            (picture,) = self._draw(again, alone, on_progress)
+            (picture,) = self._draw(provenance, alone, on_progress)
             if _same_pixels(path, picture.file):
-                return RecallView(again, picture, True)
-        made = self._draw(again, again.request, on_progress)
+                return RecallView(provenance, picture, True)
+        made = self._draw(provenance, provenance.request, on_progress)
         if not 0 <= place < len(made):
             raise InvalidInputError(f"The picture says it is number {place} of {len(made)}.")
-        return RecallView(again, made[place], _same_pixels(path, made[place].file))
+        return RecallView(provenance, made[place], _same_pixels(path, made[place].file))
 
     def _project(
         self, session: Session, metadata: ImageMetadata, path: Path, ref: int | str | None
@@ -171,12 +171,12 @@ class Recreation:
                 )
 
     def _draw(
-        self, again: Provenance, request: AnyRequest, on_progress: OnProgress | None
+        self, provenance: Provenance, request: AnyRequest, on_progress: OnProgress | None
     ) -> list[GenerationView]:
-        base = self._projects.get(again.project_id).base
+        base = self._projects.get(provenance.project_id).base
         with self._dispatcher.scope(None) as scope:
             request = request.replace(base=base)
-            return self._dispatcher.ask(again.project_id, request, scope, on_progress)
+            return self._dispatcher.ask(provenance.project_id, request, scope, on_progress)
 
 
 def _same_pixels(one: Path, other: Path) -> bool:
