@@ -15,7 +15,8 @@ WORDS = {
 """Words that may not be part of a name."""
 NAMES = {
     "Asked", "CHANGING", "Drawn", "MAIN", "Place", "Reverse", "Shown", "TwoTerms", "dangers",
-    "first_words", "hold_back", "knowing_word", "run_apart", "spared", "taught_words", "usual_parts", "with_word",
+    "first_words", "hold_back", "knowing_word", "run_apart", "spared", "taught_words",
+    "usual_parts", "with_word",
 }  # fmt: skip
 """Names that may not stand for anything."""
 MODULES = {
