@@ -100,12 +100,14 @@ def _asking(asked: GalleryFilter, offset: int) -> Callable[[Studio, int], int]:
     return ask
 
 
-def measure(studio: Studio, few: int, many: int, num_few: int, num_many: int) -> list[Timing]:
+def measure(
+    studio: Studio, few: int, many: int, num_few: int, num_many: int, rounds: int
+) -> list[Timing]:
     """Time each question of both projects in turn, so that a slow moment hits both."""
     timings = []
     for name in questions(1):
         times: dict[int, list[float]] = {few: [], many: []}
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for project_id, count in ((few, num_few), (many, num_many)):
                 started = time.perf_counter()
                 questions(count)[name](studio, project_id)
@@ -118,6 +120,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--few", type=int, default=FEW)
     parser.add_argument("--many", type=int, default=MANY)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     told = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(storage=Path(folder) / "storage", device="cpu")
@@ -126,7 +129,7 @@ def main(arguments: list[str]) -> int:
         few, many = (studio.projects.create(name).id for name in ("few", "many"))
         fill(storage, few, told.few)
         fill(storage, many, told.many)
-        timings = measure(studio, few, many, told.few, told.many)
+        timings = measure(studio, few, many, told.few, told.many, told.rounds)
         storage.close()
     print(f"{'':22}{told.few:>10,}{told.many:>12,}   ratio")
     for timing in timings:

@@ -102,10 +102,10 @@ def load_unet(unet: Any, tensors: Mapping[str, Tensor], strength: float = 1.0) -
         tensor.copy_(theirs if strength == 1 else torch.lerp(tensor.float(), theirs, strength))
 
 
-def to_store(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
-    """The tensors as a file holds them, and how: ``float32`` or ``float16``."""
+def to_store(tensors: Mapping[str, Tensor], *, large: int = LARGE) -> tuple[dict[str, Tensor], str]:
+    """The tensors as a file holds them, and how: ``float32``, or ``float16`` above ``large``."""
     number = sum(tensor.numel() for tensor in tensors.values())
-    if number <= LARGE or not all(_fits_half(tensor) for tensor in tensors.values()):
+    if number <= large or not all(_fits_half(tensor) for tensor in tensors.values()):
         return dict(tensors), "float32"
     return {name: tensor.half() for name, tensor in tensors.items()}, "float16"
 

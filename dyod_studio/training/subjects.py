@@ -201,11 +201,14 @@ def _chunks(base: BaseModel, prompt: str, number: int, seed: int) -> Iterator[tu
 
 
 @torch.no_grad()
-def draw_class(base: BaseModel, prompt: str, indices: Sequence[int], seed: int) -> Tensor:
+def draw_class(
+    base: BaseModel, prompt: str, indices: Sequence[int], seed: int, *, num_steps: int = CLASS_STEPS
+) -> Tensor:
     """Latents of the class pictures with these indices, (B, C, h, w) float32, by the base as it is.
 
     Args:
         base: with an adapter attached, what has become of its idea of the class.
+        num_steps: denoiser calls of the ancestral sampler for one picture.
     """
     generators = generators_of([_seed_of(seed, index) for index in indices])
     like = torch.empty(len(generators), *base.latent_shape)
@@ -214,7 +217,7 @@ def draw_class(base: BaseModel, prompt: str, indices: Sequence[int], seed: int) 
         text.expand(len(latents), -1, -1) for text in base.encode_prompts(["", prompt]).split(1)
     )
     predict = guided(base.predict_noise, with_class, without, base.guidance_scale)
-    timesteps = base.schedule.full_timesteps(CLASS_STEPS)
+    timesteps = base.schedule.full_timesteps(num_steps)
     for newest in ancestral_steps(predict, latents, base.schedule, timesteps, generators):
         latents = newest
     return latents

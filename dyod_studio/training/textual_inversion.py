@@ -56,44 +56,52 @@ NUM_DRAWS = 24
 LEAST_NOISE = 0.2
 """Share of the timesteps that is left out: nearly clean pictures need no words."""
 CELLS_AT_ONCE = 32 * 16 * 16
-"""Words are tried in batches of about this many latent cells, to bound memory."""
+"""Latent cells of a batch of words, to bound memory."""
 
 
 def first_word(
-    base: BaseModel, latents: Cached, cache_dir: Path
+    base: BaseModel,
+    latents: Cached,
+    cache_dir: Path,
+    *,
+    nouns: Sequence[str] = WORDS,
+    cells_at_once: int = CELLS_AT_ONCE,
 ) -> Generator[PicturesPrepared, None, str]:
-    """The word of :data:`WORDS` that suits the set best; empty where the base knows none of them.
+    """The noun that suits the set best; empty where the base knows none of them.
 
     Every word is tried once for the same pictures and base, then its losses are read from disk.
 
     Args:
         base: frozen, with nothing attached to it.
         latents: (N, C, h, w) of the set.
+        cells_at_once: words are tried in batches of about this many latent cells.
     """
-    words = known_words(base)
+    words = known_words(base, nouns)
     if not words:
         return ""
     shown = hashlib.sha256(latents.tobytes()).hexdigest()
     key = json.dumps(["words", base.fingerprint, base.resolution, words, NUM_DRAWS, shown])
     name = hashlib.sha256(key.encode()).hexdigest()[:32]
     empty = partial(open_memmap, dtype=np.float32, shape=(NUM_DRAWS, len(words)))
-    rows = _losses(base, latents, words)
+    rows = _losses(base, latents, words, cells_at_once)
     path = cache_dir / f"{name}.npy"
     losses = yield from cached_rows(path, NUM_DRAWS, empty, rows, "trials of first words")
     return words[int(losses.mean(axis=0).argmin())]
 
 
-def known_words(base: BaseModel) -> list[str]:
-    """Those of :data:`WORDS` that the base reads as one token."""
-    ids = base.tokenizer(list(WORDS), add_special_tokens=False).input_ids
-    return [word for word, tokens in zip(WORDS, ids, strict=True) if len(tokens) == 1]
+def known_words(base: BaseModel, words: Sequence[str]) -> list[str]:
+    """Those of the words that the base reads as one token."""
+    ids = base.tokenizer(list(words), add_special_tokens=False).input_ids
+    return [word for word, tokens in zip(words, ids, strict=True) if len(tokens) == 1]
 
 
 @torch.no_grad()
-def _losses(base: BaseModel, latents: Cached, words: Sequence[str]) -> Iterator[tuple[int, Cached]]:
+def _losses(
+    base: BaseModel, latents: Cached, words: Sequence[str], cells_at_once: int
+) -> Iterator[tuple[int, Cached]]:
     """One row (1, W) a draw: a picture, a noise and a timestep, the same for every word."""
     conditioning = base.encode_prompts(words)
-    size = max(1, CELLS_AT_ONCE // (base.latent_shape[1] * base.latent_shape[2]))
+    size = max(1, cells_at_once // (base.latent_shape[1] * base.latent_shape[2]))
     for number in range(NUM_DRAWS):
         clean = rows_at(latents, [number * len(latents) // NUM_DRAWS])
         noise = randn_per_image(clean, generators_of([number])).to(base.device)

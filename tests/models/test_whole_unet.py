@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.models import whole_unet
 from dyod_studio.models.devices import DtypePolicy
 from dyod_studio.models.loading import load_base
 from dyod_studio.models.whole_unet import (
@@ -75,13 +74,12 @@ def test_strength_leads_from_the_base_to_the_trained_weights_exactly_at_both_end
     assert torch.equal(denoised(base), plain)
 
 
-def test_large_ones_are_stored_in_half_the_size_and_draw_almost_the_same(base, monkeypatch):
+def test_large_ones_are_stored_in_half_the_size_and_draw_almost_the_same(base):
     tensors = trained(base)
     exact, how = to_store(tensors)
     assert how == "float32"
     assert all(torch.equal(exact[name], tensors[name]) for name in tensors)
-    monkeypatch.setattr(whole_unet, "LARGE", 1)
-    rounded, how = to_store(tensors)
+    rounded, how = to_store(tensors, large=1)
     assert how == "float16"
     assert {tensor.dtype for tensor in rounded.values()} == {torch.float16}
     with with_unet(base, tensors) as one, with_unet(base, rounded) as other:
@@ -89,10 +87,9 @@ def test_large_ones_are_stored_in_half_the_size_and_draw_almost_the_same(base, m
     assert 0 < difference < 1e-2
 
 
-def test_what_half_precision_cannot_hold_is_stored_whole(base, monkeypatch):
-    monkeypatch.setattr(whole_unet, "LARGE", 1)
+def test_what_half_precision_cannot_hold_is_stored_whole(base):
     tensors = {"unet.one": torch.tensor([1e5]), "unet.two": torch.ones(2)}
-    stored, how = to_store(tensors)
+    stored, how = to_store(tensors, large=1)
     assert how == "float32"
     assert torch.equal(stored["unet.one"], tensors["unet.one"])
 

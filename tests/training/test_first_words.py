@@ -18,6 +18,8 @@ from dyod_studio.training.textual_inversion import (
     known_words,
 )
 
+UNKNOWN = "antidisestablishmentarianism"
+
 
 @pytest.fixture
 def latents(base: BaseModel) -> np.ndarray:
@@ -26,15 +28,13 @@ def latents(base: BaseModel) -> np.ndarray:
 
 
 @pytest.fixture
-def words(base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def words(base: BaseModel) -> list[str]:
     """Three words of the small base's own vocabulary."""
-    known = [
+    return [
         word.removesuffix("</w>")
         for word in sorted(base.tokenizer.get_vocab())
         if word.endswith("</w>") and word.removesuffix("</w>").isalpha()
     ][:3]
-    monkeypatch.setattr(first_words, "WORDS", (*known, "antidisestablishmentarianism"))
-    return known
 
 
 def finished(events) -> tuple[list[PicturesPrepared], str]:
@@ -48,7 +48,7 @@ def finished(events) -> tuple[list[PicturesPrepared], str]:
 
 
 def test_a_word_of_several_tokens_is_not_tried(base, words):
-    assert known_words(base) == words
+    assert known_words(base, [*words, UNKNOWN]) == words
 
 
 @pytest.mark.parametrize("chosen", [0, 2])
@@ -56,33 +56,30 @@ def test_the_word_under_which_the_pictures_are_denoised_best_is_chosen(
     base, latents, words, tmp_path, monkeypatch, chosen
 ):
     _answer_well_for(base, words[chosen], latents, monkeypatch)
-    events, word = finished(first_word(base, latents, tmp_path))
+    events, word = finished(first_word(base, latents, tmp_path, nouns=words))
     assert word == words[chosen]
     assert [event.done for event in events] == list(range(1, first_words.NUM_DRAWS + 1))
 
 
 def test_the_words_are_tried_once_for_the_same_pictures(base, latents, words, tmp_path):
-    events, word = finished(first_word(base, latents, tmp_path))
-    again, same = finished(first_word(base, latents, tmp_path))
+    events, word = finished(first_word(base, latents, tmp_path, nouns=words))
+    again, same = finished(first_word(base, latents, tmp_path, nouns=words))
     assert (bool(events), again, same) == (True, [], word)
-    others, _ = finished(first_word(base, latents + 1, tmp_path))
+    others, _ = finished(first_word(base, latents + 1, tmp_path, nouns=words))
     assert others
 
 
-def test_many_words_in_batches_are_judged_as_in_one(base, latents, words, tmp_path, monkeypatch):
-    _, whole = finished(first_word(base, latents, tmp_path / "whole"))
-    monkeypatch.setattr(first_words, "CELLS_AT_ONCE", 1)
-    _, one_by_one = finished(first_word(base, latents, tmp_path / "one by one"))
+def test_many_words_in_batches_are_judged_as_in_one(base, latents, words, tmp_path):
+    _, whole = finished(first_word(base, latents, tmp_path / "whole", nouns=words))
+    one = first_word(base, latents, tmp_path / "one by one", nouns=words, cells_at_once=1)
+    _, one_by_one = finished(one)
     rows = [np.load(next((tmp_path / name).iterdir())) for name in ("whole", "one by one")]
     np.testing.assert_allclose(*rows, rtol=1e-4)
     assert whole == one_by_one
 
 
-def test_a_base_that_knows_none_of_the_words_starts_from_its_mean_word(
-    base, latents, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(first_words, "WORDS", ("antidisestablishmentarianism",))
-    events, word = finished(first_word(base, latents, tmp_path))
+def test_a_base_that_knows_none_of_the_words_starts_from_its_mean_word(base, latents, tmp_path):
+    events, word = finished(first_word(base, latents, tmp_path, nouns=[UNKNOWN]))
     assert (events, word, list(tmp_path.iterdir())) == ([], "", [])
     mean = base.text_encoder.get_input_embeddings().weight.mean(dim=0)
     torch.testing.assert_close(initial_vectors(base, "", 2, seed=0)[0], mean.float().cpu())
