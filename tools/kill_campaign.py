@@ -31,8 +31,8 @@ from dyod_studio.jobs.worker import run_worker
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.jobs import JobRepository
+from dyod_studio.store.records import NEXT_STATES, Job, JobState
 from dyod_studio.store.storage import open_storage
-from dyod_studio.store.tables import NEXT_STATES, Job, JobState
 
 ROOT = Path(__file__).parents[1]
 PROJECT = "campaign"

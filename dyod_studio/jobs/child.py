@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from dyod_studio.errors import (
     JobStateError,
     NotFoundError,
@@ -26,11 +24,11 @@ from dyod_studio.evaluation.plan import EVALUATION
 from dyod_studio.jobs.devices import host_name
 from dyod_studio.jobs.processes import identify
 from dyod_studio.settings import Settings
-from dyod_studio.store.database import Database
+from dyod_studio.store.database import Database, DatabaseFault
 from dyod_studio.store.jobs import JobRepository, Owner
+from dyod_studio.store.records import Job, JobState
 from dyod_studio.store.retry import retry_until_written, retry_while_busy
 from dyod_studio.store.storage import Storage, open_storage
-from dyod_studio.store.tables import Job, JobState
 
 NUM_LINES = 40
 MAX_BYTES = 32_768
@@ -84,7 +82,7 @@ class Heartbeat:
             while True:
                 try:
                     self._beat(database)
-                except (StudioError, SQLAlchemyError, OSError) as exc:
+                except (StudioError, DatabaseFault, OSError) as exc:
                     logger.warning("A heartbeat was missed: %s", exc)
                 if rest.wait(every_s):
                     return

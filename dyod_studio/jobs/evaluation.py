@@ -49,9 +49,9 @@ from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.jobs import ControlFlags, JobRepository, Owner
 from dyod_studio.store.pictures import PictureRepository
+from dyod_studio.store.records import Job, JobState, Picture
 from dyod_studio.store.retry import retry_while_busy
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import Job, JobState, Picture
 
 LOOK_EVERY_S = 0.5
 

@@ -48,10 +48,10 @@ from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.cleaning import FileName, remove_unreferenced
 from dyod_studio.store.files import PNG, SAFETENSORS, WEBP
 from dyod_studio.store.generations import GenerationRepository
+from dyod_studio.store.records import Generation, JobState
 from dyod_studio.store.requests import InputFile, SampleRequestRepository
 from dyod_studio.store.retry import retry_while_busy
 from dyod_studio.store.storage import Storage, open_storage
-from dyod_studio.store.tables import Generation, JobState
 
 
 def draw(model: CustomisedModel, request: AnyRequest, on_step: OnStep) -> list[Image.Image]:

@@ -24,9 +24,9 @@ from dyod_studio.jobs.processes import (
     identify,
 )
 from dyod_studio.store.jobs import JobRepository, Owner
+from dyod_studio.store.records import Job, JobState, utc_now
 from dyod_studio.store.retry import retry_until_written
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import Job, JobState, utc_now
 
 
 @dataclass(frozen=True, slots=True)

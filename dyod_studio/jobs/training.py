@@ -20,9 +20,9 @@ from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import PNG, SAFETENSORS
 from dyod_studio.store.jobs import ControlFlags, JobRepository, Owner
+from dyod_studio.store.records import Job, JobState
 from dyod_studio.store.retry import retry_while_busy
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import Job, JobState
 from dyod_studio.training.calibration import Meter
 from dyod_studio.training.checkpoints import Checkpoint, list_checkpoints
 from dyod_studio.training.data import TrainingSet

@@ -20,9 +20,9 @@ from dyod_studio.jobs.processes import identify, start_detached
 from dyod_studio.jobs.supervisor import Supervisor, Timing
 from dyod_studio.settings import Settings
 from dyod_studio.store.jobs import JobRepository
+from dyod_studio.store.records import Job
 from dyod_studio.store.retry import retry_until_written
 from dyod_studio.store.storage import Storage, open_storage
-from dyod_studio.store.tables import Job
 
 CHILD_COMMAND = (sys.executable, "-m", "dyod_studio.jobs.child")
 """What runs a job; its number is appended."""

@@ -16,8 +16,8 @@ from dyod_studio.services.projects import Projects, token_for
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import SAFETENSORS
+from dyod_studio.store.records import Artifact
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import Artifact
 
 MAX_TITLE = 80
 IMPORTED_FROM = "imported_from"

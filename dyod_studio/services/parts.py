@@ -5,13 +5,12 @@ Refuses before anything is written what ``models.customised`` would refuse after
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy.orm import Session
-
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.requests.part_kinds import PART_KINDS, check_tokens, default_parts, part_kinds
 from dyod_studio.services.views import ProjectView
 from dyod_studio.store.artifacts import ArtifactRepository
-from dyod_studio.store.tables import Artifact
+from dyod_studio.store.database import Session
+from dyod_studio.store.records import Artifact
 
 
 def choose_parts(

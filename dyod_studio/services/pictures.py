@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy.orm import Session
-
 from dyod_studio.datasets.advice import PictureFacts, advise, small_ones, soft_ones
 from dyod_studio.errors import InvalidInputError, NotFoundError
+from dyod_studio.store.database import Session
 from dyod_studio.store.files import WEBP
 from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.records import Picture, utc_now
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import Picture, utc_now
 
 MAX_CAPTION_LENGTH = 500
 MIN_CROP_PX = 32
@@ -97,8 +96,8 @@ class Pictures:
         """Put a picture aside, or take it into the set (again)."""
         with self._storage.database.session() as session:
             row = _of_project(session, ref, picture_id)
-            row.is_left_out = is_out
-            return self._details(row)
+            changed = PictureRepository(session).change(row.id, is_left_out=is_out)
+            return self._details(changed)
 
     def crop(
         self, ref: int | str, picture_id: int, *, left: int, top: int, side: int
@@ -121,8 +120,10 @@ class Pictures:
                     f"The square of {side} pixels at {left}, {top} reaches beyond the picture of"
                     f" {row.width} x {row.height}."
                 )
-            row.crop_left, row.crop_top, row.crop_side = left, top, side
-            return self._details(row)
+            changed = PictureRepository(session).change(
+                row.id, crop_left=left, crop_top=top, crop_side=side
+            )
+            return self._details(changed)
 
     def caption(self, ref: int | str, picture_id: int, text: str) -> PictureDetails:
         """Keep a few words with a picture; empty removes them.
@@ -137,14 +138,15 @@ class Pictures:
             )
         with self._storage.database.session() as session:
             row = _of_project(session, ref, picture_id)
-            row.caption = caption or None
-            return self._details(row)
+            changed = PictureRepository(session).change(row.id, caption=caption or None)
+            return self._details(changed)
 
     def confirm_rights(self, ref: int | str, *, may_be_used: bool = True) -> None:
         """Note that the pictures may be used for training, or take that back."""
         with self._storage.database.session() as session:
-            project = ProjectRepository(session).find(ref)
-            project.rights_confirmed_at = utc_now() if may_be_used else None
+            projects = ProjectRepository(session)
+            since = utc_now() if may_be_used else None
+            projects.confirm_rights(projects.find(ref).id, since)
 
     def _picked(self, rows: Sequence[Picture], places: Sequence[int]) -> tuple[PictureDetails, ...]:
         return tuple(self._details(rows[place]) for place in places)

@@ -24,8 +24,8 @@ from dyod_studio.store.cleaning import delete_project
 from dyod_studio.store.files import WEBP, FileStore
 from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.records import Picture
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import Picture
 
 MAX_NAME_LENGTH = 80
 IMPORT_PORTION = 50

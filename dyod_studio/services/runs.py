@@ -5,15 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from dyod_studio.errors import InvalidInputError, JobStateError
 from dyod_studio.evaluation.plan import EVALUATION
 from dyod_studio.evaluation.results import finished_points, points_dir
 from dyod_studio.services.views import CheckpointView
+from dyod_studio.store.database import Session
 from dyod_studio.store.jobs import JobRepository
+from dyod_studio.store.records import NEXT_STATES, Job, JobState
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import NEXT_STATES, Job, JobState
 from dyod_studio.training.checkpoints import Checkpoint, best_checkpoint, list_checkpoints
 from dyod_studio.training.registry import MethodConfig, parse_config
 

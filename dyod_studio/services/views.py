@@ -6,17 +6,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy.orm import Session
-
 from dyod_studio.datasets.outcomes import DuplicateFile, RejectedFile
 from dyod_studio.evaluation.plan import EVALUATION
 from dyod_studio.store.artifacts import ArtifactRepository
+from dyod_studio.store.database import Session
 from dyod_studio.store.files import PNG, WEBP
 from dyod_studio.store.jobs import WAITING, JobRepository
 from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.records import Artifact, Generation, Job, JobState, Picture, Project
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import Artifact, Generation, Job, JobState, Picture, Project
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +333,7 @@ def job_view(storage: Storage, session: Session, row: Job) -> JobView:
         asked=asked_of(row),
         can=possible_for(row),
         settings=dict(row.config),
-        previews=tuple(storage.files.path(preview.sha256, PNG) for preview in previews),
+        previews=tuple(storage.files.path(sha256, PNG) for sha256 in previews),
         artifacts=tuple(artifact_view(artifact) for artifact in artifacts),
         samples_per_s=row.samples_per_s,
         peak_memory_mb=row.peak_memory_mb,

@@ -1,9 +1,12 @@
-"""What methods were measured to need; every run refines it."""
+"""Measurements of what methods need; every run refines them."""
+
+from dataclasses import fields
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dyod_studio.store.tables import Calibration, utc_now
+from dyod_studio.store.records import Calibration, utc_now
+from dyod_studio.store.tables import CalibrationRow
 
 MAX_WEIGHT = 4
 """Older measurements count as this many at most, so that the figures follow the machine."""
@@ -20,13 +23,19 @@ class CalibrationRepository:
     def find(
         self, device: str, base_fingerprint: str, method: str, resolution: int, key: str
     ) -> Calibration | None:
-        """What exactly these settings were measured to need, or None."""
-        chosen = select(Calibration).where(
-            Calibration.device == device,
-            Calibration.base_fingerprint == base_fingerprint,
-            Calibration.method == method,
-            Calibration.resolution == resolution,
-            Calibration.key == key,
+        """Measurement of exactly these settings, or None."""
+        row = self._row(device, base_fingerprint, method, resolution, key)
+        return None if row is None else _record(row)
+
+    def _row(
+        self, device: str, base_fingerprint: str, method: str, resolution: int, key: str
+    ) -> CalibrationRow | None:
+        chosen = select(CalibrationRow).where(
+            CalibrationRow.device == device,
+            CalibrationRow.base_fingerprint == base_fingerprint,
+            CalibrationRow.method == method,
+            CalibrationRow.resolution == resolution,
+            CalibrationRow.key == key,
         )
         return self._session.scalars(
             chosen, execution_options={"populate_existing": True}
@@ -34,13 +43,16 @@ class CalibrationRepository:
 
     def nearest(self, device: str, base_fingerprint: str, method: str) -> Calibration | None:
         """The newest measurement of the method with other settings, or None."""
-        chosen = select(Calibration).where(
-            Calibration.device == device,
-            Calibration.base_fingerprint == base_fingerprint,
-            Calibration.method == method,
+        chosen = select(CalibrationRow).where(
+            CalibrationRow.device == device,
+            CalibrationRow.base_fingerprint == base_fingerprint,
+            CalibrationRow.method == method,
         )
-        newest = chosen.order_by(Calibration.updated_at.desc(), Calibration.id.desc()).limit(1)
-        return self._session.scalars(newest).one_or_none()
+        newest = chosen.order_by(CalibrationRow.updated_at.desc(), CalibrationRow.id.desc()).limit(
+            1
+        )
+        row = self._session.scalars(newest).one_or_none()
+        return None if row is None else _record(row)
 
     def refine(
         self,
@@ -55,7 +67,7 @@ class CalibrationRepository:
         step_s: float,
         preview_s: float | None = None,
         checkpoint_s: float | None = None,
-    ) -> Calibration:
+    ) -> None:
         """Take a measurement into the mean of its settings; None leaves a figure as it is."""
         measured = {
             "peak_memory_mb": peak_memory_mb,
@@ -64,10 +76,10 @@ class CalibrationRepository:
             "preview_s": preview_s,
             "checkpoint_s": checkpoint_s,
         }
-        row = self.find(device, base_fingerprint, method, resolution, key)
+        row = self._row(device, base_fingerprint, method, resolution, key)
         if row is None:
             place = (device, base_fingerprint, method, resolution, key)
-            row = Calibration(num_samples=0, **dict(zip(PLACE, place, strict=True)))
+            row = CalibrationRow(num_samples=0, **dict(zip(PLACE, place, strict=True)))
             self._session.add(row)
         weight = min(row.num_samples, MAX_WEIGHT)
         for name, value in measured.items():
@@ -76,7 +88,10 @@ class CalibrationRepository:
         row.num_samples += 1
         row.updated_at = utc_now()
         self._session.flush()
-        return row
+
+
+def _record(row: CalibrationRow) -> Calibration:
+    return Calibration(**{field.name: getattr(row, field.name) for field in fields(Calibration)})
 
 
 def _mean(before: float | None, weight: int, value: float) -> float:

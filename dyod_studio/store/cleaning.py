@@ -10,19 +10,20 @@ from sqlalchemy import Select, delete, literal, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dyod_studio.errors import NotFoundError
-from dyod_studio.store.bookmarks import Bookmark, Frame
 from dyod_studio.store.files import PNG, SAFETENSORS, WEBP
+from dyod_studio.store.records import JobState
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import (
-    Artifact,
-    Generation,
-    Job,
-    JobState,
-    Picture,
-    Preview,
-    Project,
+    ArtifactRow,
+    BookmarkRow,
+    FrameRow,
+    GenerationRow,
+    JobRow,
+    PictureRow,
+    PreviewRow,
+    ProjectRow,
     RequestInput,
-    StoredRequest,
+    RequestRow,
 )
 
 NAMES_A_QUERY = 500
@@ -47,11 +48,11 @@ def delete_project(storage: Storage, project_id: int) -> None:
     with storage.files.guard():
         with storage.database.session() as session:
             names = files_of_project(session, project_id)
-            resting = select(Job.id).where(
-                Job.project_id == project_id, Job.state != JobState.RUNNING
+            resting = select(JobRow.id).where(
+                JobRow.project_id == project_id, JobRow.state != JobState.RUNNING
             )
             job_ids = list(session.scalars(resting))
-            gone = delete(Project).where(Project.id == project_id).returning(Project.id)
+            gone = delete(ProjectRow).where(ProjectRow.id == project_id).returning(ProjectRow.id)
             if session.scalar(gone) is None:
                 raise NotFoundError(f"There is no project {project_id}.")
         remove_unreferenced(storage, names)
@@ -67,7 +68,7 @@ def purge_bin(storage: Storage, *, before: datetime) -> int:
     names: set[FileName] = set()
     with storage.files.guard():
         with storage.database.session() as session:
-            old = select(Generation).where(Generation.deleted_at < before)
+            old = select(GenerationRow).where(GenerationRow.deleted_at < before)
             rows = list(session.scalars(old))
             for row in rows:
                 names |= {FileName(row.sha256, PNG), FileName(row.thumbnail_sha256, WEBP)}
@@ -81,12 +82,14 @@ def purge_bin(storage: Storage, *, before: datetime) -> int:
 
 def _drop_request_without_images(session: Session, request_id: int) -> set[FileName]:
     """Delete the request unless it still has an image; returns the files it began from."""
-    if session.scalar(select(Generation.id).where(Generation.request_id == request_id).limit(1)):
+    if session.scalar(
+        select(GenerationRow.id).where(GenerationRow.request_id == request_id).limit(1)
+    ):
         return set()
     inputs = select(RequestInput.sha256, RequestInput.suffix)
     named = session.execute(inputs.where(RequestInput.request_id == request_id))
     files = {FileName(*row) for row in named}
-    session.execute(delete(StoredRequest).where(StoredRequest.id == request_id))
+    session.execute(delete(RequestRow).where(RequestRow.id == request_id))
     return files
 
 
@@ -101,21 +104,21 @@ def remove_unreferenced(storage: Storage, names: Iterable[FileName]) -> None:
 def files_of_project(session: Session, project_id: int) -> set[FileName]:
     """Every stored file that the project's rows name."""
     queries = [
-        _naming(Picture.sha256, Picture.suffix).where(Picture.project_id == project_id),
-        _naming(Picture.thumbnail_sha256, WEBP).where(Picture.project_id == project_id),
-        _naming(Artifact.sha256, SAFETENSORS).where(Artifact.project_id == project_id),
-        _naming(Generation.sha256, PNG).where(Generation.project_id == project_id),
-        _naming(Generation.thumbnail_sha256, WEBP).where(Generation.project_id == project_id),
-        _naming(Frame.sha256, PNG).where(Frame.project_id == project_id),
-        _naming(Frame.thumbnail_sha256, WEBP).where(Frame.project_id == project_id),
-        _naming(Bookmark.sha256, PNG).where(Bookmark.project_id == project_id),
-        _naming(Bookmark.thumbnail_sha256, WEBP).where(Bookmark.project_id == project_id),
-        _naming(Preview.sha256, PNG)
-        .join(Job, Job.id == Preview.job_id)
-        .where(Job.project_id == project_id),
+        _naming(PictureRow.sha256, PictureRow.suffix).where(PictureRow.project_id == project_id),
+        _naming(PictureRow.thumbnail_sha256, WEBP).where(PictureRow.project_id == project_id),
+        _naming(ArtifactRow.sha256, SAFETENSORS).where(ArtifactRow.project_id == project_id),
+        _naming(GenerationRow.sha256, PNG).where(GenerationRow.project_id == project_id),
+        _naming(GenerationRow.thumbnail_sha256, WEBP).where(GenerationRow.project_id == project_id),
+        _naming(FrameRow.sha256, PNG).where(FrameRow.project_id == project_id),
+        _naming(FrameRow.thumbnail_sha256, WEBP).where(FrameRow.project_id == project_id),
+        _naming(BookmarkRow.sha256, PNG).where(BookmarkRow.project_id == project_id),
+        _naming(BookmarkRow.thumbnail_sha256, WEBP).where(BookmarkRow.project_id == project_id),
+        _naming(PreviewRow.sha256, PNG)
+        .join(JobRow, JobRow.id == PreviewRow.job_id)
+        .where(JobRow.project_id == project_id),
         _naming(RequestInput.sha256, RequestInput.suffix)
-        .join(StoredRequest, StoredRequest.id == RequestInput.request_id)
-        .where(StoredRequest.project_id == project_id),
+        .join(RequestRow, RequestRow.id == RequestInput.request_id)
+        .where(RequestRow.project_id == project_id),
     ]
     return {FileName(*row) for query in queries for row in session.execute(query)}
 
@@ -124,16 +127,16 @@ def _referenced(session: Session, names: set[FileName]) -> set[FileName]:
     """Which of the names stand in any row."""
     wanted = [name.sha256 for name in names]
     columns: list[tuple[InstrumentedAttribute[str], InstrumentedAttribute[str] | str]] = [
-        (Picture.sha256, Picture.suffix),
-        (Picture.thumbnail_sha256, WEBP),
-        (Artifact.sha256, SAFETENSORS),
-        (Generation.sha256, PNG),
-        (Generation.thumbnail_sha256, WEBP),
-        (Frame.sha256, PNG),
-        (Frame.thumbnail_sha256, WEBP),
-        (Bookmark.sha256, PNG),
-        (Bookmark.thumbnail_sha256, WEBP),
-        (Preview.sha256, PNG),
+        (PictureRow.sha256, PictureRow.suffix),
+        (PictureRow.thumbnail_sha256, WEBP),
+        (ArtifactRow.sha256, SAFETENSORS),
+        (GenerationRow.sha256, PNG),
+        (GenerationRow.thumbnail_sha256, WEBP),
+        (FrameRow.sha256, PNG),
+        (FrameRow.thumbnail_sha256, WEBP),
+        (BookmarkRow.sha256, PNG),
+        (BookmarkRow.thumbnail_sha256, WEBP),
+        (PreviewRow.sha256, PNG),
         (RequestInput.sha256, RequestInput.suffix),
     ]
     queries = [_naming(sha256, suffix).where(sha256.in_(wanted)) for sha256, suffix in columns]

@@ -13,11 +13,16 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import StaticPool
 
 from dyod_studio.errors import DatabaseBusyError, InvalidInputError, StorageFullError
+
+__all__ = ["Database", "DatabaseFault", "Session"]
+
+DatabaseFault = SQLAlchemyError
+"""Anything that the database's driver raises."""
 
 SCRIPTS_DIR = Path(__file__).parent / "migrations"
 

@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session
 
 from dyod_studio.errors import NotFoundError
-from dyod_studio.store.tables import Generation, GenerationPart, utc_now
+from dyod_studio.store.records import Generation, utc_now
+from dyod_studio.store.tables import GenerationPart, GenerationRow
 
 MAX_WORDS = 500
 """Characters of an image's texts that can be searched."""
@@ -44,20 +45,20 @@ class GenerationRepository:
 
     def add(self, generation: Generation) -> Generation:
         """Add an image, with what it will be searched by."""
-        generation.words = words_of(generation.parameters)
-        self._session.add(generation)
+        row = GenerationRow(**generation.columns(), words=words_of(generation.parameters))
+        self._session.add(row)
         self._session.flush()
         for kind, sha256 in dict(generation.parameters.get("artifacts") or {}).items():
-            part = GenerationPart(generation_id=generation.id, kind=kind, sha256=sha256)
+            part = GenerationPart(generation_id=row.id, kind=kind, sha256=sha256)
             self._session.add(part)
         self._session.flush()
-        return generation
+        return Generation.of(row)
 
     def get(self, generation_id: int) -> Generation:
-        generation = self._session.get(Generation, generation_id)
+        generation = self._session.get(GenerationRow, generation_id, populate_existing=True)
         if generation is None:
             raise NotFoundError(f"There is no generated image {generation_id}.")
-        return generation
+        return Generation.of(generation)
 
     def of_ids(self, project_id: int, ids: Sequence[int]) -> list[Generation]:
         """These images of the project, in the order of ``ids``.
@@ -67,9 +68,9 @@ class GenerationRepository:
         """
         found: dict[int, Generation] = {}
         for first in range(0, len(ids), IDS_A_QUERY):
-            some = Generation.id.in_(ids[first : first + IDS_A_QUERY])
-            chosen = select(Generation).where(some, Generation.project_id == project_id)
-            found |= {row.id: row for row in self._session.scalars(chosen)}
+            some = GenerationRow.id.in_(ids[first : first + IDS_A_QUERY])
+            chosen = select(GenerationRow).where(some, GenerationRow.project_id == project_id)
+            found |= {row.id: Generation.of(row) for row in self._session.scalars(chosen)}
         for generation_id in ids:
             if generation_id not in found:
                 raise NotFoundError(f"This project has no generated image {generation_id}.")
@@ -91,34 +92,36 @@ class GenerationRepository:
         query: GalleryQuery = EVERYTHING,
     ) -> list[int]:
         """Their ids alone, the newest first: read from the index, the images are not touched."""
-        chosen = _filtered(select(Generation.id), project_id, query)
-        newest_first = chosen.order_by(Generation.created_at.desc(), Generation.id.desc())
+        chosen = _filtered(select(GenerationRow.id), project_id, query)
+        newest_first = chosen.order_by(GenerationRow.created_at.desc(), GenerationRow.id.desc())
         return list(self._session.scalars(newest_first.offset(offset).limit(limit)))
 
     def count(self, project_id: int, query: GalleryQuery = EVERYTHING) -> int:
-        chosen = _filtered(select(func.count(Generation.id)), project_id, query)
+        chosen = _filtered(select(func.count(GenerationRow.id)), project_id, query)
         return self._session.execute(chosen).scalar_one()
 
     def of_request(self, request_id: int) -> list[Generation]:
         """What one request made, in the order of its positions."""
-        chosen = select(Generation).where(Generation.request_id == request_id)
-        return list(self._session.scalars(chosen.order_by(Generation.position)))
+        chosen = select(GenerationRow).where(GenerationRow.request_id == request_id)
+        rows = self._session.scalars(chosen.order_by(GenerationRow.position))
+        return [Generation.of(row) for row in rows]
 
     def by_sha256(self, sha256: str) -> Generation | None:
         """The newest image of these very bytes, in any project."""
-        chosen = select(Generation).where(Generation.sha256 == sha256)
-        return self._session.scalars(chosen.order_by(Generation.id.desc()).limit(1)).one_or_none()
+        chosen = select(GenerationRow).where(GenerationRow.sha256 == sha256)
+        row = self._session.scalars(chosen.order_by(GenerationRow.id.desc()).limit(1)).one_or_none()
+        return None if row is None else Generation.of(row)
 
     def kinds(self, project_id: int) -> list[str]:
         """Which kinds of image the project has, in alphabetical order."""
-        chosen = select(Generation.kind).where(Generation.project_id == project_id).distinct()
-        return list(self._session.scalars(chosen.order_by(Generation.kind)))
+        chosen = select(GenerationRow.kind).where(GenerationRow.project_id == project_id).distinct()
+        return list(self._session.scalars(chosen.order_by(GenerationRow.kind)))
 
     def parts(self, project_id: int) -> list[tuple[str, str]]:
         """(kind, SHA-256) of every trained part that its images were drawn with."""
         chosen = select(GenerationPart.kind, GenerationPart.sha256).distinct()
-        joined = chosen.join(Generation, Generation.id == GenerationPart.generation_id)
-        rows = self._session.execute(joined.where(Generation.project_id == project_id))
+        joined = chosen.join(GenerationRow, GenerationRow.id == GenerationPart.generation_id)
+        rows = self._session.execute(joined.where(GenerationRow.project_id == project_id))
         return sorted((kind, sha256) for kind, sha256 in rows)
 
     def set_favorite(self, project_id: int, ids: Collection[int], is_favorite: bool) -> None:
@@ -133,8 +136,8 @@ class GenerationRepository:
         ordered = list(ids)
         self.of_ids(project_id, ordered)
         for first in range(0, len(ordered), IDS_A_QUERY):
-            some = Generation.id.in_(ordered[first : first + IDS_A_QUERY])
-            self._session.execute(update(Generation).where(some).values(**values))
+            some = GenerationRow.id.in_(ordered[first : first + IDS_A_QUERY])
+            self._session.execute(update(GenerationRow).where(some).values(**values))
 
 
 def words_of(parameters: dict[str, Any]) -> str:
@@ -144,22 +147,22 @@ def words_of(parameters: dict[str, Any]) -> str:
 
 
 def _filtered(chosen: Select[Any], project_id: int, query: GalleryQuery) -> Select[Any]:
-    in_bin = Generation.deleted_at.is_not(None)
+    in_bin = GenerationRow.deleted_at.is_not(None)
     conditions: list[ColumnElement[bool]] = [
-        Generation.project_id == project_id,
-        in_bin if query.is_deleted else Generation.deleted_at.is_(None),
+        GenerationRow.project_id == project_id,
+        in_bin if query.is_deleted else GenerationRow.deleted_at.is_(None),
     ]
     if query.kinds:
-        conditions.append(Generation.kind.in_(query.kinds))
+        conditions.append(GenerationRow.kind.in_(query.kinds))
     if query.since is not None:
-        conditions.append(Generation.created_at >= query.since)
+        conditions.append(GenerationRow.created_at >= query.since)
     if query.until is not None:
-        conditions.append(Generation.created_at < query.until)
+        conditions.append(GenerationRow.created_at < query.until)
     if query.only_favorites:
-        conditions.append(Generation.is_favorite.is_(True))
+        conditions.append(GenerationRow.is_favorite.is_(True))
     if query.part is not None:
         drawn = select(GenerationPart.generation_id).where(GenerationPart.sha256 == query.part)
-        conditions.append(Generation.id.in_(drawn))
+        conditions.append(GenerationRow.id.in_(drawn))
     if text := query.text.strip().lower():
         conditions.append(_text_matches(text))
     return chosen.where(*conditions)
@@ -167,7 +170,7 @@ def _filtered(chosen: Select[Any], project_id: int, query: GalleryQuery) -> Sele
 
 def _text_matches(text: str) -> ColumnElement[bool]:
     """The text stands in the words; a number may be the seed or the image's own as well."""
-    matches = Generation.words.contains(text, autoescape=True)
+    matches = GenerationRow.words.contains(text, autoescape=True)
     if text.isascii() and text.isdigit() and len(text) < 19:
-        return matches | (Generation.seed == int(text)) | (Generation.id == int(text))
+        return matches | (GenerationRow.seed == int(text)) | (GenerationRow.id == int(text))
     return matches

@@ -1,13 +1,14 @@
-"""The jobs table and, with ``job_queue`` and ``job_requests``, all that changes a job's state."""
+"""The queue of jobs, and all that changes a job's state."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Select, delete, exists, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from dyod_studio.errors import InvalidInputError, JobStateError, NotFoundError
-from dyod_studio.store.tables import NEXT_STATES, Job, JobState, Preview, states_before, utc_now
+from dyod_studio.store.records import NEXT_STATES, Job, JobState, states_before, utc_now
+from dyod_studio.store.tables import JobRow, PreviewRow
 
 
 class Owner(NamedTuple):
@@ -32,17 +33,21 @@ class JobRows:
         return job
 
     def find(self, job_id: int) -> Job | None:
-        return self._session.get(Job, job_id, populate_existing=True)
+        row = self._session.get(JobRow, job_id, populate_existing=True)
+        return None if row is None else Job.of(row)
+
+    def _jobs(self, chosen: Select[JobRow]) -> list[Job]:
+        return [Job.of(row) for row in self._session.scalars(chosen)]
 
     def _change(self, job_id: int, *conditions: ColumnElement[bool], **values: Any) -> bool:
         """Change the row in one statement if the conditions hold; whether they did."""
-        change = update(Job).where(Job.id == job_id, *conditions).values(values)
-        return self._session.scalar(change.returning(Job.id)) is not None
+        change = update(JobRow).where(JobRow.id == job_id, *conditions).values(values)
+        return self._session.scalar(change.returning(JobRow.id)) is not None
 
 
 def owned_by(owner: Owner | None) -> list[ColumnElement[bool]]:
     """The condition that a job is still the owner's; None asks for nothing."""
-    return [] if owner is None else [Job.host == owner.host, Job.pid == owner.pid]
+    return [] if owner is None else [JobRow.host == owner.host, JobRow.pid == owner.pid]
 
 
 WAITING = (JobState.QUEUED, JobState.PAUSED)
@@ -53,25 +58,25 @@ class JobQueue(JobRows):
 
     def queue(self) -> list[Job]:
         """Every job that has not come to an end: what runs first, then the order of the queue."""
-        chosen = select(Job).where(Job.state.in_(list(NEXT_STATES)))
-        rests = Job.state != JobState.RUNNING
-        return list(self._session.scalars(chosen.order_by(rests, Job.place, Job.id)))
+        chosen = select(JobRow).where(JobRow.state.in_(list(NEXT_STATES)))
+        rests = JobRow.state != JobState.RUNNING
+        return self._jobs(chosen.order_by(rests, JobRow.place, JobRow.id))
 
     def claim_next(self, device: str, host: str) -> Job | None:
         """Take the first queued job, in one statement, so two workers never share one.
 
         Nothing is taken while a job runs on the device.
         """
-        other = aliased(Job)
+        other = aliased(JobRow)
         is_busy = exists(
             select(other.id).where(other.state == JobState.RUNNING, other.device == device)
         )
-        is_queued = Job.state == JobState.QUEUED
-        first = select(Job.id).where(is_queued).order_by(Job.place, Job.id).limit(1)
+        is_queued = JobRow.state == JobState.QUEUED
+        first = select(JobRow.id).where(is_queued).order_by(JobRow.place, JobRow.id).limit(1)
         now = utc_now()
         claim = (
-            update(Job)
-            .where(Job.id == first.scalar_subquery(), is_queued, ~is_busy)
+            update(JobRow)
+            .where(JobRow.id == first.scalar_subquery(), is_queued, ~is_busy)
             .values(
                 state=JobState.RUNNING,
                 device=device,
@@ -80,13 +85,13 @@ class JobQueue(JobRows):
                 pid_started_at=None,
                 started_at=now,
                 heartbeat_at=now,
-                attempts=Job.attempts + 1,
+                attempts=JobRow.attempts + 1,
             )
-            .returning(Job)
+            .returning(JobRow)
         )
-        return self._session.scalars(
-            claim, execution_options={"populate_existing": True}
-        ).one_or_none()
+        fresh = {"populate_existing": True}
+        row = self._session.scalars(claim, execution_options=fresh).one_or_none()
+        return None if row is None else Job.of(row)
 
     def set_place(self, job_id: int, position: int) -> Job:
         """Put a waiting job at this position among the waiting ones, counted from 1.
@@ -112,10 +117,6 @@ class JobQueue(JobRows):
         waiting = [job.id for job in self._waiting()]
         return waiting.index(job_id) + 1 if job_id in waiting else None
 
-    def put_first(self, job_id: int) -> Job:
-        """Make a waiting job the next one."""
-        return self.set_place(job_id, 1)
-
     def _waiting(self) -> list[Job]:
         return [job for job in self.queue() if job.state in WAITING]
 
@@ -138,19 +139,16 @@ class JobRequests(JobRows):
     def control_flags(self, job_id: int, owner: Owner | None = None) -> ControlFlags | None:
         """What is asked of a running job; None when it is not to be run (any more, by this one)."""
         flags = (
-            Job.cancel_requested,
-            Job.pause_requested,
-            Job.save_requested,
-            Job.sample_requested,
+            JobRow.cancel_requested,
+            JobRow.pause_requested,
+            JobRow.save_requested,
+            JobRow.sample_requested,
         )
-        chosen = select(*flags).where(Job.id == job_id, Job.state == RUNNING, *owned_by(owner))
+        chosen = select(*flags).where(
+            JobRow.id == job_id, JobRow.state == RUNNING, *owned_by(owner)
+        )
         row = self._session.execute(chosen).one_or_none()
         return None if row is None else ControlFlags(*row)
-
-    def is_wanted(self, job_id: int) -> bool:
-        """Whether the job's process should go on: still there, running, not asked to stop."""
-        control_flags = self.control_flags(job_id)
-        return control_flags is not None and not control_flags.cancel
 
     def request_cancel(self, job_id: int) -> Job:
         """Cancel a waiting job at once; ask a running one to stop.
@@ -160,8 +158,8 @@ class JobRequests(JobRows):
         """
         ended = {"state": JobState.CANCELLED, "finished_at": utc_now(), "pause_requested": False}
         if self._change(
-            job_id, Job.state.in_([QUEUED, PAUSED]), cancel_requested=True, **ended
-        ) or self._change(job_id, Job.state == RUNNING, cancel_requested=True):
+            job_id, JobRow.state.in_([QUEUED, PAUSED]), cancel_requested=True, **ended
+        ) or self._change(job_id, JobRow.state == RUNNING, cancel_requested=True):
             return self.get(job_id)
         raise JobStateError(f"Job {job_id} is {self.get(job_id).state}; it cannot be cancelled.")
 
@@ -171,8 +169,11 @@ class JobRequests(JobRows):
         Raises:
             JobStateError: the job is paused, was asked to stop, or has come to an end.
         """
-        if self._change(job_id, Job.state == QUEUED, state=PAUSED) or self._change(
-            job_id, Job.state == RUNNING, Job.cancel_requested.is_(False), pause_requested=True
+        if self._change(job_id, JobRow.state == QUEUED, state=PAUSED) or self._change(
+            job_id,
+            JobRow.state == RUNNING,
+            JobRow.cancel_requested.is_(False),
+            pause_requested=True,
         ):
             return self.get(job_id)
         raise self._refusal(job_id, "paused")
@@ -184,9 +185,9 @@ class JobRequests(JobRows):
             JobStateError: the job is neither paused nor about to be.
         """
         if self._change(
-            job_id, Job.state == PAUSED, state=QUEUED, attempts=0, pause_requested=False
+            job_id, JobRow.state == PAUSED, state=QUEUED, attempts=0, pause_requested=False
         ) or self._change(
-            job_id, Job.state == RUNNING, Job.pause_requested.is_(True), pause_requested=False
+            job_id, JobRow.state == RUNNING, JobRow.pause_requested.is_(True), pause_requested=False
         ):
             return self.get(job_id)
         raise self._refusal(job_id, "resumed")
@@ -215,7 +216,7 @@ class JobRequests(JobRows):
             self._change(job_id, **done)
 
     def _ask_running(self, job_id: int, flag: str, what: str) -> Job:
-        wanted = (Job.state == RUNNING, Job.cancel_requested.is_(False))
+        wanted = (JobRow.state == RUNNING, JobRow.cancel_requested.is_(False))
         if self._change(job_id, *wanted, **{flag: True}):
             return self.get(job_id)
         raise self._refusal(job_id, what)
@@ -252,8 +253,8 @@ class JobRepository(JobQueue, JobRequests):
                 or the newest.
             is_finish_only: make no step, turn that checkpoint into the trained part.
         """
-        last = select(func.coalesce(func.max(Job.place), 0)).scalar_subquery()
-        job = Job(
+        last = select(func.coalesce(func.max(JobRow.place), 0)).scalar_subquery()
+        job = JobRow(
             project_id=project_id,
             kind=kind,
             place=last + 1,
@@ -267,27 +268,27 @@ class JobRepository(JobQueue, JobRequests):
         self._session.add(job)
         self._session.flush()
         self._session.refresh(job)
-        return job
+        return Job.of(job)
 
     def of_project(self, project_id: int) -> list[Job]:
         """Its jobs, the newest first."""
-        chosen = select(Job).where(Job.project_id == project_id).order_by(Job.id.desc())
-        return list(self._session.scalars(chosen))
+        chosen = select(JobRow).where(JobRow.project_id == project_id).order_by(JobRow.id.desc())
+        return self._jobs(chosen)
 
     def running(self) -> list[Job]:
         """Every job that is marked running, the oldest first."""
-        chosen = select(Job).where(Job.state == JobState.RUNNING).order_by(Job.id)
-        return list(self._session.scalars(chosen))
+        chosen = select(JobRow).where(JobRow.state == JobState.RUNNING).order_by(JobRow.id)
+        return self._jobs(chosen)
 
     def count_queued(self) -> int:
         """How many jobs wait for a worker."""
-        chosen = select(func.count(Job.id)).where(Job.state == JobState.QUEUED)
+        chosen = select(func.count(JobRow.id)).where(JobRow.state == JobState.QUEUED)
         return self._session.execute(chosen).scalar_one()
 
     def set_process(self, job_id: int, pid: int, started_at: float, *, host: str) -> bool:
         """Name the process that runs the job; False when it is not this host's to run any more."""
-        is_taken = (Job.state == JobState.RUNNING, Job.host == host)
-        is_free = Job.pid.is_(None) | (Job.pid == pid)
+        is_taken = (JobRow.state == JobState.RUNNING, JobRow.host == host)
+        is_free = JobRow.pid.is_(None) | (JobRow.pid == pid)
         return self._change(job_id, *is_taken, is_free, pid=pid, pid_started_at=started_at)
 
     def beat(self, job_id: int, log_tail: str, owner: Owner | None = None) -> bool:
@@ -312,7 +313,7 @@ class JobRepository(JobQueue, JobRequests):
         """Note how far a running job has come; a job in another state keeps what it shows."""
         self._change(
             job_id,
-            Job.state == JobState.RUNNING,
+            JobRow.state == JobState.RUNNING,
             *owned_by(owner),
             step=step,
             loss=loss,
@@ -337,7 +338,7 @@ class JobRepository(JobQueue, JobRequests):
 
         It keeps its place, and goes on from its last checkpoint.
         """
-        is_dead = [Job.state == JobState.RUNNING, *owned_by(dead)]
+        is_dead = [JobRow.state == JobState.RUNNING, *owned_by(dead)]
         resting = {"pid": None, "pid_started_at": None, "seconds_left": None}
         if not self._change(job_id, *is_dead, state=JobState.QUEUED, **resting):
             return False
@@ -366,20 +367,22 @@ class JobRepository(JobQueue, JobRequests):
             values["finished_at"] = utc_now()
         if log_tail is not None:
             values["log_tail"] = log_tail
-        legal = Job.state.in_(states_before(to))
+        legal = JobRow.state.in_(states_before(to))
         if not self._change(job_id, legal, *owned_by(owner), **values):
             raise JobStateError(f"Job {job_id} is {self.get(job_id).state}; it cannot become {to}.")
 
     def set_previews(self, job_id: int, step: int, names: Sequence[str]) -> None:
         """Name the pictures (SHA-256) of a step, in place of those it had before."""
-        self._session.execute(delete(Preview).where(Preview.job_id == job_id, Preview.step == step))
-        self._session.add_all(Preview(job_id=job_id, step=step, sha256=name) for name in names)
+        self._session.execute(
+            delete(PreviewRow).where(PreviewRow.job_id == job_id, PreviewRow.step == step)
+        )
+        self._session.add_all(PreviewRow(job_id=job_id, step=step, sha256=name) for name in names)
         self._session.flush()
 
-    def latest_previews(self, job_id: int) -> list[Preview]:
-        """The pictures of the newest step that has any, in their order."""
-        newest = select(func.max(Preview.step)).where(Preview.job_id == job_id)
-        chosen = select(Preview).where(
-            Preview.job_id == job_id, Preview.step == newest.scalar_subquery()
+    def latest_previews(self, job_id: int) -> list[str]:
+        """Pictures (SHA-256) of the newest step that has any, in their order."""
+        newest = select(func.max(PreviewRow.step)).where(PreviewRow.job_id == job_id)
+        chosen = select(PreviewRow.sha256).where(
+            PreviewRow.job_id == job_id, PreviewRow.step == newest.scalar_subquery()
         )
-        return list(self._session.scalars(chosen.order_by(Preview.id)))
+        return list(self._session.scalars(chosen.order_by(PreviewRow.id)))

@@ -1,10 +1,13 @@
 """Projects: found by id or by name."""
 
+from datetime import datetime
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dyod_studio.errors import InvalidInputError, NotFoundError
-from dyod_studio.store.tables import Project
+from dyod_studio.store.records import Project
+from dyod_studio.store.tables import ProjectRow
 
 
 class ProjectRepository:
@@ -21,13 +24,20 @@ class ProjectRepository:
         """
         if self._named(name) is not None:
             raise InvalidInputError(f"There is already a project called {name!r}.")
-        project = Project(name=name, base=base, token=token)
+        project = ProjectRow(name=name, base=base, token=token)
         self._session.add(project)
         self._session.flush()
-        return project
+        return Project.of(project)
 
     def get(self, project_id: int) -> Project:
-        project = self._session.get(Project, project_id)
+        return Project.of(self._row(project_id))
+
+    def confirm_rights(self, project_id: int, at: datetime | None) -> None:
+        """Note since when the pictures may be used for training; None takes it back."""
+        self._row(project_id).rights_confirmed_at = at
+
+    def _row(self, project_id: int) -> ProjectRow:
+        project = self._session.get(ProjectRow, project_id)
         if project is None:
             raise NotFoundError(f"There is no project {project_id}.")
         return project
@@ -38,14 +48,17 @@ class ProjectRepository:
             return self.get(ref)
         named = self._named(ref)
         if named is not None:
-            return named
+            return Project.of(named)
         if ref.isascii() and ref.isdigit() and len(ref) < 19:
             return self.get(int(ref))
         raise NotFoundError(f"There is no project called {ref!r}.")
 
     def all(self) -> list[Project]:
         """Every project, the oldest first."""
-        return list(self._session.scalars(select(Project).order_by(Project.id)))
+        rows = self._session.scalars(select(ProjectRow).order_by(ProjectRow.id))
+        return [Project.of(row) for row in rows]
 
-    def _named(self, name: str) -> Project | None:
-        return self._session.scalars(select(Project).where(Project.name == name)).one_or_none()
+    def _named(self, name: str) -> ProjectRow | None:
+        return self._session.scalars(
+            select(ProjectRow).where(ProjectRow.name == name)
+        ).one_or_none()

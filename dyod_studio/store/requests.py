@@ -2,19 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from dyod_studio.errors import JobStateError, NotFoundError
-from dyod_studio.store.tables import (
-    NEXT_STATES,
-    JobState,
-    RequestInput,
-    StoredRequest,
-    states_before,
-)
+from dyod_studio.store.records import NEXT_STATES, JobState, StoredRequest, states_before, utc_now
+from dyod_studio.store.tables import RequestInput, RequestRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +49,10 @@ class SampleRequestRepository:
         num_steps: int,
         inputs: tuple[InputFile, ...] = (),
         owner: Owner | None = None,
+        created_at: datetime | None = None,
     ) -> StoredRequest:
         """A queued request; its input files are kept as long as it is."""
-        request = StoredRequest(
+        request = RequestRow(
             project_id=project_id,
             kind=kind,
             parameters=dict(parameters),
@@ -63,6 +60,7 @@ class SampleRequestRepository:
             host=owner.host if owner else None,
             pid=owner.pid if owner else None,
             pid_started_at=owner.started_at if owner else None,
+            created_at=created_at or utc_now(),
         )
         self._session.add(request)
         self._session.flush()
@@ -73,14 +71,14 @@ class SampleRequestRepository:
                 )
             )
         self._session.flush()
-        return request
+        return StoredRequest.of(request)
 
     def get(self, request_id: int) -> StoredRequest:
         """The request as it stands in the database now."""
-        request = self._session.get(StoredRequest, request_id, populate_existing=True)
+        request = self._session.get(RequestRow, request_id, populate_existing=True)
         if request is None:
             raise NotFoundError(f"There is no sample request {request_id}.")
-        return request
+        return StoredRequest.of(request)
 
     def inputs(self, request_id: int) -> dict[str, InputFile]:
         """The files it starts from, by their names."""
@@ -92,29 +90,35 @@ class SampleRequestRepository:
 
     def open_of_host(self, host: str) -> list[tuple[int, Owner]]:
         """The requests that processes of this machine asked for and that have not ended."""
-        chosen = select(StoredRequest).where(
-            StoredRequest.host == host, StoredRequest.state.in_(list(NEXT_STATES))
+        chosen = select(RequestRow).where(
+            RequestRow.host == host, RequestRow.state.in_(list(NEXT_STATES))
         )
         return [
             (row.id, Owner(host, row.pid, row.pid_started_at))
-            for row in self._session.scalars(chosen.order_by(StoredRequest.id))
+            for row in self._session.scalars(chosen.order_by(RequestRow.id))
             if row.pid is not None and row.pid_started_at is not None
         ]
+
+    def is_followed(self, request_id: int) -> bool:
+        """Whether a later request waits for its picture, or is being drawn."""
+        later = RequestRow.state.in_([JobState.QUEUED, JobState.RUNNING])
+        chosen = select(RequestRow.id).where(RequestRow.id > request_id, later)
+        return self._session.scalar(chosen.limit(1)) is not None
 
     def delete(self, request_id: int) -> list[InputFile]:
         """Delete a request with the images it made; returns its input files."""
         files = list(self.inputs(request_id).values())
-        self._session.execute(delete(StoredRequest).where(StoredRequest.id == request_id))
+        self._session.execute(delete(RequestRow).where(RequestRow.id == request_id))
         return files
 
     def progress(self, request_id: int, step: int, num_steps: int) -> bool:
         """Note how far it is; False when it should stop: cancelled, or deleted."""
         change = (
-            update(StoredRequest)
-            .where(StoredRequest.id == request_id, StoredRequest.state == JobState.RUNNING)
+            update(RequestRow)
+            .where(RequestRow.id == request_id, RequestRow.state == JobState.RUNNING)
             .values(step=step, num_steps=num_steps)
         )
-        return self._session.scalar(change.returning(StoredRequest.id)) is not None
+        return self._session.scalar(change.returning(RequestRow.id)) is not None
 
     def end(self, request_id: int, to: JobState, *, error: str | None = None) -> bool:
         """Move it to a final state; False when it has its end already, or is gone."""
@@ -139,8 +143,8 @@ class SampleRequestRepository:
             raise JobStateError(f"Sample request {request_id} is {state}; it cannot become {to}.")
 
     def _move(self, request_id: int, to: JobState, error: str | None) -> bool:
-        change = update(StoredRequest).where(
-            StoredRequest.id == request_id, StoredRequest.state.in_(states_before(to))
+        change = update(RequestRow).where(
+            RequestRow.id == request_id, RequestRow.state.in_(states_before(to))
         )
-        changed = change.values(state=to, error=error).returning(StoredRequest.id)
+        changed = change.values(state=to, error=error).returning(RequestRow.id)
         return self._session.scalar(changed) is not None

@@ -1,7 +1,6 @@
 """The tables. Migrations bring a database to this shape."""
 
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -19,39 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-
-class JobState(StrEnum):
-    """Where a job or a sample request stands; NEXT_STATES lists the legal moves."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    PAUSED = "paused"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-NEXT_STATES: dict[JobState, frozenset[JobState]] = {
-    JobState.QUEUED: frozenset(
-        {JobState.RUNNING, JobState.PAUSED, JobState.FAILED, JobState.CANCELLED}
-    ),
-    JobState.RUNNING: frozenset(
-        {
-            JobState.SUCCEEDED,
-            JobState.FAILED,
-            JobState.CANCELLED,
-            JobState.PAUSED,
-            JobState.QUEUED,
-        }
-    ),
-    JobState.PAUSED: frozenset({JobState.QUEUED, JobState.CANCELLED}),
-}
-"""Legal moves. A state that is not a key is final. A running job is queued again when it died."""
-
-
-def states_before(target: JobState) -> list[JobState]:
-    """The states from which ``target`` may be reached in one move."""
-    return [state for state, targets in NEXT_STATES.items() if target in targets]
+from dyod_studio.store.records import JobState, utc_now
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -65,10 +32,6 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return None if value is None else value.replace(tzinfo=UTC)
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Base(DeclarativeBase):
@@ -99,7 +62,7 @@ AUTOINCREMENT = {"sqlite_autoincrement": True}
 """No id is ever given twice: what still runs for a deleted row must not find a new one there."""
 
 
-class Project(Base):
+class ProjectRow(Base):
     """A designer's project: owns its pictures, jobs, trained parts and generated images."""
 
     __tablename__ = "projects"
@@ -115,7 +78,7 @@ class Project(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
-class Picture(Base):
+class PictureRow(Base):
     """A picture of the set as it was given; the crop is in pixels after EXIF rotation.
 
     One that is left out stays with the project, but nothing learns from it.
@@ -144,7 +107,7 @@ class Picture(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
-class Job(Base):
+class JobRow(Base):
     """One background run. ``step`` counts finished optimiser updates."""
 
     __tablename__ = "jobs"
@@ -198,7 +161,7 @@ class Job(Base):
     finished_at: Mapped[datetime | None]
 
 
-class Calibration(Base):
+class CalibrationRow(Base):
     """What a method was measured to need on a device; seconds are a step's, a preview's, ..."""
 
     __tablename__ = "calibrations"
@@ -225,7 +188,7 @@ class Calibration(Base):
     updated_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
-class Preview(Base):
+class PreviewRow(Base):
     """A picture that a running job shows of its progress (PNG)."""
 
     __tablename__ = "previews"
@@ -237,7 +200,7 @@ class Preview(Base):
     sha256: Mapped[str] = mapped_column(index=True)
 
 
-class Artifact(Base):
+class ArtifactRow(Base):
     """A trained part of a project's model (.safetensors)."""
 
     __tablename__ = "artifacts"
@@ -258,7 +221,7 @@ class Artifact(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
-class StoredRequest(Base):
+class RequestRow(Base):
     """What a person asked the sampler for. ``step`` counts finished denoiser calls."""
 
     __tablename__ = "sample_requests"
@@ -301,7 +264,7 @@ GALLERY_SEARCH = ("kind", "is_favorite", "seed", "words")
 """What the gallery's index holds: how it is walked, and what it is searched by."""
 
 
-class Generation(Base):
+class GenerationRow(Base):
     """One generated image (PNG); ``parameters`` make it again."""
 
     __tablename__ = "generations"
@@ -344,3 +307,53 @@ class GenerationPart(Base):
     )
     kind: Mapped[str] = mapped_column(primary_key=True)
     sha256: Mapped[str]
+
+
+class FrameRow(Base):
+    """A picture of a strip, kept so that it need not be drawn again; the gallery lists it not."""
+
+    __tablename__ = "frames"
+    __table_args__ = (UniqueConstraint("project_id", "key"), AUTOINCREMENT)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    key: Mapped[str]
+    """Hash of everything that decides the picture."""
+    kind: Mapped[str]
+    parameters: Mapped[dict[str, Any]]
+    seed: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(index=True)
+    thumbnail_sha256: Mapped[str] = mapped_column(index=True)
+    width: Mapped[int]
+    height: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class TraitName(Base):
+    """What a person calls one coordinate of one trained VAE."""
+
+    __tablename__ = "trait_names"
+
+    project_id: Mapped[int] = mapped_column(
+        ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True
+    )
+    vae_sha256: Mapped[str] = mapped_column(primary_key=True)
+    rank: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    name: Mapped[str]
+
+
+class BookmarkRow(Base):
+    """A place among the codes of one trained VAE that a person wants to come back to."""
+
+    __tablename__ = "places"
+    __table_args__ = (UniqueConstraint("project_id", "name"), AUTOINCREMENT)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    vae_sha256: Mapped[str]
+    settings: Mapped[dict[str, Any]]
+    """Where it lies and how it is drawn: origin, values by rank, seed, t0, parts, ..."""
+    sha256: Mapped[str] = mapped_column(index=True)
+    thumbnail_sha256: Mapped[str] = mapped_column(index=True)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)

@@ -91,7 +91,7 @@ def test_what_is_wrong_with_a_file_or_a_number_is_one_sentence_and_changes_nothi
         "What the pictures show is missing": (
             ("train", project, "dreambooth", "--set", "class_noun= "), "class_noun"),
         "a rank of 0": (("train", project, "dreambooth", "--set", "class_noun=dog",
-                         "--set", "rank=0"), "rank: .* greater than or equal to 1, got '0'"),
+                         "--set", "rank=0"), r"rank must lie in \[1, 1024\], got 0"),
         "all is masked": ((*condition, tmp_path / "one.png", "--mask-rate", 1), "mask_rate"),
         "all is masked in a set": ((*enlarge, "--mask-rate", 1), r"mask_rate .* \[0, 1\)"),
         "a condition that is no picture": ((*condition, tmp_path / "text.png"), "not an image"),

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from dyod_studio.cli.main import main
+from dyod_studio.store.records import JobState
 from dyod_studio.store.storage import Storage, open_storage
-from dyod_studio.store.tables import JobState
 from tests.cli.conftest import CommandLine
 from tests.services.rows import end, run, save_state, write_metrics
 

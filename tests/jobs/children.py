@@ -18,8 +18,8 @@ from dyod_studio.jobs.metrics import open_metrics
 from dyod_studio.jobs.training import Recorder
 from dyod_studio.settings import Settings
 from dyod_studio.store.jobs import Owner
+from dyod_studio.store.records import Job
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import Job
 from dyod_studio.training.run import ArtifactReady, PreviewsReady, StepDone
 
 

@@ -17,8 +17,8 @@ from dyod_studio.settings import Settings
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.records import Job, JobState, Picture
 from dyod_studio.store.storage import Storage, open_storage
-from dyod_studio.store.tables import Job, JobState, Picture
 from tests.jobs.serving import CHILDREN, QUICK
 
 SERVING = Path(__file__).with_name("serving.py")

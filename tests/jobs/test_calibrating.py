@@ -6,7 +6,8 @@ from dyod_studio.errors import TrainingError
 from dyod_studio.jobs.calibration import calibrate, known_for
 from dyod_studio.jobs.devices import device_name
 from dyod_studio.store.projects import ProjectRepository
-from dyod_studio.store.tables import Calibration, JobState
+from dyod_studio.store.records import JobState
+from dyod_studio.store.tables import CalibrationRow
 from dyod_studio.training.registry import parse_config
 from dyod_studio.training.run import Adjustments
 from tests.jobs.conftest import TINY_RUNS, add_project_with_pictures, train_here
@@ -57,7 +58,7 @@ def test_every_run_refines_what_is_known_and_other_settings_find_the_nearest(
         job = train_here(settings, storage, project_id, "vae", values)
         assert job.state is JobState.SUCCEEDED, job.log_tail
     with storage.database.session() as session:
-        (row,) = session.query(Calibration).all()
+        (row,) = session.query(CalibrationRow).all()
     assert (row.device, row.method, row.num_samples) == (device_name(settings), "vae", 2)
     assert row.peak_memory_mb == pytest.approx(job.peak_memory_mb, rel=0.2)
     exact = look(settings, storage, base_dir, values)

@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 from dyod_studio.jobs.metrics import read_losses, read_rows
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.jobs import JobRepository
-from dyod_studio.store.tables import Calibration, Job, JobState
+from dyod_studio.store.records import Job, JobState
+from dyod_studio.store.tables import CalibrationRow
 from dyod_studio.training.checkpoints import list_checkpoints
 from tests.jobs.conftest import wait_until
 
@@ -205,7 +206,7 @@ def test_a_run_that_does_not_fit_takes_the_next_rung_says_so_and_finishes(
         "The memory was full: each batch of 8 is computed 2 at a time.",
     ]
     with storage.database.session() as session:
-        (known,) = session.query(Calibration).all()
+        (known,) = session.query(CalibrationRow).all()
     assert '"accumulation":4' in known.key
 
 

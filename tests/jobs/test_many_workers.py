@@ -16,7 +16,8 @@ from dyod_studio.jobs.processes import environment
 from dyod_studio.jobs.supervisor import Supervisor
 from dyod_studio.jobs.worker import run_worker
 from dyod_studio.store.jobs import JobRepository
-from dyod_studio.store.tables import JobState, utc_now
+from dyod_studio.store.records import JobState, utc_now
+from dyod_studio.store.tables import JobRow
 from tests.jobs.conftest import wait_until
 from tests.jobs.serving import CHILDREN, QUICK
 
@@ -83,7 +84,8 @@ def elsewhere(queue, *, beat_s_ago: float) -> int:
         job = jobs.claim_next("other/cpu", "other")
         assert job is not None
         jobs.set_process(job.id, 4711, 1.0, host="other")
-        job.heartbeat_at = utc_now() - timedelta(seconds=beat_s_ago)
+        row = jobs._session.get(JobRow, job.id)
+        row.heartbeat_at = utc_now() - timedelta(seconds=beat_s_ago)
 
     queue.change(take)
     return job_id

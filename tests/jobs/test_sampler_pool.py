@@ -12,9 +12,9 @@ from dyod_studio.jobs.sampler_pool import SamplerPool
 from dyod_studio.settings import Settings
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.records import JobState
 from dyod_studio.store.requests import Owner, SampleRequestRepository
 from dyod_studio.store.storage import open_storage
-from dyod_studio.store.tables import JobState
 from tests.jobs.conftest import wait_until
 
 

@@ -21,8 +21,8 @@ from dyod_studio.services.runs import measured_again
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.jobs import JobRepository
+from dyod_studio.store.records import JobState
 from dyod_studio.store.storage import open_storage
-from dyod_studio.store.tables import JobState
 from tests.jobs.conftest import Queue
 
 NUM = 5

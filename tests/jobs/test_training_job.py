@@ -8,7 +8,7 @@ from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.projects import ProjectRepository
-from dyod_studio.store.tables import JobState
+from dyod_studio.store.records import JobState
 from tests.jobs.conftest import TINY_RUNS, add_project_with_pictures, train_here
 
 

@@ -14,7 +14,7 @@ from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.cleaning import delete_project
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.projects import ProjectRepository
-from dyod_studio.store.tables import JobState
+from dyod_studio.store.records import JobState
 from tests.jobs.conftest import wait_until
 from tests.jobs.serving import QUICK
 

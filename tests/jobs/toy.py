@@ -21,7 +21,7 @@ from torch import Tensor
 from dyod_studio.jobs import training as training_job
 from dyod_studio.requests.part_kinds import PART_KINDS, PartKind, TrainingMethod
 from dyod_studio.store.jobs import JobRepository
-from dyod_studio.store.tables import Job
+from dyod_studio.store.records import Job
 from dyod_studio.training import run_state
 from dyod_studio.training.data import step_generator
 from dyod_studio.training.loop import train

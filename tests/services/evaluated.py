@@ -16,8 +16,8 @@ from dyod_studio.jobs.devices import host_name
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.pictures import PictureRepository
+from dyod_studio.store.records import JobState
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import JobState
 
 CURVE = {0.2: 9.0, 0.4: 3.0, 0.5: 2.0, 0.6: 2.05, 0.8: 4.0, 1.0: 6.0}
 BASELINES = {"prompt": 6.4, "vae": 19.0, "anl": 5.0}

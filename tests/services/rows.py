@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from PIL import Image
 
 from dyod_studio.store.jobs import JobRepository
-from dyod_studio.store.tables import JobState
+from dyod_studio.store.records import JobState
 
 
 def rows_in(settings):

@@ -17,7 +17,7 @@ from dyod_studio.services.augmentation.plan import AugmentSettings
 from dyod_studio.services.augmentation.service import Augmenting
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import PNG
-from dyod_studio.store.tables import Picture
+from dyod_studio.store.tables import PictureRow
 from tests.conftest import open_base
 from tests.models.parts import anl_part
 from tests.services.rows import rows_in
@@ -203,7 +203,7 @@ def test_what_is_asked_wrongly_is_one_sentence_and_writes_nothing(
     (data / "empty").rmdir()
     assert rows_in(settings) == before
     with storage.database.session() as session:
-        session.add(Picture(project_id=shoes.id, name="loose.png", sha256="a", phash="0" * 16,
+        session.add(PictureRow(project_id=shoes.id, name="loose.png", sha256="a", phash="0" * 16,
                             suffix=".png", width=9, height=9, crop_left=0, crop_top=0, crop_side=9,
                             thumbnail_sha256="b"))  # fmt: skip
     with pytest.raises(InvalidInputError, match="'loose.png' came from no folder"):

@@ -15,7 +15,7 @@ from dyod_studio.services.evaluation.plot import plot_of, svg_of
 from dyod_studio.services.evaluation.summary import summary_of
 from dyod_studio.services.evaluation.views import EvaluationSettings
 from dyod_studio.store.jobs import JobRepository
-from dyod_studio.store.tables import JobState
+from dyod_studio.store.records import JobState
 from tests.datasets.pictures import many
 from tests.services.evaluated import CURVE, add_parts, measured
 

@@ -9,7 +9,7 @@ import pytest
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.services.gallery.views import GalleryFilter
 from dyod_studio.store.cleaning import purge_bin
-from dyod_studio.store.tables import utc_now
+from dyod_studio.store.records import utc_now
 from tests.services.pictures_made import a_picture, make
 from tests.services.rows import rows_in
 from tests.services.test_facade import add_artifact

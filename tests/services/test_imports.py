@@ -51,9 +51,10 @@ def packed(studio, storage, shoes, part, tmp_path):
     a_picture(3).save(tmp_path / "c.png")
     studio.projects.add_pictures(shoes.id, [tmp_path / "ä b.jpg", tmp_path / "c.png"])
     with storage.database.session() as session:
-        first, second = PictureRepository(session).all(shoes.id)
-        first.crop_left, first.crop_side, first.caption = 7, 50, "ein Schuh, rot"
-        second.is_left_out = True
+        pictures = PictureRepository(session)
+        first, second = pictures.all(shoes.id)
+        pictures.change(first.id, crop_left=7, crop_side=50, caption="ein Schuh, rot")
+        pictures.change(second.id, is_left_out=True)
     parts = {"inversion": part.sha256}
     made = make(
         storage, shoes.id, "image", num_images=3, artifacts=parts,

@@ -14,8 +14,9 @@ from dyod_studio.requests.sampling import SampleRequest
 from dyod_studio.services.sampling.grid import Grid, draw_sheet, read_axis, write_sheet
 from dyod_studio.store.files import PNG, WEBP
 from dyod_studio.store.generations import GenerationRepository
+from dyod_studio.store.records import Generation, JobState
 from dyod_studio.store.requests import SampleRequestRepository
-from dyod_studio.store.tables import Generation, JobState, StoredRequest
+from dyod_studio.store.tables import RequestRow
 
 STEPS = 20
 
@@ -91,9 +92,9 @@ def quick(sketch: Path, seed: int = 1, **values: object) -> SampleRequest:
     )
 
 
-def rows(storage) -> list[StoredRequest]:
+def rows(storage) -> list[RequestRow]:
     with storage.database.session() as session:
-        return list(session.query(StoredRequest).order_by(StoredRequest.id))
+        return list(session.query(RequestRow).order_by(RequestRow.id))
 
 
 def wait_until(condition, timeout_s: float = 120.0) -> None:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from dyod_studio.errors import InvalidInputError, JobStateError, NotFoundError
-from dyod_studio.store.tables import JobState
+from dyod_studio.store.records import JobState
 from tests.services.rows import end, rows_in, run, save_state, write_metrics
 
 
@@ -139,7 +139,7 @@ def test_a_run_goes_on_with_a_lower_learning_rate_or_for_more_steps(studio, fail
     [
         ({"num_vectors": 4}, "num_vectors cannot change when a run goes on from a saved state"),
         ({"steps": 300}, "nothing left to train after step 300 of 300"),
-        ({"learning_rate": 9}, "learning_rate: .*got 9"),
+        ({"learning_rate": 9}, "learning_rate must .*got 9"),
     ],
 )
 def test_a_change_that_the_saved_state_cannot_take_is_refused(

@@ -25,8 +25,9 @@ from dyod_studio.services.explore.strips import coarse_first
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import SAFETENSORS
+from dyod_studio.store.records import JobState
 from dyod_studio.store.requests import SampleRequestRepository
-from dyod_studio.store.tables import JobState, StoredRequest
+from dyod_studio.store.tables import RequestRow
 from tests.services.trained import opened_studio, train_everything
 
 STEPS = 4
@@ -65,7 +66,7 @@ def walked(studio, walk, visitor="she"):
 
 def requests_in(storage):
     with storage.database.session() as session:
-        return list(session.query(StoredRequest).order_by(StoredRequest.id))
+        return list(session.query(RequestRow).order_by(RequestRow.id))
 
 
 def difference(a: Path, b: Path) -> int:

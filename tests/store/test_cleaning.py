@@ -13,9 +13,10 @@ from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.records import Generation, Picture
 from dyod_studio.store.requests import InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import Base, Generation, Picture
+from dyod_studio.store.tables import Base
 
 
 def fill_project(storage: Storage, name: str, own: bytes, shared: bytes) -> int:

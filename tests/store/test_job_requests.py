@@ -4,7 +4,8 @@ import pytest
 
 from dyod_studio.errors import InvalidInputError, JobStateError
 from dyod_studio.store.jobs import MAX_NOTES, JobRepository, Owner
-from dyod_studio.store.tables import NEXT_STATES, JobState
+from dyod_studio.store.records import NEXT_STATES, JobState
+from dyod_studio.store.tables import JobRow
 
 HERE, CPU = "here", "here/cpu"
 
@@ -147,7 +148,7 @@ def test_a_job_names_the_checkpoint_it_begins_from_and_survives_that_jobs_row(jo
     (first,) = queue(jobs, project_id)
     job = jobs.add(project_id, "vae", {}, 10, continues_job_id=first, start_step=4)
     assert (job.continues_job_id, job.start_step, job.is_finish_only) == (first, 4, False)
-    jobs._session.delete(jobs.get(first))
+    jobs._session.delete(jobs._session.get(JobRow, first))
     jobs._session.flush()
     assert jobs.get(job.id).continues_job_id is None
 
@@ -171,7 +172,7 @@ def test_a_running_job_has_no_place_to_move_to(jobs, project_id):
     job_id = start(jobs, project_id)
     assert jobs.position(job_id) is None
     with pytest.raises(JobStateError, match="only a waiting job can be moved"):
-        jobs.put_first(job_id)
+        jobs.set_place(job_id, 1)
     with pytest.raises(InvalidInputError, match="counts from 1, got 0"):
         jobs.set_place(job_id, 0)
 
@@ -191,7 +192,7 @@ MOVES = [(start, to) for start in JobState for to in JobState]
 @pytest.mark.parametrize(("before", "after"), MOVES)
 def test_a_move_is_made_exactly_when_the_table_of_moves_allows_it(jobs, project_id, before, after):
     (job_id,) = queue(jobs, project_id)
-    jobs.get(job_id).state = before
+    jobs._session.get(JobRow, job_id).state = before
     jobs._session.flush()
     is_legal = after in NEXT_STATES.get(before, ())
     if is_legal:

@@ -8,7 +8,7 @@ from dyod_studio.errors import DatabaseBusyError, JobStateError, NotFoundError
 from dyod_studio.store.database import Database
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.projects import ProjectRepository
-from dyod_studio.store.tables import NEXT_STATES, JobState
+from dyod_studio.store.records import NEXT_STATES, JobState
 
 HERE, CPU = "here", "here/cpu"
 FINAL = [state for state in JobState if state not in NEXT_STATES]
@@ -66,9 +66,9 @@ def test_a_job_that_is_cancelled_while_queued_ends_at_once_and_is_never_claimed(
 def test_a_job_that_is_cancelled_while_it_runs_is_asked_to_stop(jobs, project_id):
     (job_id,) = queue(jobs, project_id)
     jobs.claim_next(CPU, HERE)
-    assert jobs.is_wanted(job_id)
+    assert not jobs.control_flags(job_id).cancel
     assert jobs.request_cancel(job_id).state is JobState.RUNNING
-    assert not jobs.is_wanted(job_id)
+    assert jobs.control_flags(job_id).cancel
 
 
 def test_cancelling_a_finished_job_says_what_it_is(jobs, project_id):
@@ -91,7 +91,7 @@ def test_the_latest_previews_are_those_of_the_newest_step(jobs, project_id):
     (job_id,) = queue(jobs, project_id)
     for step, names in [(5, ["a"]), (10, ["x"]), (10, ["b", "c"])]:
         jobs.set_previews(job_id, step, names)
-    assert [preview.sha256 for preview in jobs.latest_previews(job_id)] == ["b", "c"]
+    assert jobs.latest_previews(job_id) == ["b", "c"]
     assert jobs.latest_previews(job_id + 1) == []
 
 
@@ -122,7 +122,7 @@ DRAIN = """
 import json, sys
 from dyod_studio.store.database import Database
 from dyod_studio.store.jobs import JobRepository
-from dyod_studio.store.tables import JobState
+from dyod_studio.store.records import JobState
 
 database, mine = Database(sys.argv[1]), []
 sys.stdin.readline()

@@ -109,7 +109,7 @@ def test_the_token_starts_from_a_rare_token_or_from_the_word_it_is_given(
     [
         ({"class_noun": " "}, "class_noun: say what the pictures show, such as dog, got ' '"),
         ({"token": "shoe"}, "token: .*got 'shoe'"),
-        ({"prior_weight": -1}, "prior_weight: .*got -1"),
+        ({"prior_weight": -1}, "prior_weight must .*got -1"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(values, message):

@@ -17,7 +17,7 @@ from dyod_studio.errors import InvalidInputError, RejectedImageError
 from dyod_studio.jobs.augmentation import AugmentationTarget
 from dyod_studio.requests.sampling import SampleRequest, condition_inputs
 from dyod_studio.services.views import ProjectView
-from dyod_studio.store.tables import Artifact, Picture
+from dyod_studio.store.records import Artifact, Picture
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,8 @@ from dyod_studio.services.views import ProjectView
 from dyod_studio.settings import Settings
 from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.pictures import PictureRepository
+from dyod_studio.store.records import Artifact
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import Artifact
 
 OnProgress = Callable[[int, int | None], None]
 """Called with (pictures there are, pictures in all)."""

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
-from sqlalchemy.orm import Session
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.evaluation.advice import Advice, advise
@@ -27,11 +26,12 @@ from dyod_studio.services.projects import Projects
 from dyod_studio.services.runs import measured_again
 from dyod_studio.services.views import JobView, ProjectView, job_view
 from dyod_studio.store.artifacts import ArtifactRepository
+from dyod_studio.store.database import Session
 from dyod_studio.store.files import WEBP
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.pictures import PictureRepository
+from dyod_studio.store.records import Artifact, Job
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import Artifact, Job
 
 POLL_S = 0.3
 SETTINGS = EvaluationSettings()

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.jobs.images import base_name
 from dyod_studio.services.exchange.project_archive import (
@@ -21,14 +19,15 @@ from dyod_studio.services.explore.service import MADE_PREFIX, SET_PREFIX
 from dyod_studio.services.explore.views import point_from_json
 from dyod_studio.services.views import ProjectView
 from dyod_studio.store.artifacts import ArtifactRepository
-from dyod_studio.store.bookmarks import Bookmark, BookmarkRepository
+from dyod_studio.store.bookmarks import BookmarkRepository
+from dyod_studio.store.database import Session
 from dyod_studio.store.files import PNG, SAFETENSORS
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.records import Artifact, Bookmark, Generation, Picture
 from dyod_studio.store.requests import InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import Artifact, Generation, Picture
 
 Renaming = Mapping[str, str]
 """Origin here to origin in the file, or the other way round."""

@@ -8,8 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from dyod_studio.errors import BaseModelError, InvalidInputError
 from dyod_studio.jobs.images import base_name
 from dyod_studio.models.references import check_base_ref, fingerprint_of, locate_base
@@ -37,13 +35,14 @@ from dyod_studio.settings import STARTER_DIR
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.bookmarks import BookmarkRepository, StoredImage
 from dyod_studio.store.cleaning import FileName, remove_unreferenced
+from dyod_studio.store.database import Session
 from dyod_studio.store.files import PNG, SAFETENSORS, WEBP, FileStore
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.records import Generation, JobState, Picture, utc_now
 from dyod_studio.store.requests import InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import Generation, JobState, Picture, utc_now
 
 
 def keep_project(storage: Storage, checked: Checked, *, name: str, token: str, base: str) -> int:
@@ -55,8 +54,9 @@ def keep_project(storage: Storage, checked: Checked, *, name: str, token: str, b
     with storage.files.guard():
         try:
             with storage.database.session() as session:
-                project = ProjectRepository(session).add(name, base=base, token=token)
-                project.rights_confirmed_at = _aware(checked.index.rights_confirmed_at)
+                projects = ProjectRepository(session)
+                project = projects.add(name, base=base, token=token)
+                projects.confirm_rights(project.id, _aware(checked.index.rights_confirmed_at))
                 writer = _Writer(storage.files, session, project.id, base, kept)
                 for picture in checked.pictures:
                     writer.add_picture(picture)
@@ -111,14 +111,14 @@ class _Writer:
     def add_part(self, part: CheckedPart) -> None:
         stored = self._files.add_file(part.path, SAFETENSORS)
         self._kept.append(FileName(stored.sha256, SAFETENSORS))
-        row = ArtifactRepository(self._session).add(
+        ArtifactRepository(self._session).add(
             self._project_id,
             part.kind,
             stored,
             base_fingerprint=part.base_fingerprint,
             config=part.config,
+            created_at=_aware(part.created_at),
         )
-        row.created_at = _aware(part.created_at) or row.created_at
 
     def add_request(self, entry: RequestEntry, images: Mapping[str, CheckedImage]) -> None:
         """A request that has long been carried out, with what it made."""
@@ -136,10 +136,10 @@ class _Writer:
             {**parameters, "base": self._base},
             num_steps=entry.num_steps,
             inputs=tuple(inputs),
+            created_at=_aware(entry.created_at),
         )
         requests.move(request.id, JobState.RUNNING)
         requests.move(request.id, JobState.SUCCEEDED)
-        request.created_at = _aware(entry.created_at) or request.created_at
         for row in entry.images:
             self._add_image(request.id, entry.kind, row, images[row.file])
 
@@ -162,7 +162,7 @@ class _Writer:
                 width=image.width,
                 height=image.height,
                 is_favorite=entry.is_favorite,
-                created_at=_aware(entry.created_at),
+                created_at=_aware(entry.created_at) or utc_now(),
             )
         )
 
@@ -177,14 +177,14 @@ class _Writer:
             self._files.add_file(image.path, PNG)
             self._kept += [FileName(entry.sha256, PNG), FileName(small.sha256, WEBP)]
             origin = str(entry.settings["origin"])
-            row = BookmarkRepository(self._session).add(
+            BookmarkRepository(self._session).add(
                 self._project_id,
                 entry.name,
                 entry.vae_sha256,
                 {**entry.settings, "origin": here.get(origin, origin)},
                 StoredImage(entry.sha256, small.sha256),
+                created_at=_aware(entry.created_at),
             )
-            row.created_at = _aware(entry.created_at) or row.created_at
 
 
 def _with_base(parameters: Mapping[str, Any], base: str) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from dyod_studio.services.projects import Projects
 from dyod_studio.services.sampling.dispatcher import OnProgress
 from dyod_studio.services.sampling.service import Sampling
 from dyod_studio.store.artifacts import ArtifactRepository
-from dyod_studio.store.bookmarks import Bookmark, BookmarkRepository, StoredImage
+from dyod_studio.store.bookmarks import BookmarkRepository, StoredImage
 from dyod_studio.store.cleaning import FileName, remove_unreferenced
 from dyod_studio.store.files import PNG, WEBP
+from dyod_studio.store.records import Bookmark
 from dyod_studio.store.storage import Storage
 
 MAX_NAME = 60

@@ -4,24 +4,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
 from dyod_studio.errors import NotFoundError
 from dyod_studio.services.explore.strips import Step, StripPlan, alone
 from dyod_studio.services.gallery.provenance import inputs_of, stored_input
 from dyod_studio.services.views import GenerationView, generation_view
-from dyod_studio.store.bookmarks import Frame, FrameRepository, StoredImage
+from dyod_studio.store.bookmarks import FrameRepository, StoredImage
 from dyod_studio.store.cleaning import FileName, remove_unreferenced
+from dyod_studio.store.database import Session
 from dyod_studio.store.files import PNG, WEBP
 from dyod_studio.store.generations import GenerationRepository
+from dyod_studio.store.records import Frame, Generation, JobState
 from dyod_studio.store.requests import InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import Generation, JobState, StoredRequest
 
 MAX_FRAMES = 4096
 """How many frames of a project are kept; the oldest go first."""
-OPEN = (JobState.QUEUED, JobState.RUNNING)
 
 
 class Frames:
@@ -66,11 +63,8 @@ class Frames:
 
     def others_wait(self, request_id: int) -> bool:
         """Whether anybody has asked for a picture after this request, and has none yet."""
-        later = select(StoredRequest.id).where(
-            StoredRequest.id > request_id, StoredRequest.state.in_(OPEN)
-        )
         with self._storage.database.session() as session:
-            return session.scalar(later.limit(1)) is not None
+            return SampleRequestRepository(session).is_followed(request_id)
 
     def keep(self, project_id: int, key: str, *, is_favorite: bool = False) -> GenerationView:
         """Put a frame into the gallery, where it is made again like any other picture.
@@ -90,9 +84,7 @@ class Frames:
             )
             for state in (JobState.RUNNING, JobState.SUCCEEDED):
                 requests.move(request.id, state)
-            row = gallery.add(_generation_of(frame, request.id))
-            row.is_favorite = is_favorite
-            session.flush()
+            row = gallery.add(_generation_of(frame, request.id, is_favorite=is_favorite))
             return generation_view(self._storage, row)
 
     def _inputs(self, parameters: Mapping[str, Any]) -> tuple[InputFile, ...]:
@@ -125,7 +117,7 @@ def _frame_of(row: Generation, step: Step) -> Frame:
     )
 
 
-def _generation_of(frame: Frame, request_id: int) -> Generation:
+def _generation_of(frame: Frame, request_id: int, *, is_favorite: bool) -> Generation:
     return Generation(
         project_id=frame.project_id,
         request_id=request_id,
@@ -137,6 +129,7 @@ def _generation_of(frame: Frame, request_id: int) -> Generation:
         thumbnail_sha256=frame.thumbnail_sha256,
         width=frame.width,
         height=frame.height,
+        is_favorite=is_favorite,
     )
 
 

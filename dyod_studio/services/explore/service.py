@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from PIL import Image
-from sqlalchemy.orm import Session
 
 from dyod_studio.datasets.images import Crop, centre_crop, read_image
 from dyod_studio.errors import InvalidInputError, NotFoundError
@@ -25,11 +24,12 @@ from dyod_studio.services.projects import Projects
 from dyod_studio.services.sampling.dispatcher import OnProgress, RequestDispatcher
 from dyod_studio.services.sampling.service import Sampling, check_pictures, complete
 from dyod_studio.services.views import GenerationView, ProjectView
+from dyod_studio.store.database import Session
 from dyod_studio.store.files import PNG
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.pictures import PictureRepository
+from dyod_studio.store.records import Generation, Picture
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import Generation, Picture
 
 R = TypeVar("R", bound=SamplingRequest)
 SET_PREFIX, MADE_PREFIX = "set:", "made:"

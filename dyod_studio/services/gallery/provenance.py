@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.requests.sampling import AnyRequest, read_request
 from dyod_studio.services.gallery.views import Provenance, Screen, Source
 from dyod_studio.store.artifacts import ArtifactRepository
+from dyod_studio.store.database import Session
+from dyod_studio.store.records import Artifact
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import Artifact
 
 INPUT_SUFFIX = "_sha256"
 """What a picture says of a file it began from: ``image_sha256``, ``a_sha256``, ..."""

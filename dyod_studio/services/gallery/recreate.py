@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from dyod_studio.datasets.images import ReadLimits, read_image
 from dyod_studio.errors import InvalidInputError, RejectedImageError
 from dyod_studio.requests.sampling import AnyRequest
@@ -28,6 +26,7 @@ from dyod_studio.services.sampling.dispatcher import (
     RequestDispatcher,
 )
 from dyod_studio.services.views import GenerationView
+from dyod_studio.store.database import Session
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.storage import Storage

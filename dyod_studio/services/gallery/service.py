@@ -11,8 +11,8 @@ from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.cleaning import purge_bin
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.records import utc_now
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import utc_now
 
 BIN_DAYS = 7
 """How long a deleted picture can be brought back."""
@@ -88,10 +88,9 @@ class Gallery:
         """
         with self._storage.database.session() as session:
             images = GenerationRepository(session)
-            row = images.get(generation_id)
-            images.set_favorite(row.project_id, [row.id], is_favorite)
-            session.refresh(row)
-            return generation_view(self._storage, row)
+            project_id = images.get(generation_id).project_id
+            images.set_favorite(project_id, [generation_id], is_favorite)
+            return generation_view(self._storage, images.get(generation_id))
 
     def mark(self, ref: int | str, ids: Collection[int], *, is_favorite: bool) -> None:
         """Mark pictures as favourites, or take the marks away.

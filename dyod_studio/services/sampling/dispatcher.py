@@ -21,10 +21,10 @@ from dyod_studio.services.views import GenerationView, generation_view
 from dyod_studio.store.cleaning import FileName, remove_unreferenced
 from dyod_studio.store.files import PNG, WEBP
 from dyod_studio.store.generations import GenerationRepository
+from dyod_studio.store.records import JobState
 from dyod_studio.store.requests import InputFile, Owner, SampleRequestRepository
 from dyod_studio.store.retry import retry_while_busy
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import JobState
 
 POLL_S = 0.2
 STOPPED = "This request was cancelled."

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from PIL import Image
 from safetensors import safe_open
-from sqlalchemy.orm import Session
 
 from dyod_studio.datasets.images import centre_crop, read_image
 from dyod_studio.errors import InvalidInputError, RejectedImageError
@@ -27,6 +26,7 @@ from dyod_studio.services.sampling.dispatcher import Live, OnProgress, RequestDi
 from dyod_studio.services.sampling.grid import Grid, GridView
 from dyod_studio.services.sampling.palette import palette_of
 from dyod_studio.services.views import CoordinateView, GenerationView, ProjectView
+from dyod_studio.store.database import Session
 from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.storage import Storage
 

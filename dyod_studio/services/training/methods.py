@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
-from sqlalchemy.orm import Session
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.references import locate_base
@@ -14,8 +13,9 @@ from dyod_studio.services.training.plan import free_for_next, kind_of_device, pl
 from dyod_studio.services.views import FieldKind, FieldView, MethodView, RecommendationView
 from dyod_studio.settings import STARTER_DIR, Settings
 from dyod_studio.store.artifacts import ArtifactRepository
+from dyod_studio.store.database import Session
 from dyod_studio.store.pictures import PictureRepository
-from dyod_studio.store.tables import Project
+from dyod_studio.store.records import Project
 from dyod_studio.training.recommend import DeviceFacts, Need, SetFacts, recommend
 from dyod_studio.training.registry import (
     MethodConfig,

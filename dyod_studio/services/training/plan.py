@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from dyod_studio.errors import JobStateError
 from dyod_studio.jobs.calibration import calibrate, known_for
 from dyod_studio.jobs.devices import device_key
@@ -13,9 +11,10 @@ from dyod_studio.models.memory import free_memory_mb
 from dyod_studio.models.memory_plan import MemoryPlan
 from dyod_studio.services.views import PlanView
 from dyod_studio.settings import STARTER_DIR, Settings
+from dyod_studio.store.database import Session
 from dyod_studio.store.jobs import JobRepository
+from dyod_studio.store.records import Job
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import Job
 from dyod_studio.training.planning import plan_run
 from dyod_studio.training.registry import MethodConfig
 from dyod_studio.training.run import UNCHANGED, Adjustments

@@ -30,8 +30,8 @@ from dyod_studio.settings import Settings
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.records import Job
 from dyod_studio.store.storage import Storage
-from dyod_studio.store.tables import Job
 
 POLL_S = 0.3
 NOTHING: Mapping[str, Any] = {}

@@ -1,12 +1,12 @@
-"""Run by Alembic only, with the connection that ``store.migrating`` hands over."""
+"""Run by Alembic only, with the connection that ``store.database`` hands over."""
 
 from alembic import context
 
-from dyod_studio.store.tables import Project
+from dyod_studio.store.tables import Base
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Project.metadata,
+    target_metadata=Base.metadata,
     render_as_batch=True,
     compare_type=True,
 )
