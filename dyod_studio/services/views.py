@@ -333,7 +333,7 @@ def job_view(storage: Storage, session: Session, row: Job) -> JobView:
         asked=asked_of(row),
         can=possible_for(row),
         settings=dict(row.config),
-        previews=tuple(storage.files.path(sha256, PNG) for sha256 in previews),
+        previews=tuple(storage.files.path(preview.sha256, PNG) for preview in previews),
         artifacts=tuple(artifact_view(artifact) for artifact in artifacts),
         samples_per_s=row.samples_per_s,
         peak_memory_mb=row.peak_memory_mb,

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Select, delete, exists, func, select, upda
 from sqlalchemy.orm import Session, aliased
 
 from dyod_studio.errors import InvalidInputError, JobStateError, NotFoundError
-from dyod_studio.store.records import NEXT_STATES, Job, JobState, states_before, utc_now
+from dyod_studio.store.records import NEXT_STATES, Job, JobState, Preview, states_before, utc_now
 from dyod_studio.store.tables import JobRow, PreviewRow
 
 
@@ -379,10 +379,11 @@ class JobRepository(JobQueue, JobRequests):
         self._session.add_all(PreviewRow(job_id=job_id, step=step, sha256=name) for name in names)
         self._session.flush()
 
-    def latest_previews(self, job_id: int) -> list[str]:
-        """Pictures (SHA-256) of the newest step that has any, in their order."""
+    def latest_previews(self, job_id: int) -> list[Preview]:
+        """Pictures of the newest step that has any, in their order."""
         newest = select(func.max(PreviewRow.step)).where(PreviewRow.job_id == job_id)
-        chosen = select(PreviewRow.sha256).where(
+        chosen = select(PreviewRow).where(
             PreviewRow.job_id == job_id, PreviewRow.step == newest.scalar_subquery()
         )
-        return list(self._session.scalars(chosen.order_by(PreviewRow.id)))
+        rows = self._session.scalars(chosen.order_by(PreviewRow.id))
+        return [Preview(row.step, row.sha256) for row in rows]

@@ -140,6 +140,14 @@ class Job(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class Preview:
+    """A picture (PNG) that a running job shows of its progress."""
+
+    step: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Calibration:
     """Measurement of what a method needs on a device; seconds are a step's, a preview's, ..."""
 

@@ -111,7 +111,7 @@ def test_a_job_of_a_machine_that_lives_is_left_to_it_even_if_its_clock_is_wrong(
     supervisor = Supervisor(queue.storage, replace(QUICK, watched_for_s=1.0))
 
     def beat(jobs: JobRepository) -> None:
-        jobs.get(job_id).heartbeat_at = utc_now() - timedelta(seconds=clock_is_off_by_s)
+        jobs._session.get(JobRow, job_id).heartbeat_at = utc_now() - timedelta(seconds=clock_is_off_by_s)
 
     until = time.monotonic() + 2.5
     while time.monotonic() < until:
