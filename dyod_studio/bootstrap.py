@@ -1,10 +1,11 @@
 """The composition root: settings to a working studio."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from subprocess import Popen
 
 from dyod_studio.jobs.one_shot import Run, run_here, run_in_subprocess
+from dyod_studio.jobs.processes import log_to_stderr
 from dyod_studio.services.artifacts import Artifacts
 from dyod_studio.services.augmentation.service import Augmenting
 from dyod_studio.services.evaluation.service import Evaluation
@@ -62,7 +63,7 @@ def build_studio(
 def command_line_studio(settings: Settings) -> Iterator[Studio]:
     """A studio that makes pictures in this very process, for one command."""
     with _opened(settings) as storage:
-        yield build_studio(settings, storage, _inline_sampler(settings))
+        yield build_studio(settings, storage, _inline_sampler(settings, storage))
 
 
 @contextmanager
@@ -72,7 +73,7 @@ def page_studio(settings: Settings) -> Iterator[Studio]:
     from dyod_studio.jobs.worker import worker_kept
 
     with _opened(settings) as storage, worker_kept(settings):
-        sampler = SamplerPool(settings)
+        sampler = SamplerPool(settings, storage)
         studio = build_studio(settings, storage, sampler.run, run_in_subprocess)
         studio.gallery.empty_bin()
         try:
@@ -86,6 +87,7 @@ def serve(settings: Settings) -> None:
     """Serve the page until it is interrupted."""
     from dyod_studio.ui.launch import launch
 
+    log_to_stderr()
     with page_studio(settings) as studio:
         launch(studio, settings)
 
@@ -107,19 +109,14 @@ def start_worker(settings: Settings) -> Popen[bytes]:
     return start(settings)
 
 
-@contextmanager
-def _opened(settings: Settings) -> Iterator[Storage]:
-    storage = open_storage(settings.storage, settings.resolved_database_url)
-    try:
-        yield storage
-    finally:
-        storage.close()
+def _opened(settings: Settings) -> AbstractContextManager[Storage]:
+    return open_storage(settings.storage, settings.resolved_database_url, migrate=True)
 
 
-def _inline_sampler(settings: Settings) -> Callable[[int], None]:
+def _inline_sampler(settings: Settings, storage: Storage) -> Callable[[int], None]:
     def run(request_id: int) -> None:
         from dyod_studio.jobs.sampler import run_request
 
-        run_request(settings, request_id)
+        run_request(settings, storage, request_id)
 
     return run

@@ -124,13 +124,14 @@ def main(arguments: list[str]) -> int:
     told = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(storage=Path(folder) / "storage", device="cpu")
-        storage = open_storage(settings.storage, settings.resolved_database_url)
-        studio = build_studio(settings, storage, lambda request_id: None)
-        few, many = (studio.projects.create(name).id for name in ("few", "many"))
-        fill(storage, few, told.few)
-        fill(storage, many, told.many)
-        timings = measure(studio, few, many, told.few, told.many, told.rounds)
-        storage.close()
+        with open_storage(
+            settings.storage, settings.resolved_database_url, migrate=True
+        ) as storage:
+            studio = build_studio(settings, storage, lambda request_id: None)
+            few, many = (studio.projects.create(name).id for name in ("few", "many"))
+            fill(storage, few, told.few)
+            fill(storage, many, told.many)
+            timings = measure(studio, few, many, told.few, told.many, told.rounds)
     print(f"{'':22}{told.few:>10,}{told.many:>12,}   ratio")
     for timing in timings:
         print(

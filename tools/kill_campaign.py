@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import cycle, pairwise
 from pathlib import Path
@@ -94,7 +94,10 @@ class Campaign:
         self.settings = Settings(storage=root / "storage", port=free_port(), device="cpu")
         self._random, self._targets, self._bag = random.Random(seed), targets, list[str]()
         self._base, self.runs = base, runs or RUNS
-        self._storage = open_storage(self.settings.storage, self.settings.resolved_database_url)
+        self._stack = ExitStack()
+        url = self.settings.resolved_database_url
+        opening = open_storage(self.settings.storage, url, migrate=True)
+        self._storage = self._stack.enter_context(opening)
         self._page: subprocess.Popen[bytes] | None = None
         self._project_id = 0
 
@@ -185,7 +188,7 @@ class Campaign:
         return [p for p in psutil.process_iter() if _serves(p, self._storage.root, module)]
 
     def close(self) -> None:
-        self._storage.close()
+        self._stack.close()
 
     def _serve(self) -> None:
         """Start the page again, as a person would, when it is gone."""

@@ -1,25 +1,20 @@
-"""What runs take on this machine: looked up, measured by a few real steps, refined by every run."""
+"""Memory and time of runs here: looked up, measured by a few real steps, refined by every run."""
 
 import json
-import logging
-import os
 import shutil
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 from huggingface_hub import try_to_load_from_cache
 
-from dyod_studio.errors import StudioError, TrainingError
+from dyod_studio.errors import SamplerError, StudioError, TrainingError
 from dyod_studio.jobs.devices import device_name
-from dyod_studio.jobs.processes import environment
+from dyod_studio.jobs.one_shot import run_in_subprocess
 from dyod_studio.models.base_size import base_size
 from dyod_studio.models.memory_plan import Measurement
 from dyod_studio.models.references import fingerprint_of, locate_base
@@ -33,8 +28,10 @@ from dyod_studio.training.planning import Known, calibration_key
 from dyod_studio.training.registry import MethodConfig, load_method, parse_config
 from dyod_studio.training.run import UNCHANGED, Adjustments
 
-COMMAND = (sys.executable, "-m", "dyod_studio.jobs.calibration")
-MAX_SECONDS = 3600
+DIED = (
+    "The measuring process ended without an answer: the machine may have run out of memory; choose "
+    "a smaller batch or a smaller base model."
+)
 
 
 def known_for(
@@ -45,7 +42,7 @@ def known_for(
     config: MethodConfig,
     adjustments: Adjustments = UNCHANGED,
 ) -> Known | None:
-    """What these settings were measured to take here, else the nearest other ones, else None.
+    """Measurement of these settings here, else the nearest other ones, else None.
 
     Raises:
         BaseModelError: the base model is not there.
@@ -75,16 +72,13 @@ def calibrate(
         TrainingError: it does not fit, or failed; the message is the process's own.
     """
     folder = storage.temporary_dir / f"measure-{uuid.uuid4().hex}"
-    folder.mkdir(parents=True)
+    order = (settings, project_id, method, config.model_dump(mode="json"), adjustments, folder)
     try:
-        order = {
-            "project_id": project_id,
-            "method": method,
-            "config": config.model_dump(mode="json"),
-            "adjustments": adjustments.as_dict(),
-        }
-        (folder / "order.json").write_text(json.dumps(order), encoding="utf-8")
-        return _read_answer(folder, _run(settings, folder))
+        return cast(Measurement, run_in_subprocess(measure_steps, *order))
+    except SamplerError as exc:
+        raise TrainingError(DIED) from exc
+    except StudioError as exc:
+        raise TrainingError(str(exc)) from exc
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -121,33 +115,6 @@ def keep(
     retry_while_busy(partial(write))
 
 
-def _run(settings: Settings, folder: Path) -> int:
-    with (folder / "log.txt").open("wb") as log:
-        done = subprocess.run(
-            [*COMMAND, str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environment(settings),
-            timeout=MAX_SECONDS,
-            check=False,
-        )
-    return done.returncode
-
-
-def _read_answer(folder: Path, exit_code: int) -> Measurement:
-    path = folder / "answer.json"
-    if not path.exists():
-        raise TrainingError(
-            f"The measuring process ended with exit code {exit_code}: the machine may have run "
-            "out of memory; choose a smaller batch or a smaller base model."
-        )
-    answer: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if "error" in answer:
-        raise TrainingError(answer["error"])
-    return Measurement(**answer)
-
-
 def _measurement(row: Calibration) -> Measurement:
     changed: dict[str, Any] = json.loads(row.key)["adjustments"]
     return Measurement(
@@ -170,30 +137,21 @@ def _fingerprint(base: str) -> str | None:
     return None if path is None else fingerprint_of(path)
 
 
-def main() -> None:
-    """The entry of the process that ``calibrating.calibrate`` starts."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
-    folder = Path(sys.argv[1])
-    order = json.loads((folder / "order.json").read_text(encoding="utf-8"))
-    try:
-        answer = measure_order(Settings(), order, folder / "run")
-    except StudioError as exc:
-        answer = {"error": str(exc)}
-    partial = folder / "answer.partial"
-    partial.write_text(json.dumps(answer), encoding="utf-8")
-    os.replace(partial, folder / "answer.json")
-
-
-def measure_order(settings: Settings, order: dict[str, Any], run_dir: Path) -> dict[str, Any]:
-    """Make the steps that an order asks for, keep the figures, and return them."""
+def measure_steps(
+    settings: Settings,
+    project_id: int,
+    method_name: str,
+    values: Mapping[str, Any],
+    adjustments: Adjustments,
+    run_dir: Path,
+) -> Measurement:
+    """Make a few real steps in this process, keep the figures, and return them."""
     from dyod_studio.jobs.inputs import load_inputs, with_learned_token
     from dyod_studio.training.calibration import measure
 
-    method = load_method(order["method"])
-    config = parse_config(order["method"], order["config"])
-    storage = open_storage(settings.storage, settings.resolved_database_url)
-    try:
-        base, pictures = load_inputs(settings, storage, order["project_id"])
+    method, config = load_method(method_name), parse_config(method_name, values)
+    with open_storage(settings.storage, settings.resolved_database_url) as storage:
+        base, pictures = load_inputs(settings, storage, project_id)
         with with_learned_token(storage, base, config) as knowing_base:
             found = measure(
                 method,
@@ -201,20 +159,13 @@ def measure_order(settings: Settings, order: dict[str, Any], run_dir: Path) -> d
                 knowing_base,
                 pictures,
                 run_dir,
-                adjustments=Adjustments.from_dict(order["adjustments"]),
+                adjustments=adjustments,
                 loading_s=age_of_this_process(),
             )
-        resolution = base.own_resolution
-        keep(settings, storage, base.fingerprint, method.name, config, resolution, found)
-    finally:
-        storage.close()
-    return asdict(found)
+        keep(settings, storage, base.fingerprint, method.name, config, base.own_resolution, found)
+    return found
 
 
 def age_of_this_process() -> float:
     """Seconds since it was started: what loading has taken so far."""
     return max(0.0, time.time() - float(psutil.Process().create_time()))
-
-
-if __name__ == "__main__":
-    main()

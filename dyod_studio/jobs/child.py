@@ -21,12 +21,11 @@ from dyod_studio.errors import (
     TrainingPausedError,
 )
 from dyod_studio.evaluation.plan import EVALUATION
-from dyod_studio.jobs.devices import host_name
-from dyod_studio.jobs.processes import identify
+from dyod_studio.jobs.processes import log_to_stderr, this_process
 from dyod_studio.settings import Settings
 from dyod_studio.store.database import Database, DatabaseFault
-from dyod_studio.store.jobs import JobRepository, Owner
-from dyod_studio.store.records import Job, JobState
+from dyod_studio.store.jobs import JobRepository
+from dyod_studio.store.records import Job, JobState, ProcessIdentity
 from dyod_studio.store.retry import retry_until_written, retry_while_busy
 from dyod_studio.store.storage import Storage, open_storage
 
@@ -54,7 +53,11 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def beating(
-    storage: Storage, database_url: str, job_id: int, owner: Owner, every_s: float = BEAT_S
+    storage: Storage,
+    database_url: str,
+    job_id: int,
+    owner: ProcessIdentity,
+    every_s: float = BEAT_S,
 ) -> Iterator[None]:
     """Beat, on a connection of its own, as long as the block lasts."""
     rest = threading.Event()
@@ -71,7 +74,9 @@ def beating(
 class Heartbeat:
     """Says in the row that the owner's process lives, and shows the end of its log."""
 
-    def __init__(self, storage: Storage, database_url: str, job_id: int, owner: Owner) -> None:
+    def __init__(
+        self, storage: Storage, database_url: str, job_id: int, owner: ProcessIdentity
+    ) -> None:
         self._log_path = storage.log_path(job_id)
         self._url, self._job_id, self._owner = database_url, job_id, owner
 
@@ -101,23 +106,20 @@ RunJob = Callable[[Settings, Storage, Job], None]
 
 def main() -> None:
     """The entry of the process that the worker starts."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
+    log_to_stderr()
     run_child(Settings(), int(sys.argv[1]), train_job)
 
 
 def run_child(settings: Settings, job_id: int, run_job: RunJob, *, beat_s: float = BEAT_S) -> None:
     """Run a claimed job in this process, and write its end unless it has one."""
-    storage = open_storage(settings.storage, settings.resolved_database_url)
-    owner = Owner(host_name(), os.getpid())
-    try:
+    owner = this_process()
+    with open_storage(settings.storage, settings.resolved_database_url) as storage:
         job = retry_while_busy(partial(_take_over, storage, job_id))
         if job is None:
             logger.info("Job %d is not to be run any more.", job_id)
             return
         with beating(storage, settings.resolved_database_url, job_id, owner, beat_s):
             _run_to_its_end(settings, storage, job, run_job)
-    finally:
-        storage.close()
 
 
 def train_job(settings: Settings, storage: Storage, job: Job) -> None:
@@ -134,12 +136,9 @@ def train_job(settings: Settings, storage: Storage, job: Job) -> None:
 
 def _take_over(storage: Storage, job_id: int) -> Job | None:
     """Name this process in the row; None when the job is not to be run any more."""
-    this = identify(os.getpid())
-    if this is None:
-        return None
     with storage.database.session() as session:
         jobs = JobRepository(session)
-        if not jobs.set_process(job_id, this.pid, this.started_at, host=host_name()):
+        if not jobs.set_process(job_id, this_process()):
             return None
         return jobs.get(job_id)
 
@@ -174,13 +173,12 @@ def _end(
     remedy: str | None = None,
 ) -> None:
     """Write the end, unless somebody else did, the job is another's, or the project is gone."""
-    owner = Owner(job.host, job.pid)
 
     def write() -> None:
         tail = read_tail(storage.log_path(job.id))
         with storage.database.session() as session:
             JobRepository(session).move(
-                job.id, state, error=error, remedy=remedy, log_tail=tail, owner=owner
+                job.id, state, error=error, remedy=remedy, log_tail=tail, owner=job.owner
             )
 
     try:

@@ -47,7 +47,7 @@ from dyod_studio.models.feature_extractors import open_extractor
 from dyod_studio.settings import STARTER_DIR, Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import SAFETENSORS
-from dyod_studio.store.jobs import ControlFlags, JobRepository, Owner
+from dyod_studio.store.jobs import ControlFlags, JobRepository
 from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.records import Job, JobState, Picture
 from dyod_studio.store.retry import retry_while_busy
@@ -61,7 +61,7 @@ class SweepProgress:
 
     def __init__(self, storage: Storage, job: Job) -> None:
         self._storage, self._job = storage, job
-        self._owner = Owner(job.host, job.pid)
+        self._owner = job.owner
         self._pace, self._last_look = Pace(), 0.0
         self.done = 0
 

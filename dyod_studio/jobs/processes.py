@@ -4,41 +4,53 @@ The start time comes from the boot time plus clock ticks; corrections of the clo
 fractions of a second, a reused pid by far more.
 """
 
+import logging
 import os
 import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import psutil
 
+from dyod_studio.jobs.devices import host_name
 from dyod_studio.settings import Settings
+from dyod_studio.store.records import ProcessIdentity
 
 SAME_START_S = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessIdentity:
-    """One process of this machine. ``started_at``: seconds since the epoch."""
-
-    pid: int
-    started_at: float
-
-    def is_alive(self) -> bool:
-        """Whether this very process still runs; a zombie does not."""
-        return _find(self) is not None
+def is_alive(identity: ProcessIdentity) -> bool:
+    """Whether this very process of this machine still runs; a zombie does not."""
+    return _find(identity) is not None
 
 
-def identify(pid: int) -> ProcessIdentity | None:
-    """The process that has this pid now, or None."""
+def identify(pid: int | None) -> ProcessIdentity | None:
+    """The process that has this pid on this machine now, or None."""
+    if pid is None:
+        return None
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
             return None
-        return ProcessIdentity(pid, process.create_time())
+        return ProcessIdentity(host_name(), pid, process.create_time())
     except psutil.NoSuchProcess:
         return None
+
+
+@lru_cache
+def this_process() -> ProcessIdentity:
+    """The identity of the process that asks."""
+    identity = identify(os.getpid())
+    assert identity is not None  # it is this very process
+    return identity
+
+
+def log_to_stderr() -> None:
+    """Write what the studio logs to standard error, as each of its long-lived processes does."""
+    logging.basicConfig(format="%(asctime)s %(message)s")
+    logging.getLogger("dyod_studio").setLevel(logging.INFO)
 
 
 def end_process_tree(identity: ProcessIdentity, *, grace_s: float = 5.0) -> None:
@@ -63,18 +75,21 @@ def end_orphans(identity: ProcessIdentity) -> None:
 
     Nothing happens while any process has its pid: the session may be an innocent one's.
     """
-    if not hasattr(os, "getsid") or psutil.pid_exists(identity.pid):
+    pid, started_at = identity.pid, identity.started_at
+    if not hasattr(os, "getsid") or pid is None or started_at is None or psutil.pid_exists(pid):
         return
     for process in psutil.process_iter():
         with suppress(psutil.Error, ProcessLookupError, PermissionError):
-            is_later = process.create_time() >= identity.started_at - SAME_START_S
-            if os.getsid(process.pid) == identity.pid and is_later:
+            is_later = process.create_time() >= started_at - SAME_START_S
+            if os.getsid(process.pid) == pid and is_later:
                 process.kill()
 
 
 def _find(identity: ProcessIdentity) -> psutil.Process | None:
     found = identify(identity.pid)
-    if found is None or abs(found.started_at - identity.started_at) > SAME_START_S:
+    if found is None or found.started_at is None or identity.started_at is None:
+        return None
+    if abs(found.started_at - identity.started_at) > SAME_START_S:
         return None
     with suppress(psutil.NoSuchProcess):
         return psutil.Process(identity.pid)

@@ -51,7 +51,7 @@ from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.records import Generation, JobState
 from dyod_studio.store.requests import InputFile, SampleRequestRepository
 from dyod_studio.store.retry import retry_while_busy
-from dyod_studio.store.storage import Storage, open_storage
+from dyod_studio.store.storage import Storage
 
 
 def draw(model: CustomisedModel, request: AnyRequest, on_step: OnStep) -> list[Image.Image]:
@@ -152,22 +152,18 @@ class ClaimedRequest:
     files: Mapping[str, InputFile]
 
 
-def run_request(settings: Settings, request_id: int) -> None:
+def run_request(settings: Settings, storage: Storage, request_id: int) -> None:
     """Carry out a queued request; its row says how far it is and how it ended.
 
     Raises:
         StudioError: why it could not be done, also written into its row.
     """
-    storage = open_storage(settings.storage, settings.resolved_database_url)
+    request = retry_while_busy(partial(_take, storage, request_id))
     try:
-        request = retry_while_busy(partial(_take, storage, request_id))
-        try:
-            _carry_out(settings, storage, request)
-        except Exception as exc:  # the row must say so, whatever it was; the caller is told too
-            _fail(storage, request_id, exc)
-            raise
-    finally:
-        storage.close()
+        _carry_out(settings, storage, request)
+    except Exception as exc:  # the row must say so, whatever it was; the caller is told too
+        _fail(storage, request_id, exc)
+        raise
 
 
 def _take(storage: Storage, request_id: int) -> ClaimedRequest:

@@ -3,18 +3,18 @@
 It loads torch and the models; the page's own process never does.
 """
 
+import atexit
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack
 from functools import partial
 
 from dyod_studio.errors import SampleCancelledError, SamplerError
 from dyod_studio.jobs.devices import host_name
-from dyod_studio.jobs.processes import ProcessIdentity
+from dyod_studio.jobs.processes import is_alive, log_to_stderr
 from dyod_studio.settings import Settings
 from dyod_studio.store.records import JobState
 from dyod_studio.store.requests import SampleRequestRepository
@@ -26,10 +26,13 @@ LEFT = "The studio ended before this was made; ask for it again."
 
 
 class SamplerPool:
-    """Carries out sample requests, one after the other, in one long-lived process."""
+    """Carries out sample requests, one after the other, in one long-lived process.
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    The process opens the storage once, when it starts.
+    """
+
+    def __init__(self, settings: Settings, storage: Storage) -> None:
+        self._settings, self._storage = settings, storage
         self._lock = threading.Lock()
         self._executor: ProcessPoolExecutor | None = None
         self._in_hand: set[int] = set()
@@ -40,8 +43,7 @@ class SamplerPool:
 
         A sampler never outlives the process that it works for, so nobody will end them.
         """
-        with self._opened() as storage:
-            return retry_while_busy(partial(_close_orphans, storage))
+        return retry_while_busy(partial(_close_orphans, self._storage))
 
     def run(self, request_id: int) -> None:
         """Carry out a queued request; safe to call from several threads.
@@ -75,7 +77,7 @@ class SamplerPool:
 
     def _is_untouched(self, request_id: int) -> bool:
         """Whether the process had died before it began: then a new one may begin."""
-        with self._opened() as storage, storage.database.session() as session:
+        with self._storage.database.session() as session:
             return SampleRequestRepository(session).get(request_id).state is JobState.QUEUED
 
     def close(self) -> None:
@@ -92,12 +94,11 @@ class SamplerPool:
         """Hand the request over; a process that died while idle is replaced first."""
         if self._executor is not None:
             try:
-                waiting = self._executor.submit(_run_request, self._settings, request_id)
-                return self._executor, waiting
+                return self._executor, self._executor.submit(run_in_sampler, request_id)
             except BrokenProcessPool:
                 self._executor.shutdown(wait=False)
-        self._executor = _start()
-        return self._executor, self._executor.submit(_run_request, self._settings, request_id)
+        self._executor = _start(self._settings)
+        return self._executor, self._executor.submit(run_in_sampler, request_id)
 
     def _forget(self, executor: ProcessPoolExecutor) -> None:
         with self._lock:
@@ -106,24 +107,30 @@ class SamplerPool:
         executor.shutdown(wait=False)
 
     def _end(self, request_id: int, state: JobState, error: str | None) -> None:
-        with self._opened() as storage:
-            retry_while_busy(partial(_end_open, storage, request_id, state, error))
-
-    @contextmanager
-    def _opened(self) -> Iterator[Storage]:
-        storage = open_storage(self._settings.storage, self._settings.resolved_database_url)
-        try:
-            yield storage
-        finally:
-            storage.close()
+        retry_while_busy(partial(_end_open, self._storage, request_id, state, error))
 
 
-def _start() -> ProcessPoolExecutor:
+def _start(settings: Settings) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(
         max_workers=1,
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_end_with_parent,
+        initializer=begin,
+        initargs=(settings,),
     )
+
+
+_opened: list[tuple[Settings, Storage]] = []
+"""The storage of a sampler process, kept open until it ends."""
+
+
+def begin(settings: Settings) -> None:
+    """The start of a sampler process, before its first request."""
+    log_to_stderr()
+    _end_with_parent()
+    stack = ExitStack()
+    opening = open_storage(settings.storage, settings.resolved_database_url)
+    _opened.append((settings, stack.enter_context(opening)))
+    atexit.register(stack.close)
 
 
 def _end_with_parent() -> None:
@@ -138,10 +145,11 @@ def _end_with_parent() -> None:
     threading.Thread(target=wait_and_end, daemon=True).start()
 
 
-def _run_request(settings: Settings, request_id: int) -> None:
+def run_in_sampler(request_id: int) -> None:
+    """Carry out a request in a sampler process that has begun."""
     from dyod_studio.jobs.sampler import run_request
 
-    run_request(settings, request_id)
+    run_request(*_opened[-1], request_id)
 
 
 def _close_orphans(storage: Storage) -> list[int]:
@@ -149,8 +157,7 @@ def _close_orphans(storage: Storage) -> list[int]:
     with storage.database.session() as session:
         requests = SampleRequestRepository(session)
         for request_id, owner in requests.open_of_host(host_name()):
-            is_alive = ProcessIdentity(owner.pid, owner.started_at).is_alive()
-            if not is_alive and requests.end(request_id, JobState.FAILED, error=LEFT):
+            if not is_alive(owner) and requests.end(request_id, JobState.FAILED, error=LEFT):
                 closed.append(request_id)
     return closed
 

@@ -18,13 +18,13 @@ from dyod_studio.jobs.child import read_tail
 from dyod_studio.jobs.devices import host_name
 from dyod_studio.jobs.failures import DIED, UNSTARTED, describe_end
 from dyod_studio.jobs.processes import (
-    ProcessIdentity,
     end_orphans,
     end_process_tree,
     identify,
+    is_alive,
 )
-from dyod_studio.store.jobs import JobRepository, Owner
-from dyod_studio.store.records import Job, JobState, utc_now
+from dyod_studio.store.jobs import JobRepository
+from dyod_studio.store.records import Job, JobState, ProcessIdentity, utc_now
 from dyod_studio.store.retry import retry_until_written
 from dyod_studio.store.storage import Storage
 
@@ -68,7 +68,7 @@ class Child:
         """Whether it still runs, or is about to."""
         if self.process is not None:
             return self.process.poll() is None
-        return self.identity is not None and self.identity.is_alive()
+        return self.identity is not None and is_alive(self.identity)
 
     def is_of(self, job: Job) -> bool:
         """Whether the row stands for this attempt, and names this process or none yet."""
@@ -142,7 +142,7 @@ def identity_of(job: Job) -> ProcessIdentity | None:
     """The process that the row names."""
     if job.pid is None or job.pid_started_at is None:
         return None
-    return ProcessIdentity(job.pid, job.pid_started_at)
+    return job.owner
 
 
 MAX_ATTEMPTS = 3
@@ -179,7 +179,7 @@ class Supervisor:
     def refuse(self, job_id: int, error: str) -> None:
         """Say that a claimed job could not even be started."""
         self.num_ended += 1
-        unnamed = Owner(self._host, None)
+        unnamed = ProcessIdentity(self._host, None)
         retry_until_written(partial(self._end, job_id, JobState.FAILED, unnamed, error, UNSTARTED))
 
     def look(self) -> None:
@@ -230,7 +230,7 @@ class Supervisor:
 
     def _give_up(self, job: Job, reason: str) -> None:
         """End, rest or queue again a job whose process is dead, as was asked of it."""
-        dead = Owner(job.host, job.pid)
+        dead = job.owner
         if job.cancel_requested:
             retry_until_written(partial(self._end, job.id, JobState.CANCELLED, dead))
         elif job.pause_requested:
@@ -251,15 +251,13 @@ class Supervisor:
 
     def _name(self, job_id: int, identity: ProcessIdentity) -> None:
         with self._storage.database.session() as session:
-            JobRepository(session).set_process(
-                job_id, identity.pid, identity.started_at, host=self._host
-            )
+            JobRepository(session).set_process(job_id, identity)
 
     def _show_log(self, job_id: int) -> None:
         with self._storage.database.session() as session:
             JobRepository(session).show_log(job_id, read_tail(self._storage.log_path(job_id)))
 
-    def _put_back(self, job_id: int, dead: Owner, reason: str) -> None:
+    def _put_back(self, job_id: int, dead: ProcessIdentity, reason: str) -> None:
         log.warning("Job %d: %s", job_id, reason)
         with self._storage.database.session() as session:
             JobRepository(session).put_back(job_id, reason, dead)
@@ -268,7 +266,7 @@ class Supervisor:
         self,
         job_id: int,
         state: JobState,
-        dead: Owner,
+        dead: ProcessIdentity,
         error: str | None = None,
         remedy: str | None = None,
     ) -> None:

@@ -19,8 +19,8 @@ from dyod_studio.models.memory import peak_memory_mb, release_memory
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import PNG, SAFETENSORS
-from dyod_studio.store.jobs import ControlFlags, JobRepository, Owner
-from dyod_studio.store.records import Job, JobState
+from dyod_studio.store.jobs import ControlFlags, JobRepository
+from dyod_studio.store.records import Job, JobState, ProcessIdentity
 from dyod_studio.store.retry import retry_while_busy
 from dyod_studio.store.storage import Storage
 from dyod_studio.training.calibration import Meter
@@ -53,7 +53,11 @@ class Recorder:
     """Records the events of one job, and stops the run when it is not wanted any more."""
 
     def __init__(
-        self, storage: Storage, job_id: int, metrics: MetricsLog, owner: Owner | None = None
+        self,
+        storage: Storage,
+        job_id: int,
+        metrics: MetricsLog,
+        owner: ProcessIdentity | None = None,
     ) -> None:
         self._storage, self._job_id, self._metrics = storage, job_id, metrics
         self._owner = owner
@@ -216,12 +220,11 @@ def train_job(settings: Settings, storage: Storage, job: Job) -> None:
     config = parse_config(job.kind, job.config)
     base, pictures = load_inputs(settings, storage, job.project_id)
     logger.info("Training %s on %d pictures with %s.", job.kind, len(pictures.pictures), base.ref)
-    owner = Owner(job.host, job.pid)
     with (
         open_metrics(storage.metrics_path(job.id)) as metrics,
         with_learned_token(storage, base, config) as knowing_base,
     ):
-        recorder = Recorder(storage, job.id, metrics, owner)
+        recorder = Recorder(storage, job.id, metrics, job.owner)
         work = Work(storage, job, method, config, knowing_base, pictures, recorder, [])
         loading_s = age_of_this_process()
         adjustments = Adjustments.from_dict(job.adjustments)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from dyod_studio.jobs.devices import device_key, host_name
-from dyod_studio.jobs.processes import identify, start_detached
+from dyod_studio.jobs.processes import identify, is_alive, log_to_stderr, start_detached
 from dyod_studio.jobs.supervisor import Supervisor, Timing
 from dyod_studio.settings import Settings
 from dyod_studio.store.jobs import JobRepository
@@ -44,17 +44,14 @@ def run_worker(
         drain: end when nothing is queued and nothing runs on this machine.
         parent_pid: the process on whose behalf this one serves: drain when it is gone.
     """
-    storage = open_storage(settings.storage, settings.resolved_database_url)
     parent = None if parent_pid is None else Parent(parent_pid)
 
     def may_end() -> bool:
         return once or drain or (parent is not None and parent.is_gone())
 
-    try:
+    with open_storage(settings.storage, settings.resolved_database_url, migrate=True) as storage:
         worker = Worker(storage, settings, child_command, timing or Timing())
         return worker.serve(may_end, max_jobs=1 if once else None)
-    finally:
-        storage.close()
 
 
 def start_worker(settings: Settings) -> subprocess.Popen[bytes]:
@@ -68,7 +65,7 @@ def start_worker(settings: Settings) -> subprocess.Popen[bytes]:
 
 def main() -> None:
     """The entry of the process that :func:`start_worker` starts."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    log_to_stderr()
     run_worker(Settings(), parent_pid=int(sys.argv[1]))
 
 
@@ -79,7 +76,7 @@ class Parent:
         self._identity = identify(pid)
 
     def is_gone(self) -> bool:
-        return self._identity is None or not self._identity.is_alive()
+        return self._identity is None or not is_alive(self._identity)
 
 
 class Worker:

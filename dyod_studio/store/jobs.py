@@ -7,16 +7,16 @@ from sqlalchemy import ColumnElement, Select, delete, exists, func, select, upda
 from sqlalchemy.orm import Session, aliased
 
 from dyod_studio.errors import InvalidInputError, JobStateError, NotFoundError
-from dyod_studio.store.records import NEXT_STATES, Job, JobState, Preview, states_before, utc_now
+from dyod_studio.store.records import (
+    NEXT_STATES,
+    Job,
+    JobState,
+    Preview,
+    ProcessIdentity,
+    states_before,
+    utc_now,
+)
 from dyod_studio.store.tables import JobRow, PreviewRow
-
-
-class Owner(NamedTuple):
-    """The process that runs a job. One that was given up for dead owns it no longer."""
-
-    host: str | None
-    pid: int | None
-    """None: a worker has claimed the job, and has not named its process yet."""
 
 
 class JobRows:
@@ -45,7 +45,7 @@ class JobRows:
         return self._session.scalar(change.returning(JobRow.id)) is not None
 
 
-def owned_by(owner: Owner | None) -> list[ColumnElement[bool]]:
+def owned_by(owner: ProcessIdentity | None) -> list[ColumnElement[bool]]:
     """The condition that a job is still the owner's; None asks for nothing."""
     return [] if owner is None else [JobRow.host == owner.host, JobRow.pid == owner.pid]
 
@@ -136,7 +136,9 @@ class ControlFlags(NamedTuple):
 class JobRequests(JobRows):
     """Cancel, pause, resume, save now, sample now."""
 
-    def control_flags(self, job_id: int, owner: Owner | None = None) -> ControlFlags | None:
+    def control_flags(
+        self, job_id: int, owner: ProcessIdentity | None = None
+    ) -> ControlFlags | None:
         """What is asked of a running job; None when it is not to be run (any more, by this one)."""
         flags = (
             JobRow.cancel_requested,
@@ -285,13 +287,14 @@ class JobRepository(JobQueue, JobRequests):
         chosen = select(func.count(JobRow.id)).where(JobRow.state == JobState.QUEUED)
         return self._session.execute(chosen).scalar_one()
 
-    def set_process(self, job_id: int, pid: int, started_at: float, *, host: str) -> bool:
+    def set_process(self, job_id: int, process: ProcessIdentity) -> bool:
         """Name the process that runs the job; False when it is not this host's to run any more."""
-        is_taken = (JobRow.state == JobState.RUNNING, JobRow.host == host)
-        is_free = JobRow.pid.is_(None) | (JobRow.pid == pid)
-        return self._change(job_id, *is_taken, is_free, pid=pid, pid_started_at=started_at)
+        is_taken = (JobRow.state == JobState.RUNNING, JobRow.host == process.host)
+        is_free = JobRow.pid.is_(None) | (JobRow.pid == process.pid)
+        named = {"pid": process.pid, "pid_started_at": process.started_at}
+        return self._change(job_id, *is_taken, is_free, **named)
 
-    def beat(self, job_id: int, log_tail: str, owner: Owner | None = None) -> bool:
+    def beat(self, job_id: int, log_tail: str, owner: ProcessIdentity | None = None) -> bool:
         """Say that the job lives, and show the end of its log; False when it is not the owner's."""
         return self._change(job_id, *owned_by(owner), heartbeat_at=utc_now(), log_tail=log_tail)
 
@@ -308,7 +311,7 @@ class JobRepository(JobQueue, JobRequests):
         seconds_left: float | None,
         samples_per_s: float | None = None,
         peak_memory_mb: float | None = None,
-        owner: Owner | None = None,
+        owner: ProcessIdentity | None = None,
     ) -> None:
         """Note how far a running job has come; a job in another state keeps what it shows."""
         self._change(
@@ -333,7 +336,7 @@ class JobRepository(JobQueue, JobRequests):
         if job is not None and note not in job.notes and len(job.notes) < MAX_NOTES:
             self._change(job_id, notes=[*job.notes, note])
 
-    def put_back(self, job_id: int, reason: str, dead: Owner | None = None) -> bool:
+    def put_back(self, job_id: int, reason: str, dead: ProcessIdentity | None = None) -> bool:
         """Queue a running job again whose process died; False when it is not so any more.
 
         It keeps its place, and goes on from its last checkpoint.
@@ -353,7 +356,7 @@ class JobRepository(JobQueue, JobRequests):
         error: str | None = None,
         remedy: str | None = None,
         log_tail: str | None = None,
-        owner: Owner | None = None,
+        owner: ProcessIdentity | None = None,
     ) -> None:
         """Change the state if the move is legal; a final state is never overwritten.
 

@@ -45,6 +45,21 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class ProcessIdentity:
+    """The process that a row belongs to: on its host, pid and start tell it from all others.
+
+    Args:
+        host: as ``jobs.devices.host_name`` tells it.
+        pid: None while a worker has claimed a job and not named its process yet.
+        started_at: seconds since the epoch.
+    """
+
+    host: str | None
+    pid: int | None
+    started_at: float | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """Copy of a row; ``id`` is 0 for one that is not stored yet."""
@@ -137,6 +152,11 @@ class Job(Record):
     attempts: int
     started_at: datetime | None
     finished_at: datetime | None
+
+    @property
+    def owner(self) -> ProcessIdentity:
+        """The process that runs it. One that was given up for dead owns it no longer."""
+        return ProcessIdentity(self.host, self.pid, self.pid_started_at)
 
 
 @dataclass(frozen=True, slots=True)

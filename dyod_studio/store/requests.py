@@ -9,7 +9,14 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from dyod_studio.errors import JobStateError, NotFoundError
-from dyod_studio.store.records import NEXT_STATES, JobState, StoredRequest, states_before, utc_now
+from dyod_studio.store.records import (
+    NEXT_STATES,
+    JobState,
+    ProcessIdentity,
+    StoredRequest,
+    states_before,
+    utc_now,
+)
 from dyod_studio.store.tables import RequestInput, RequestRow
 
 
@@ -20,18 +27,6 @@ class InputFile:
     name: str
     sha256: str
     suffix: str
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The process that asked for a request, by which it can be told whether it still lives.
-
-    ``started_at``: seconds since the epoch; with the pid, its identity on that host.
-    """
-
-    host: str
-    pid: int
-    started_at: float
 
 
 class SampleRequestRepository:
@@ -48,7 +43,7 @@ class SampleRequestRepository:
         *,
         num_steps: int,
         inputs: tuple[InputFile, ...] = (),
-        owner: Owner | None = None,
+        owner: ProcessIdentity | None = None,
         created_at: datetime | None = None,
     ) -> StoredRequest:
         """A queued request; its input files are kept as long as it is."""
@@ -88,13 +83,13 @@ class SampleRequestRepository:
             for row in self._session.scalars(chosen)
         }
 
-    def open_of_host(self, host: str) -> list[tuple[int, Owner]]:
+    def open_of_host(self, host: str) -> list[tuple[int, ProcessIdentity]]:
         """The requests that processes of this machine asked for and that have not ended."""
         chosen = select(RequestRow).where(
             RequestRow.host == host, RequestRow.state.in_(list(NEXT_STATES))
         )
         return [
-            (row.id, Owner(host, row.pid, row.pid_started_at))
+            (row.id, ProcessIdentity(host, row.pid, row.pid_started_at))
             for row in self._session.scalars(chosen.order_by(RequestRow.id))
             if row.pid is not None and row.pid_started_at is not None
         ]

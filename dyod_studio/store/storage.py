@@ -1,5 +1,7 @@
 """All that a running studio writes: the database, the files, the folders of the runs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,15 +37,21 @@ class Storage:
         """One JSON line a step: step, loss, learning_rate, samples_per_s."""
         return self.run_dir(job_id) / "metrics.jsonl"
 
-    def close(self) -> None:
-        self.database.dispose()
 
+@contextmanager
+def open_storage(root: Path, database_url: str, *, migrate: bool = False) -> Iterator[Storage]:
+    """A storage folder, open for as long as the block lasts; folders that lack are made.
 
-def open_storage(root: Path, database_url: str) -> Storage:
-    """Make the folders that lack, bring the database up to date, and hand both over."""
+    Args:
+        migrate: bring the database up to date first, as whoever starts all others does.
+    """
     root = root.resolve()
     for folder in ("files", "jobs", "cache", "tmp"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     database = Database(database_url)
-    database.migrate()
-    return Storage(root, database, FileStore(root / "files"))
+    try:
+        if migrate:
+            database.migrate()
+        yield Storage(root, database, FileStore(root / "files"))
+    finally:
+        database.dispose()

@@ -36,15 +36,14 @@ def test_a_project_is_trained_and_measured_by_the_command(cli, cli_process, proj
 
 def test_the_report_of_an_evaluation_can_be_written_again(cli, project, tmp_path):
     root = tmp_path / "storage"
-    storage = open_storage(root, f"sqlite:///{root.resolve() / 'studio.db'}")
-    add_parts(storage, 1, "inversion", "vae")
-    from dyod_studio.bootstrap import build_studio
-    from dyod_studio.settings import Settings
+    with open_storage(root, f"sqlite:///{root.resolve() / 'studio.db'}", migrate=True) as storage:
+        add_parts(storage, 1, "inversion", "vae")
+        from dyod_studio.bootstrap import build_studio
+        from dyod_studio.settings import Settings
 
-    studio = build_studio(Settings(storage=root), storage, lambda request: None)
-    job = studio.evaluation.start(project)
-    measured(storage, job.id)
-    storage.close()
+        studio = build_studio(Settings(storage=root), storage, lambda request: None)
+        job = studio.evaluation.start(project)
+        measured(storage, job.id)
     answer = cli("evaluate", project, "--job", job.id, "--out", tmp_path / OUT, as_json=False)
     assert answer.code == 0, answer.err
     assert "Pictures come closest to your set" in answer.out
@@ -68,9 +67,10 @@ def test_what_cannot_be_measured_is_said_and_nothing_is_queued(
 ):
     root = tmp_path / "storage"
     if arguments:
-        storage = open_storage(root, f"sqlite:///{root.resolve() / 'studio.db'}")
-        add_parts(storage, 1, "inversion", "vae")
-        storage.close()
+        with open_storage(
+            root, f"sqlite:///{root.resolve() / 'studio.db'}", migrate=True
+        ) as storage:
+            add_parts(storage, 1, "inversion", "vae")
     answer = cli("evaluate", project, "--out", tmp_path / OUT, *arguments)
     assert answer.code == 2
     assert message in answer.document["error"]

@@ -33,8 +33,11 @@ def project(cli: CommandLine, tiny_base: Path, heads: Path, tmp_path: Path) -> s
     artifact = anl_part(open_base(tiny_base))
     path = save_artifact(artifact, tmp_path / "anl.safetensors")
     root = tmp_path / "storage"
-    storage = open_storage(root, f"sqlite:///{root / 'studio.db'}")
-    with storage.files.guard(), storage.database.session() as session:
+    with (
+        open_storage(root, f"sqlite:///{root / 'studio.db'}", migrate=True) as storage,
+        storage.files.guard(),
+        storage.database.session() as session,
+    ):
         ArtifactRepository(session).add(
             1,
             "anl",
@@ -42,7 +45,6 @@ def project(cli: CommandLine, tiny_base: Path, heads: Path, tmp_path: Path) -> s
             base_fingerprint=artifact.base_fingerprint,
             config=artifact.config,
         )
-    storage.close()
     return "heads"
 
 

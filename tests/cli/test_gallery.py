@@ -16,10 +16,9 @@ def made(cli: CommandLine, tiny_base: Path, tmp_path: Path) -> list[int]:
     """Two pictures from a prompt and one from the distribution, in project p."""
     cli("project", "create", "p", "--base", tiny_base)
     settings = Settings(storage=tmp_path / "storage")
-    storage = open_storage(settings.storage, settings.resolved_database_url)
-    ids = make(storage, 1, "prompt", t0=1.0, num_images=2, base=str(tiny_base), prompt="a cat")
-    ids += make(storage, 1, base=str(tiny_base), seed=50)
-    storage.close()
+    with open_storage(settings.storage, settings.resolved_database_url, migrate=True) as storage:
+        ids = make(storage, 1, "prompt", t0=1.0, num_images=2, base=str(tiny_base), prompt="a cat")
+        ids += make(storage, 1, base=str(tiny_base), seed=50)
     return ids
 
 

@@ -23,9 +23,8 @@ def project(cli: CommandLine, tiny_base: Path, heads: Path) -> str:
 def storage(project: str, tmp_path: Path) -> Iterator[Storage]:
     """The storage folder that the command line writes to."""
     root = tmp_path / "storage"
-    opened = open_storage(root, f"sqlite:///{root.resolve() / 'studio.db'}")
-    yield opened
-    opened.close()
+    with open_storage(root, f"sqlite:///{root.resolve() / 'studio.db'}", migrate=True) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from dyod_studio.jobs.child import run_child
 from dyod_studio.jobs.metrics import open_metrics
 from dyod_studio.jobs.training import Recorder
 from dyod_studio.settings import Settings
-from dyod_studio.store.jobs import Owner
 from dyod_studio.store.records import Job
 from dyod_studio.store.storage import Storage
 from dyod_studio.training.run import ArtifactReady, PreviewsReady, StepDone
@@ -27,7 +26,7 @@ def take_steps(settings: Settings, storage: Storage, job: Job) -> None:
     """``num_steps`` steps of ``step_s`` seconds, a preview at each, an artifact at the end."""
     folder = storage.run_dir(job.id)
     with open_metrics(storage.metrics_path(job.id)) as metrics:
-        recorder = Recorder(storage, job.id, metrics, Owner(job.host, job.pid))
+        recorder = Recorder(storage, job.id, metrics, job.owner)
         for step in range(1, job.num_steps + 1):
             time.sleep(job.config.get("step_s", 0.0))
             recorder.record(StepDone(step, job.num_steps, 1 / step, 0.01, 40.0, 7.5))

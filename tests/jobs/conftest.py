@@ -17,7 +17,7 @@ from dyod_studio.settings import Settings
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.pictures import PictureRepository
 from dyod_studio.store.projects import ProjectRepository
-from dyod_studio.store.records import Job, JobState, Picture
+from dyod_studio.store.records import Job, JobState, Picture, ProcessIdentity
 from dyod_studio.store.storage import Storage, open_storage
 from tests.jobs.serving import CHILDREN, QUICK
 
@@ -31,9 +31,8 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def storage(settings: Settings) -> Iterator[Storage]:
-    opened = open_storage(settings.storage, settings.resolved_database_url)
-    yield opened
-    opened.close()
+    with open_storage(settings.storage, settings.resolved_database_url, migrate=True) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -66,7 +65,9 @@ class Queue:
             job = JobRepository(session).claim_next(device_key(self.settings), host_name())
             assert job is not None
             if pid is not None:
-                JobRepository(session).set_process(job.id, pid, started_at, host=host_name())
+                JobRepository(session).set_process(
+                    job.id, ProcessIdentity(host_name(), pid, started_at)
+                )
             return job.id
 
     def drain(self) -> int:
@@ -139,12 +140,11 @@ def base_dir(base_folders: dict[str, Path]) -> Path:
 def trained_dir(base_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A storage folder whose project has six pictures, an inversion and a VAE, really trained."""
     settings = Settings(storage=tmp_path_factory.mktemp("trained") / "storage", device="cpu")
-    storage = open_storage(settings.storage, settings.resolved_database_url)
-    project_id = add_project_with_pictures(storage, str(base_dir))
-    for kind, config in TINY_RUNS.items():
-        job = train_here(settings, storage, project_id, kind, config)
-        assert job.state is JobState.SUCCEEDED, job.log_tail
-    storage.close()
+    with open_storage(settings.storage, settings.resolved_database_url, migrate=True) as storage:
+        project_id = add_project_with_pictures(storage, str(base_dir))
+        for kind, config in TINY_RUNS.items():
+            job = train_here(settings, storage, project_id, kind, config)
+            assert job.state is JobState.SUCCEEDED, job.log_tail
     return settings.storage
 
 

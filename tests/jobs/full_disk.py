@@ -36,24 +36,25 @@ def main() -> dict[str, Any]:
     training_job.load_inputs = toy.load_toys
     disk = Path(sys.argv[1])
     settings = Settings(storage=disk, device="cpu")
-    storage = open_storage(settings.storage, settings.resolved_database_url)
-    with storage.database.session() as session:
-        project_id = ProjectRepository(session).add("chairs", base="toy", token="<chairs>").id
-    job = train_here(settings, storage, project_id, "toy", CONFIG)
-    said: dict[str, Any] = {"state": job.state, "error": job.error}
-    said["steps"] = [checkpoint.step for checkpoint in list_checkpoints(storage.run_dir(job.id))]
-    with closing(sqlite3.connect(disk / "studio.db")) as database:
-        (said["integrity"],) = database.execute("PRAGMA integrity_check").fetchone()
-    subprocess.run(["mount", "-o", "remount,size=120m", str(disk)], check=True)
-    queue = Queue(settings, storage, project_id)
-    queue.change(lambda jobs: toy.retry(jobs, job.id, start_step=3))
-    again = queue.claim()
-    train_claimed(settings, again)
-    whole = train_here(settings, storage, project_id, "toy", CONFIG)
-    with storage.database.session() as session:
-        kept = ArtifactRepository(session)
-        files = {a.sha256 for job_id in (again, whole.id) for a in kept.of_job(job_id)}
-    storage.close()
+    with open_storage(settings.storage, settings.resolved_database_url, migrate=True) as storage:
+        with storage.database.session() as session:
+            project_id = ProjectRepository(session).add("chairs", base="toy", token="<chairs>").id
+        job = train_here(settings, storage, project_id, "toy", CONFIG)
+        said: dict[str, Any] = {"state": job.state, "error": job.error}
+        said["steps"] = [
+            checkpoint.step for checkpoint in list_checkpoints(storage.run_dir(job.id))
+        ]
+        with closing(sqlite3.connect(disk / "studio.db")) as database:
+            (said["integrity"],) = database.execute("PRAGMA integrity_check").fetchone()
+        subprocess.run(["mount", "-o", "remount,size=120m", str(disk)], check=True)
+        queue = Queue(settings, storage, project_id)
+        queue.change(lambda jobs: toy.retry(jobs, job.id, start_step=3))
+        again = queue.claim()
+        train_claimed(settings, again)
+        whole = train_here(settings, storage, project_id, "toy", CONFIG)
+        with storage.database.session() as session:
+            kept = ArtifactRepository(session)
+            files = {a.sha256 for job_id in (again, whole.id) for a in kept.of_job(job_id)}
     return said | {"again": queue.get(again).state, "is_identical": len(files) == 1}
 
 

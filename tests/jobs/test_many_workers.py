@@ -16,7 +16,7 @@ from dyod_studio.jobs.processes import environment
 from dyod_studio.jobs.supervisor import Supervisor
 from dyod_studio.jobs.worker import run_worker
 from dyod_studio.store.jobs import JobRepository
-from dyod_studio.store.records import JobState, utc_now
+from dyod_studio.store.records import JobState, ProcessIdentity, utc_now
 from dyod_studio.store.tables import JobRow
 from tests.jobs.conftest import wait_until
 from tests.jobs.serving import CHILDREN, QUICK
@@ -83,7 +83,7 @@ def elsewhere(queue, *, beat_s_ago: float) -> int:
     def take(jobs: JobRepository) -> None:
         job = jobs.claim_next("other/cpu", "other")
         assert job is not None
-        jobs.set_process(job.id, 4711, 1.0, host="other")
+        jobs.set_process(job.id, ProcessIdentity("other", 4711, 1.0))
         row = jobs._session.get(JobRow, job.id)
         row.heartbeat_at = utc_now() - timedelta(seconds=beat_s_ago)
 
@@ -111,7 +111,9 @@ def test_a_job_of_a_machine_that_lives_is_left_to_it_even_if_its_clock_is_wrong(
     supervisor = Supervisor(queue.storage, replace(QUICK, watched_for_s=1.0))
 
     def beat(jobs: JobRepository) -> None:
-        jobs._session.get(JobRow, job_id).heartbeat_at = utc_now() - timedelta(seconds=clock_is_off_by_s)
+        jobs._session.get(JobRow, job_id).heartbeat_at = utc_now() - timedelta(
+            seconds=clock_is_off_by_s
+        )
 
     until = time.monotonic() + 2.5
     while time.monotonic() < until:
@@ -142,7 +144,7 @@ def test_the_process_of_a_job_that_was_given_to_another_machine_stops(queue, sta
     def take_away(jobs: JobRepository) -> None:
         assert jobs.put_back(job_id, "Believed dead.")
         assert jobs.claim_next("other/cpu", "other") is not None
-        assert jobs.set_process(job_id, 4711, 1.0, host="other")
+        assert jobs.set_process(job_id, ProcessIdentity("other", 4711, 1.0))
 
     queue.change(take_away)
     wait_until(lambda: not psutil.pid_exists(pid))

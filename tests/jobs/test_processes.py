@@ -6,7 +6,9 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from dyod_studio.jobs.processes import ProcessIdentity, end_process_tree, identify
+from dyod_studio.jobs.devices import host_name
+from dyod_studio.jobs.processes import end_process_tree, identify, is_alive
+from dyod_studio.store.records import ProcessIdentity
 
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); {rest}"
 WITH_A_CHILD = """import subprocess, sys
@@ -16,15 +18,15 @@ time.sleep(600)"""
 
 def test_a_running_process_is_known_by_its_pid_and_start(innocent):
     identity = identify(innocent.pid)
-    assert identity == ProcessIdentity(innocent.pid, innocent.create_time())
-    assert identity.is_alive()
+    assert identity == ProcessIdentity(host_name(), innocent.pid, innocent.create_time())
+    assert is_alive(identity)
 
 
 def test_a_process_with_the_same_pid_and_another_start_is_another_one(innocent):
     identity = identify(innocent.pid)
     for drift_s, is_same in [(0.5, True), (-0.5, True), (60, False), (-60, False)]:
         shifted = replace(identity, started_at=identity.started_at + drift_s)
-        assert shifted.is_alive() is is_same
+        assert is_alive(shifted) is is_same
 
 
 def test_a_zombie_is_not_alive():
@@ -35,7 +37,7 @@ def test_a_zombie_is_not_alive():
             assert time.monotonic() < deadline
             time.sleep(0.02)
         assert identify(process.pid) is None
-        assert identity is None or not identity.is_alive()
+        assert identity is None or not is_alive(identity)
 
 
 def test_a_pid_that_nobody_has_names_no_process():
@@ -54,13 +56,15 @@ def test_a_process_that_ignores_the_request_to_end_is_killed_with_what_it_starte
             assert time.monotonic() < deadline
             time.sleep(0.02)
         end_process_tree(identity, grace_s=0.3)
-    assert not identity.is_alive()
+    assert not is_alive(identity)
     psutil.wait_procs(below, timeout=10)
     assert not any(member.is_running() for member in below)
 
 
 @pytest.mark.parametrize("shift_s", [-3600, 3600])
 def test_ending_a_tree_by_a_reused_pid_leaves_the_innocent_process_alone(innocent, shift_s):
-    end_process_tree(ProcessIdentity(innocent.pid, innocent.create_time() + shift_s), grace_s=0.1)
+    end_process_tree(
+        ProcessIdentity(host_name(), innocent.pid, innocent.create_time() + shift_s), grace_s=0.1
+    )
     time.sleep(0.2)
     assert identify(innocent.pid) is not None

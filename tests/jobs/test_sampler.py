@@ -60,7 +60,7 @@ class Bench:
 
     def run(self, kind: str, **values: object) -> list[Generation]:
         request_id = self.ask(kind, **values)
-        run_request(self.settings, request_id)
+        run_request(self.settings, self.storage, request_id)
         with self.storage.database.session() as session:
             assert SampleRequestRepository(session).get(request_id).state is JobState.SUCCEEDED
             return GenerationRepository(session).of_request(request_id)
@@ -77,9 +77,8 @@ class Bench:
 def bench(trained_dir, tmp_path):
     shutil.copytree(trained_dir, tmp_path / "storage")
     settings = Settings(storage=tmp_path / "storage", device="cpu")
-    storage = open_storage(settings.storage, settings.resolved_database_url)
-    yield Bench(settings, storage)
-    storage.close()
+    with open_storage(settings.storage, settings.resolved_database_url, migrate=True) as storage:
+        yield Bench(settings, storage)
 
 
 def png(size: tuple[int, int] = (60, 40), colour: str = "red") -> bytes:
@@ -176,7 +175,7 @@ def test_a_request_that_is_cancelled_before_it_begins_makes_nothing(bench):
     with bench.storage.database.session() as session:
         SampleRequestRepository(session).cancel(request_id)
     with pytest.raises(SamplerError, match="was cancelled"):
-        run_request(bench.settings, request_id)
+        run_request(bench.settings, bench.storage, request_id)
     assert bench.request(request_id).state is JobState.CANCELLED
 
 
@@ -232,7 +231,7 @@ def test_condition_pictures_and_a_text_reach_the_anl_and_stay_in_the_row(bench, 
 def test_a_condition_without_an_anl_fails_in_one_sentence(bench):
     request_id = bench.ask("prompt", t0=1.0, num_images=1, condition_text="a red cat")
     with pytest.raises(InvalidInputError, match="Only an anl draws after a condition"):
-        run_request(bench.settings, request_id)
+        run_request(bench.settings, bench.storage, request_id)
     assert bench.request(request_id).state is JobState.FAILED
 
 
@@ -248,9 +247,9 @@ def test_a_number_out_of_range_is_no_request(bench, wrong):
 
 def test_a_request_is_carried_out_once(bench):
     request_id = bench.ask("prompt", t0=1.0, num_images=1)
-    run_request(bench.settings, request_id)
+    run_request(bench.settings, bench.storage, request_id)
     with pytest.raises(JobStateError, match="is succeeded; it cannot become running"):
-        run_request(bench.settings, request_id)
+        run_request(bench.settings, bench.storage, request_id)
     assert bench.request(request_id).state is JobState.SUCCEEDED
 
 
@@ -261,7 +260,7 @@ def test_a_request_that_is_not_wanted_any_more_stops_between_steps(bench, how):
 
     def run() -> None:
         try:
-            run_request(bench.settings, request_id)
+            run_request(bench.settings, bench.storage, request_id)
         except Exception as exc:
             raised.append(exc)
 
@@ -286,7 +285,7 @@ def test_a_request_that_is_not_wanted_any_more_stops_between_steps(bench, how):
 def test_a_part_that_is_not_there_fails_the_request_in_one_sentence(bench):
     request_id = bench.ask("distribution", num_images=1, artifacts={"vae": "0" * 64})
     with pytest.raises(NotFoundError, match="no trained part"):
-        run_request(bench.settings, request_id)
+        run_request(bench.settings, bench.storage, request_id)
     row = bench.request(request_id)
     assert (row.state, row.error) == (
         JobState.FAILED,

@@ -4,16 +4,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
+from sqlalchemy import Engine, event
 
 from dyod_studio.errors import NotFoundError, SamplerError
 from dyod_studio.jobs.devices import host_name
 from dyod_studio.jobs.processes import environment
-from dyod_studio.jobs.sampler_pool import SamplerPool
+from dyod_studio.jobs.sampler_pool import SamplerPool, begin, run_in_sampler
 from dyod_studio.settings import Settings
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.projects import ProjectRepository
-from dyod_studio.store.records import JobState
-from dyod_studio.store.requests import Owner, SampleRequestRepository
+from dyod_studio.store.records import JobState, ProcessIdentity
+from dyod_studio.store.requests import SampleRequestRepository
 from dyod_studio.store.storage import open_storage
 from tests.jobs.conftest import wait_until
 
@@ -26,14 +27,13 @@ def settings(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def storage(settings):
-    opened = open_storage(settings.storage, settings.resolved_database_url)
-    yield opened
-    opened.close()
+    with open_storage(settings.storage, settings.resolved_database_url, migrate=True) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
-def pool(settings):
-    opened = SamplerPool(settings)
+def pool(settings, storage):
+    opened = SamplerPool(settings, storage)
     yield opened
     opened.close()
 
@@ -139,14 +139,40 @@ def test_closing_cancels_what_is_in_hand_and_does_not_wait_for_its_end(pool, ask
     assert samplers() == []
 
 
+def test_the_sampler_opens_the_database_once_and_no_request_migrates_it(settings, ask):
+    ids = [ask() for _ in range(3)]
+    opened, statements = [], []
+
+    def note_opening(connection, record):
+        opened.append(connection)
+
+    def note_statement(connection, cursor, statement, *rest):
+        statements.append(statement)
+
+    event.listen(Engine, "connect", note_opening)
+    event.listen(Engine, "before_cursor_execute", note_statement)
+    try:
+        begin(settings)
+        for request_id in ids:
+            run_in_sampler(request_id)
+    finally:
+        event.remove(Engine, "connect", note_opening)
+        event.remove(Engine, "before_cursor_execute", note_statement)
+    assert len(opened) == 1
+    assert len(statements) > 10
+    assert [text for text in statements if "IMMEDIATE" in text or "alembic" in text] == []
+
+
 PAGE = """
 import sys, time
 from dyod_studio.jobs.sampler_pool import SamplerPool
 from dyod_studio.settings import Settings
+from dyod_studio.store.storage import open_storage
 
 if __name__ == "__main__":
-    pool = SamplerPool(Settings())
-    pool.run(int(sys.argv[1]))
+    settings = Settings()
+    with open_storage(settings.storage, settings.resolved_database_url) as storage:
+        SamplerPool(settings, storage).run(int(sys.argv[1]))
     heavy = {"torch", "diffusers", "transformers"} & set(sys.modules)
     print(sorted(heavy), flush=True)
     time.sleep(600)
@@ -177,11 +203,11 @@ def test_requests_that_a_dead_page_left_open_are_closed_and_those_of_the_living_
     started_at = psutil.Process(dead.pid).create_time()
     dead.wait(60)
     owners = {
-        "left queued": Owner(host_name(), dead.pid, started_at),
-        "left running": Owner(host_name(), dead.pid, started_at),
-        "of one that had this pid before": Owner(host_name(), innocent.pid, 1.0),
-        "alive": Owner(host_name(), innocent.pid, innocent.create_time()),
-        "of another machine": Owner("elsewhere", dead.pid, started_at),
+        "left queued": ProcessIdentity(host_name(), dead.pid, started_at),
+        "left running": ProcessIdentity(host_name(), dead.pid, started_at),
+        "of one that had this pid before": ProcessIdentity(host_name(), innocent.pid, 1.0),
+        "alive": ProcessIdentity(host_name(), innocent.pid, innocent.create_time()),
+        "of another machine": ProcessIdentity("elsewhere", dead.pid, started_at),
         "of nobody": None,
     }
     with storage.database.session() as session:
@@ -192,7 +218,7 @@ def test_requests_that_a_dead_page_left_open_are_closed_and_those_of_the_living_
             for name, owner in owners.items()
         }
         requests.move(ids["left running"], JobState.RUNNING)
-    SamplerPool(settings).close()
+    SamplerPool(settings, storage).close()
     rows = {name: request_row(request_id) for name, request_id in ids.items()}
     closed = {name for name, row in rows.items() if row.state is JobState.FAILED}
     assert closed == {"left queued", "left running", "of one that had this pid before"}

@@ -37,14 +37,15 @@ def sweeping(trained_dir, tmp_path):
     """A queue on a copy of a trained project, and the settings of a small sweep of t0."""
     root = shutil.copytree(trained_dir, tmp_path / "storage")
     settings = Settings(storage=root, device="cpu")
-    storage = open_storage(root, settings.resolved_database_url)
-    queue = Queue(settings, storage, 1)
-    with storage.database.session() as session:
-        rows = ArtifactRepository(session).of_project(1)
-        parts = {row.kind: row.sha256 for row in rows}
-    config = EvaluationConfig(values=(0.2, 0.6), num=NUM, num_inference_steps=5, artifacts=parts)
-    yield queue, config
-    storage.close()
+    with open_storage(root, settings.resolved_database_url, migrate=True) as storage:
+        queue = Queue(settings, storage, 1)
+        with storage.database.session() as session:
+            rows = ArtifactRepository(session).of_project(1)
+            parts = {row.kind: row.sha256 for row in rows}
+        config = EvaluationConfig(
+            values=(0.2, 0.6), num=NUM, num_inference_steps=5, artifacts=parts
+        )
+        yield queue, config
 
 
 def queued(queue: Queue, config: EvaluationConfig) -> int:

@@ -89,7 +89,9 @@ def test_a_word_and_a_lora_come_in_are_listed_and_go_out_again(
 def test_a_request_draws_with_what_was_brought_in(settings, storage, lora_file, word_file):
     from dyod_studio.jobs.sampler import run_request
 
-    studio = build_studio(settings, storage, lambda request: run_request(settings, request))
+    studio = build_studio(
+        settings, storage, lambda request: run_request(settings, storage, request)
+    )
     studio.projects.create("Boots")
     ask = {"kind": "prompt", "seed": 3, "num_images": 1, "num_inference_steps": 2}
     plain = studio.sampling.sample("Boots", SampleRequest(prompt="a dog", **ask))

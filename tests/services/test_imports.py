@@ -72,9 +72,8 @@ def other(tmp_path, base_ref):
     from dyod_studio.bootstrap import build_studio
 
     settings = Settings(storage=tmp_path / "other", base=base_ref, device="cpu")
-    storage = open_storage(settings.storage, settings.resolved_database_url)
-    yield build_studio(settings, storage, pytest.fail), storage
-    storage.close()
+    with open_storage(settings.storage, settings.resolved_database_url, migrate=True) as storage:
+        yield build_studio(settings, storage, pytest.fail), storage
 
 
 def everything(storage) -> tuple[list[str], list[Path]]:

@@ -24,22 +24,21 @@ from tests.models.parts import anl_part
 def train_everything(folder: Path, base: Path) -> None:
     """Fill a storage folder: six pictures, an inversion, a VAE, and an ANL that does something."""
     settings = Settings(storage=folder, device="cpu")
-    storage = open_storage(settings.storage, settings.resolved_database_url)
-    project_id = add_project_with_pictures(storage, str(base))
-    for kind, config in TINY_RUNS.items():
-        train_here(settings, storage, project_id, kind, config)
-    part = anl_part(open_base(base))
-    path = save_artifact(part, folder / "anl.safetensors")
-    with storage.files.guard(), storage.database.session() as session:
-        stored = storage.files.add_file(path, SAFETENSORS)
-        ArtifactRepository(session).add(
-            project_id,
-            "anl",
-            stored,
-            base_fingerprint=part.base_fingerprint,
-            config=dict(part.config),
-        )
-    storage.close()
+    with open_storage(settings.storage, settings.resolved_database_url, migrate=True) as storage:
+        project_id = add_project_with_pictures(storage, str(base))
+        for kind, config in TINY_RUNS.items():
+            train_here(settings, storage, project_id, kind, config)
+        part = anl_part(open_base(base))
+        path = save_artifact(part, folder / "anl.safetensors")
+        with storage.files.guard(), storage.database.session() as session:
+            stored = storage.files.add_file(path, SAFETENSORS)
+            ArtifactRepository(session).add(
+                project_id,
+                "anl",
+                stored,
+                base_fingerprint=part.base_fingerprint,
+                config=dict(part.config),
+            )
 
 
 @contextmanager
@@ -48,12 +47,8 @@ def opened_studio(folder: Path, copy_of: Path | None = None) -> Iterator[tuple[S
     if copy_of is not None:
         shutil.copytree(copy_of, folder)
     settings = Settings(storage=folder, device="cpu")
-    storage = open_storage(settings.storage, settings.resolved_database_url)
-    draw = partial(run_request, settings)
-    try:
-        yield build_studio(settings, storage, draw), storage
-    finally:
-        storage.close()
+    with open_storage(settings.storage, settings.resolved_database_url, migrate=True) as storage:
+        yield build_studio(settings, storage, partial(run_request, settings, storage)), storage
 
 
 def draw_sketch(path: Path, colour: str = "teal", side: int = 48) -> Path:

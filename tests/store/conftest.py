@@ -10,9 +10,10 @@ from dyod_studio.store.storage import Storage, open_storage
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Iterator[Storage]:
-    opened = open_storage(tmp_path / "storage", f"sqlite:///{tmp_path / 'storage' / 'studio.db'}")
-    yield opened
-    opened.close()
+    with open_storage(
+        tmp_path / "storage", f"sqlite:///{tmp_path / 'storage' / 'studio.db'}", migrate=True
+    ) as opened:
+        yield opened
 
 
 @pytest.fixture(params=["in memory", "in a file"])

@@ -3,8 +3,8 @@
 import pytest
 
 from dyod_studio.errors import InvalidInputError, JobStateError
-from dyod_studio.store.jobs import MAX_NOTES, JobRepository, Owner
-from dyod_studio.store.records import NEXT_STATES, JobState
+from dyod_studio.store.jobs import MAX_NOTES, JobRepository
+from dyod_studio.store.records import NEXT_STATES, JobState, ProcessIdentity
 from dyod_studio.store.tables import JobRow
 
 HERE, CPU = "here", "here/cpu"
@@ -23,7 +23,7 @@ def queue(jobs: JobRepository, project_id: int, number: int = 1) -> list[int]:
 def start(jobs: JobRepository, project_id: int, pid: int = 4711) -> int:
     (job_id,) = queue(jobs, project_id)
     assert jobs.claim_next(CPU, HERE).id == job_id
-    assert jobs.set_process(job_id, pid, 1.5, host=HERE)
+    assert jobs.set_process(job_id, ProcessIdentity(HERE, pid, 1.5))
     return job_id
 
 
@@ -100,12 +100,16 @@ def test_a_job_that_is_being_cancelled_takes_no_other_request(jobs, project_id):
 
 
 def test_a_process_that_lost_its_job_to_another_can_write_nothing(jobs, project_id):
-    job_id, lost, now = start(jobs, project_id), Owner(HERE, 4711), Owner("there", 5)
+    job_id, lost, now = (
+        start(jobs, project_id),
+        ProcessIdentity(HERE, 4711),
+        ProcessIdentity("there", 5),
+    )
     assert jobs.put_back(job_id, "It died.", lost)
     assert jobs.claim_next("there/cpu", "there").id == job_id
-    assert jobs.set_process(job_id, 4711, 1.5, host=HERE) is False
-    assert jobs.set_process(job_id, now.pid, 2.5, host="there")
-    assert jobs.set_process(job_id, 6, 2.5, host="there") is False
+    assert jobs.set_process(job_id, ProcessIdentity(HERE, 4711, 1.5)) is False
+    assert jobs.set_process(job_id, ProcessIdentity("there", now.pid, 2.5))
+    assert jobs.set_process(job_id, ProcessIdentity("there", 6, 2.5)) is False
     assert jobs.control_flags(job_id, lost) is None
     assert jobs.beat(job_id, "its log", lost) is False
     jobs.progress(job_id, 9, loss=0.5, seconds_left=1.0, owner=lost)

@@ -8,7 +8,7 @@ from dyod_studio.errors import DatabaseBusyError, JobStateError, NotFoundError
 from dyod_studio.store.database import Database
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.projects import ProjectRepository
-from dyod_studio.store.records import NEXT_STATES, JobState
+from dyod_studio.store.records import NEXT_STATES, JobState, ProcessIdentity
 
 HERE, CPU = "here", "here/cpu"
 FINAL = [state for state in JobState if state not in NEXT_STATES]
@@ -50,7 +50,7 @@ def test_a_final_state_is_never_overwritten(jobs, project_id, final, later):
     with pytest.raises(JobStateError, match=f"is {final}; it cannot become {later}"):
         jobs.move(job_id, later, error="another")
     jobs.progress(job_id, 9, loss=0.5, seconds_left=1.0)
-    assert jobs.set_process(job_id, 1, 0.0, host=HERE) is False
+    assert jobs.set_process(job_id, ProcessIdentity(HERE, 1, 0.0)) is False
     job = jobs.get(job_id)
     assert (job.state, job.error, job.step, job.pid) == (final, "its own end", 0, None)
 

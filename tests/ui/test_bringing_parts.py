@@ -30,9 +30,8 @@ def settings(tmp_path, base_folders):
 
 @pytest.fixture
 def storage(settings):
-    storage = open_storage(settings.storage, settings.resolved_database_url)
-    yield storage
-    storage.close()
+    with open_storage(settings.storage, settings.resolved_database_url, migrate=True) as storage:
+        yield storage
 
 
 @pytest.fixture

@@ -79,11 +79,8 @@ def open_bench(work: Path) -> Iterator[Bench]:
     """The bench whose storage is ``work``; child processes are given the same settings."""
     os.environ["DYOD_STORAGE"] = str(work.resolve())
     settings = Settings(storage=work)
-    storage = open_storage(settings.storage, settings.resolved_database_url)
-    try:
+    with open_storage(settings.storage, settings.resolved_database_url, migrate=True) as storage:
         yield Bench(settings, storage, build_studio(settings, storage, _refuse))
-    finally:
-        storage.close()
 
 
 def _refuse(request_id: int) -> None:

@@ -3,7 +3,6 @@
 Every request is a row first; whoever asked is known by a name that the page gives to each visitor.
 """
 
-import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -11,18 +10,17 @@ from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 
 from dyod_studio.errors import SampleCancelledError
-from dyod_studio.jobs.devices import host_name
-from dyod_studio.jobs.processes import identify
+from dyod_studio.jobs.processes import this_process
 from dyod_studio.requests.sampling import AnyRequest, SamplingProgress
 from dyod_studio.services.views import GenerationView, generation_view
 from dyod_studio.store.cleaning import FileName, remove_unreferenced
 from dyod_studio.store.files import PNG, WEBP
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.records import JobState
-from dyod_studio.store.requests import InputFile, Owner, SampleRequestRepository
+from dyod_studio.store.requests import InputFile, SampleRequestRepository
 from dyod_studio.store.retry import retry_while_busy
 from dyod_studio.store.storage import Storage
 
@@ -172,14 +170,6 @@ class RequestDispatcher:
             if on_progress:
                 on_progress(SamplingProgress(row.step, row.num_steps))
         running.result()
-
-
-@lru_cache
-def this_process() -> Owner:
-    """How the rows of this process's requests name it."""
-    identity = identify(os.getpid())
-    assert identity is not None  # it is this very process
-    return Owner(host_name(), identity.pid, identity.started_at)
 
 
 def _in_thread(action: Callable[[], None]) -> "Future[None]":
