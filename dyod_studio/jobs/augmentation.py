@@ -3,9 +3,9 @@
 Sec. 3.3 and Table 2 of "Transferring pretrained diffusion probabilistic models" (ANL).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -14,6 +14,7 @@ from dyod_studio.datasets.images import read_image
 from dyod_studio.diffusion.masking import masked_rectangle
 from dyod_studio.diffusion.sampling import generators_of
 from dyod_studio.errors import InvalidInputError, RejectedImageError
+from dyod_studio.jobs.augmentation_plan import AugmentationTarget, AugmentedImage, Recipe
 from dyod_studio.jobs.images import encode_png
 from dyod_studio.jobs.inputs import load_base_model
 from dyod_studio.models.anl import Condition
@@ -26,37 +27,6 @@ from dyod_studio.models.customised import (
     open_customised,
 )
 from dyod_studio.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What all pictures have in common. ``parts`` are files by the kinds they hold."""
-
-    base: str
-    parts: Mapping[str, Path]
-    mask_rate: float
-    strength: float
-    prompt: str | None
-    num_inference_steps: int
-    guidance_scale: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class AugmentationTarget:
-    """One picture that is to be drawn after ``source``, as ``file`` in its class's folder."""
-
-    file: str
-    source: Path
-    seed: int
-
-
-@dataclass(frozen=True, slots=True)
-class AugmentedImage:
-    """A finished picture as PNG; ``mask`` in cells of the square of ``side`` that CLIP reads."""
-
-    target: AugmentationTarget
-    png: bytes
-    mask: Mapping[str, int]
 
 
 def draw_all(

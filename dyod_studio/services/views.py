@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dyod_studio.datasets.outcomes import DuplicateFile, RejectedFile
-from dyod_studio.evaluation.plan import EVALUATION
+from dyod_studio.evaluation.plan import EVALUATION as EVALUATION
+from dyod_studio.requests.sampling import AnyRequest
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.database import Session
 from dyod_studio.store.files import PNG, WEBP
@@ -206,6 +207,31 @@ class GenerationView:
     height: int
     created_at: datetime
     is_favorite: bool
+
+
+Screen = Literal["studio", "explore"]
+Source = Literal["dyod", "invokeai", "a1111"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Provenance:
+    """How a picture was made: its request, and what of it this storage has.
+
+    Each is like no other: pressing Again twice fills the screen twice.
+
+    ``request`` is the one that the page fills and the sampler reads; its ``seed`` is that of the
+    first picture of the request, ``picture_seed`` that of the picture itself. Of its input files
+    those are there that this storage still has. ``screen`` is the one that makes it. ``notes``
+    say, a sentence each, what cannot stand as it stood.
+    """
+
+    project_id: int
+    request: AnyRequest
+    screen: Screen
+    picture_seed: int
+    generation_id: int | None = None
+    source: Source = "dyod"
+    notes: tuple[str, ...] = field(default=())
 
 
 @dataclass(frozen=True, slots=True)

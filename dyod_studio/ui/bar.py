@@ -1,23 +1,18 @@
 """The strip on top of every screen: who we are, the project, what is running, light or dark."""
 
-from collections.abc import Sequence
-from contextlib import suppress
 from html import escape
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import gradio as gr
 
-from dyod_studio.services.views import JobView, ProjectView
+from dyod_studio.services.views import JobView
 from dyod_studio.ui.common.handlers import quiet_on_timer
-from dyod_studio.ui.common.html import counted, data_uri
-from dyod_studio.ui.train.run_actions import watched_job
-from dyod_studio.ui.train.run_html import method_name, share_done, time_left
+from dyod_studio.ui.common.run_actions import watched_job
+from dyod_studio.ui.common.run_html import method_name, share_done, time_left
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
 
-COVER_PX = 72
 CHOICES = """
 const shut = () => element.querySelectorAll('details').forEach(menu => { menu.open = false; });
 element.addEventListener('click', event => {
@@ -48,7 +43,6 @@ element.addEventListener('click', event => {
 BRAND = """<div class="brand">{mark}<b>DYOD Studio</b></div>"""
 SHADE_BUTTON = """<button type="button" id="shade" class="press" title="Light or dark"
 aria-label="Light or dark"><span aria-hidden="true">◐</span></button>"""
-NO_COVER = '<span class="cover"></span>'
 
 
 class Bar(NamedTuple):
@@ -66,51 +60,6 @@ def build_bar(mark: str) -> Bar:
         running = gr.HTML(elem_id="running", min_width=0)
         gr.HTML(SHADE_BUTTON, elem_id="shades", js_on_load=SHADE, min_width=0)
     return Bar(brand, switcher, running)
-
-
-def show_switcher(studio: "Studio", project: int | None) -> Any:
-    """The list as it is now: a first picture was added, something was learned.
-
-    A screen may be chosen before the page knows its project: then there is nothing to show yet.
-    """
-    return gr.skip() if project is None else switcher_html(studio.projects.all(), project)
-
-
-def switcher_html(views: Sequence[ProjectView], project: int | None) -> str:
-    """The open project with its first picture; behind it all others, and a new one."""
-    current = next((view for view in views if view.id == project), None)
-    if current is None:
-        return ""
-    rows = "".join(_row(view, is_current=view is current) for view in reversed(views))
-    return (
-        f'<details class="switch" data-project="{current.id}"><summary aria-label="Project: '
-        f'{escape(current.name)}. Choose another." title="Choose another project">'
-        f"{_cover(current)}<b>{escape(current.name)}</b></summary>"
-        f'<div class="switch-list"><ul>{rows}</ul><div class="presses">'
-        '<button type="button" class="press" id="new-project" data-press="new">New project</button>'
-        '<button type="button" class="press press-cancel" id="delete-project" data-press="delete">'
-        f"Delete {escape(current.name)}</button></div></div></details>"
-    )
-
-
-def _row(view: ProjectView, *, is_current: bool) -> str:
-    learned = ", ".join(method_name(kind) for kind in view.artifacts) or "nothing learned yet"
-    current = ' aria-current="true"' if is_current else ""
-    return (
-        f'<li><button type="button" class="project" data-press="open" data-project="{view.id}"'
-        f"{current}>{_cover(view)}<span><b>{escape(view.name)}</b>"
-        f"<small>{counted(view.num_pictures, 'picture')} · {escape(learned)}</small></span>"
-        "</button></li>"
-    )
-
-
-def _cover(view: ProjectView) -> str:
-    if view.cover is None:
-        return NO_COVER
-    with suppress(FileNotFoundError):
-        uri = data_uri(Path(view.cover), COVER_PX)
-        return f'<span class="cover"><img alt="" src="{uri}"></span>'
-    return NO_COVER
 
 
 @quiet_on_timer

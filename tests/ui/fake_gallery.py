@@ -10,8 +10,8 @@ from typing import Any
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.models.foreign_headers import read_header, recognise
 from dyod_studio.requests.sampling import SampleRequest
-from dyod_studio.services.gallery.views import EVERYTHING, GalleryFilter, PartView, Provenance
-from dyod_studio.services.views import ExportReport, GenerationView
+from dyod_studio.services.gallery.views import EVERYTHING, GalleryFilter, PartView
+from dyod_studio.services.views import ExportReport, GenerationView, Provenance
 
 Made = dict[int, list[GenerationView]]
 

@@ -3,13 +3,13 @@
 import gradio as gr
 import pytest
 
+from dyod_studio.ui.draw.t0_advice import show_t0_advice
 from dyod_studio.ui.evaluate.screen import (
     describe_evaluation,
     on_again,
     on_measure,
     on_report,
     on_stop,
-    show_t0_advice,
 )
 
 

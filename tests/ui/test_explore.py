@@ -10,7 +10,7 @@ from PIL import Image
 
 from dyod_studio.requests.sampling import PointRequest, read_request
 from dyod_studio.services.explore.views import NUM_TRAITS, FrameView, StripsView
-from dyod_studio.services.gallery.views import Provenance
+from dyod_studio.services.views import Provenance
 from dyod_studio.ui.common.part_picker import (
     on_choose_kinds,
     read_sampling_controls,

@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from dyod_studio.ui.train.live import states_html
-from dyod_studio.ui.train.run_html import (
+from dyod_studio.ui.common.run_html import (
     failure_card,
     memory,
     run_actions,
@@ -13,6 +12,7 @@ from dyod_studio.ui.train.run_html import (
     run_list,
     time_left,
 )
+from dyod_studio.ui.train.live import states_html
 from tests.ui.fake_training import a_job
 
 EVIL = '<img src=x onerror="alert(1)">'

@@ -8,10 +8,10 @@ from PIL import Image
 
 from dyod_studio.requests.part_kinds import PART_KINDS
 from dyod_studio.ui.common.part_picker import on_choose, read_parts, show_parts, show_use
+from dyod_studio.ui.common.run_html import method_name
 from dyod_studio.ui.draw.actions import make
 from dyod_studio.ui.draw.screen import show_studio
 from dyod_studio.ui.train.live import learned_chips
-from dyod_studio.ui.train.run_html import method_name
 
 NAMES = ("panel", "kinds", "strength", "heard", "references", "use", "shown")
 CANVAS = {"background": Image.new("RGBA", (64, 64), "red"), "layers": []}

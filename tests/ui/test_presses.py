@@ -3,7 +3,7 @@
 import gradio as gr
 import pytest
 
-from dyod_studio.ui.train.run_actions import NEWEST, TOLD, actions, on_action, on_edit, on_report
+from dyod_studio.ui.common.run_actions import NEWEST, TOLD, actions, on_action, on_edit, on_report
 from dyod_studio.ui.train.screen import proposed_method
 from tests.ui.fake_training import METHODS
 

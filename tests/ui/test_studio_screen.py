@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw
 
 from dyod_studio.errors import InvalidInputError, SampleCancelledError
 from dyod_studio.requests.sampling import SampleRequest
-from dyod_studio.services.gallery.views import Provenance
+from dyod_studio.services.views import Provenance
 from dyod_studio.ui.draw.actions import (
     LIVE_STEPS,
     axes_in,

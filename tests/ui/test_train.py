@@ -4,8 +4,8 @@ import gradio as gr
 import pytest
 
 from dyod_studio.services.training.methods import method_views
+from dyod_studio.ui.common.run_actions import NEWEST, in_order, watched_job
 from dyod_studio.ui.train.live import PARTS, describe_training, show_training
-from dyod_studio.ui.train.run_actions import NEWEST, in_order, watched_job
 from dyod_studio.ui.train.screen import (
     about,
     draw_field,

@@ -14,7 +14,7 @@ from dyod_studio.datasets.archives import is_junk
 from dyod_studio.datasets.images import HEAD_BYTES, image_suffix, read_image
 from dyod_studio.datasets.sources import printable
 from dyod_studio.errors import InvalidInputError, RejectedImageError
-from dyod_studio.jobs.augmentation import AugmentationTarget
+from dyod_studio.jobs.augmentation_plan import AugmentationTarget
 from dyod_studio.requests.sampling import SampleRequest, condition_inputs
 from dyod_studio.services.views import ProjectView
 from dyod_studio.store.records import Artifact, Picture

@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.jobs.augmentation import AugmentationTarget, AugmentedImage, Recipe
+from dyod_studio.jobs.augmentation_plan import AugmentationTarget, AugmentedImage, Recipe
 from dyod_studio.services.augmentation.folder import AugmentFolder
 from dyod_studio.services.augmentation.plan import (
     AugmentSettings,

@@ -14,8 +14,7 @@ from PIL import Image
 
 from dyod_studio.evaluation.results import METRICS, ExampleImage, Figure, PointResult
 from dyod_studio.services.evaluation.plot import HEIGHT, WIDTH, Drawing, plot_of
-from dyod_studio.services.evaluation.report import how_to_read
-from dyod_studio.services.evaluation.summary import copies_sentence, distances
+from dyod_studio.services.evaluation.summary import copies_sentence, distances, how_to_read
 from dyod_studio.services.evaluation.views import EvaluationView
 from dyod_studio.services.views import ProjectView
 from dyod_studio.settings import ASSETS_DIR

@@ -10,7 +10,7 @@ from pathlib import Path
 from dyod_studio import __version__
 from dyod_studio.evaluation.results import METRICS, ExampleImage, Figure, PointResult
 from dyod_studio.services.evaluation.plot import plot_of, svg_of
-from dyod_studio.services.evaluation.summary import copies_sentence, distances
+from dyod_studio.services.evaluation.summary import copies_sentence, distances, how_to_read
 from dyod_studio.services.evaluation.views import EvaluationView
 from dyod_studio.services.training.report import SAFE_SOURCE
 from dyod_studio.services.views import ProjectView, to_json
@@ -144,17 +144,6 @@ def _extractor_section(view: EvaluationView, extractor: str) -> str:
         f'<h2>Measured with {escape(extractor)}</h2><p class="quiet">{how}</p>{drawing}'
         f"{figure_table(view, extractor)}"
     )
-
-
-def how_to_read(metric: str) -> str:
-    """One or two sentences below the heading of a curve, for somebody who never saw its figure."""
-    told = METRICS[metric]
-    better = {
-        "lower": " Lower is closer to your set.",
-        "higher": " Higher is better.",
-        "neither": "",
-    }[told.better]
-    return f"{told.tells}{better} Where the bars of two points overlap, chance may explain it."
 
 
 def _strips(view: EvaluationView) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from dyod_studio.evaluation.advice import Advice, Measured, nearly_as_good
 from dyod_studio.evaluation.plan import baseline_name
-from dyod_studio.evaluation.results import DISTANCES, PointResult
+from dyod_studio.evaluation.results import DISTANCES, METRICS, PointResult
 
 SUBJECTS = {
     "t0": "“How much may change” (t0)",
@@ -141,3 +141,14 @@ def _measured(point: PointResult, metric: str) -> Measured:
 def _copied(point: PointResult) -> float:
     figure = point.figure("copies")
     return 0.0 if figure is None else figure.value
+
+
+def how_to_read(metric: str) -> str:
+    """One or two sentences below the heading of a curve, for somebody who never saw its figure."""
+    known = METRICS[metric]
+    better = {
+        "lower": " Lower is closer to your set.",
+        "higher": " Higher is better.",
+        "neither": "",
+    }[known.better]
+    return f"{known.tells}{better} Where the bars of two points overlap, chance may explain it."

@@ -17,7 +17,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.jobs.images import A1111_KEY, INVOKEAI_KEY, METADATA_KEY, SCHEMA_VERSION
-from dyod_studio.services.gallery.views import Source
+from dyod_studio.services.views import Source
 
 UNREADABLE = (ValueError, OSError, EOFError, SyntaxError, zlib.error, Image.DecompressionBombError)
 """Errors that Pillow raises on damaged files, and beyond its bounds of a text and of all texts."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.requests.sampling import AnyRequest, read_request
-from dyod_studio.services.gallery.views import Provenance, Screen, Source
+from dyod_studio.services.views import Provenance, Screen, Source
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.database import Session
 from dyod_studio.store.records import Artifact

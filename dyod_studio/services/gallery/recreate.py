@@ -18,14 +18,13 @@ from dyod_studio.services.gallery.provenance import (
     stored_input,
     whole_number,
 )
-from dyod_studio.services.gallery.views import Provenance
 from dyod_studio.services.parts import choose_parts
 from dyod_studio.services.projects import Projects
 from dyod_studio.services.sampling.dispatcher import (
     OnProgress,
     RequestDispatcher,
 )
-from dyod_studio.services.views import GenerationView
+from dyod_studio.services.views import GenerationView, Provenance
 from dyod_studio.store.database import Session
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.projects import ProjectRepository

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.services.gallery.provenance import provenance_of
-from dyod_studio.services.gallery.views import EVERYTHING, GalleryFilter, PartView, Provenance
-from dyod_studio.services.views import GenerationView, generation_view
+from dyod_studio.services.gallery.views import EVERYTHING, GalleryFilter, PartView
+from dyod_studio.services.views import GenerationView, Provenance, generation_view
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.cleaning import purge_bin
 from dyod_studio.store.generations import GenerationRepository

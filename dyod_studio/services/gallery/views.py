@@ -1,18 +1,13 @@
-"""What the gallery is asked and what it shows: filters, and all that makes a picture again."""
+"""Filters of the gallery, and the trained parts that it names."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Literal
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.sampling import AnyRequest
 from dyod_studio.store.generations import GalleryQuery
 
 MAX_TEXT = 200
 """Characters of a search."""
-
-Screen = Literal["studio", "explore"]
-Source = Literal["dyod", "invokeai", "a1111"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,27 +63,6 @@ class PartView:
     kind: str
     sha256: str
     trained_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Provenance:
-    """How a picture was made: its request, and what of it this storage has.
-
-    Each is like no other: pressing Again twice fills the screen twice.
-
-    ``request`` is the one that the page fills and the sampler reads; its ``seed`` is that of the
-    first picture of the request, ``picture_seed`` that of the picture itself. Of its input files
-    those are there that this storage still has. ``screen`` is the one that makes it. ``notes``
-    say, a sentence each, what cannot stand as it stood.
-    """
-
-    project_id: int
-    request: AnyRequest
-    screen: Screen
-    picture_seed: int
-    generation_id: int | None = None
-    source: Source = "dyod"
-    notes: tuple[str, ...] = field(default=())
 
 
 def _begin(day: date | None, days: int = 0) -> datetime | None:

@@ -26,7 +26,7 @@ from dyod_studio.ui.common.controls import (
     whole_in,
 )
 from dyod_studio.ui.common.handlers import SILENT
-from dyod_studio.ui.train.run_html import method_name
+from dyod_studio.ui.common.run_html import method_name
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio

@@ -25,7 +25,7 @@ from dyod_studio.ui.draw.canvas import (
     is_marked,
     sketch_from_canvas,
 )
-from dyod_studio.ui.evaluate.screen import build_t0_curve, wire_t0_advice
+from dyod_studio.ui.draw.t0_advice import build_t0_curve, wire_t0_advice
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio

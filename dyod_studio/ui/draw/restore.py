@@ -13,7 +13,7 @@ from dyod_studio.ui.draw.canvas import SIDE, marked_layer
 from dyod_studio.ui.draw.canvas_panel import digest_of
 
 if TYPE_CHECKING:
-    from dyod_studio.services.gallery.views import Provenance
+    from dyod_studio.services.views import Provenance
 
 NAMES = (
     "canvas", "region", "under", "region_note", "t0", "num_images", "seed", "is_locked", "prompt",

@@ -11,11 +11,11 @@ from pathlib import Path
 from PIL import Image
 
 from dyod_studio.services.evaluation.plot import plot_of, svg_of
-from dyod_studio.services.evaluation.report import figure_table, how_to_read
-from dyod_studio.services.evaluation.summary import copies_sentence, distances
+from dyod_studio.services.evaluation.report import figure_table
+from dyod_studio.services.evaluation.summary import copies_sentence, distances, how_to_read
 from dyod_studio.services.evaluation.views import METRICS, SWEEPS, EvaluationView
 from dyod_studio.ui.common.html import note
-from dyod_studio.ui.train.run_html import progress_bar, time_left
+from dyod_studio.ui.common.run_html import progress_bar, time_left
 
 SMALL_PX = 128
 STATES = {

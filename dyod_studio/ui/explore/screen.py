@@ -42,8 +42,8 @@ from dyod_studio.ui.explore.traits import (
 )
 
 if TYPE_CHECKING:
-    from dyod_studio.services.gallery.views import Provenance
     from dyod_studio.services.studio import Studio
+    from dyod_studio.services.views import Provenance
 
 WAYS = {"interpolation": "between", "place": "traits", "traversal": "traits"}
 """Which of the three ways makes pictures of a kind; the others are new pictures."""

@@ -10,7 +10,7 @@ from dyod_studio.errors import InvalidInputError
 from dyod_studio.services.gallery.views import GalleryFilter, PartView
 from dyod_studio.ui.common.controls import any_text
 from dyod_studio.ui.common.html import KIND_NAMES
-from dyod_studio.ui.train.run_html import method_name
+from dyod_studio.ui.common.run_html import method_name
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio

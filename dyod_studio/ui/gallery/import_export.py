@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.services.gallery.views import Provenance
+from dyod_studio.services.views import Provenance
 from dyod_studio.ui.common.handlers import PRIVATE, PROGRESS, SILENT, chosen, shown_to_user
 from dyod_studio.ui.common.html import counted
-from dyod_studio.ui.train.run_html import method_name
+from dyod_studio.ui.common.run_html import method_name
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio

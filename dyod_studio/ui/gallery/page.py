@@ -9,7 +9,7 @@ from dyod_studio.services.gallery.views import EVERYTHING, GalleryFilter
 from dyod_studio.services.views import GenerationView
 from dyod_studio.ui.common.controls import PAGE_SIZE, pager_updates, turned
 from dyod_studio.ui.common.html import counted, empty, heading, kind_name, parameter_table
-from dyod_studio.ui.train.run_html import method_name
+from dyod_studio.ui.common.run_html import method_name
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio

@@ -13,9 +13,9 @@ from dyod_studio.services.training.methods import method_summaries
 from dyod_studio.ui.common.controls import any_text
 from dyod_studio.ui.common.handlers import PRIVATE, PROGRESS, chosen, shown_to_user
 from dyod_studio.ui.common.html import heading, note
+from dyod_studio.ui.common.run_html import method_name
 from dyod_studio.ui.pictures.collection import show_set
 from dyod_studio.ui.train.plan import LOOKING, on_measure, show_plan
-from dyod_studio.ui.train.run_html import method_name
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio

@@ -19,9 +19,9 @@ from dyod_studio.ui.common.handlers import (
     shown_to_user,
 )
 from dyod_studio.ui.common.html import heading
+from dyod_studio.ui.common.run_actions import ACTIONS, NEWEST, on_action, watched_job
+from dyod_studio.ui.common.run_html import failure_card, run_actions, run_card
 from dyod_studio.ui.guide.steps import FIRST, TRAIN, at
-from dyod_studio.ui.train.run_actions import ACTIONS, NEWEST, on_action, watched_job
-from dyod_studio.ui.train.run_html import failure_card, run_actions, run_card
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio

@@ -12,8 +12,8 @@ from dyod_studio.services.pictures import CheckView, PictureDetails
 from dyod_studio.ui.common.controls import PAGE_SIZE, build_pager, pager_updates, turned
 from dyod_studio.ui.common.handlers import SILENT, chosen, shown_to_user
 from dyod_studio.ui.common.html import counted, data_uri, empty, heading
+from dyod_studio.ui.common.run_actions import ACTIONS
 from dyod_studio.ui.pictures.editor import Editor, build_editor, hidden, on_picture
-from dyod_studio.ui.train.run_actions import ACTIONS
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio

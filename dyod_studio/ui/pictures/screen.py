@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dyod_studio.ui.bar import show_switcher
 from dyod_studio.ui.common.handlers import PRIVATE, PROGRESS, SILENT, chosen, shown_to_user
 from dyod_studio.ui.common.html import heading, import_report
+from dyod_studio.ui.common.switcher import show_switcher
 from dyod_studio.ui.pictures.collection import build_set, show_set
 
 if TYPE_CHECKING:

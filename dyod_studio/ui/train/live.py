@@ -14,7 +14,7 @@ from dyod_studio.services.training.report import curve_svg
 from dyod_studio.services.views import CheckpointView, JobView, ProjectView
 from dyod_studio.ui.common.handlers import SILENT, quiet_on_timer
 from dyod_studio.ui.common.html import data_uri
-from dyod_studio.ui.train.run_actions import (
+from dyod_studio.ui.common.run_actions import (
     ACTIONS,
     NEWEST,
     Form,
@@ -23,7 +23,7 @@ from dyod_studio.ui.train.run_actions import (
     watched_job,
     wire_actions,
 )
-from dyod_studio.ui.train.run_html import (
+from dyod_studio.ui.common.run_html import (
     failure_card,
     method_name,
     press,

@@ -13,10 +13,10 @@ from dyod_studio.services.training.methods import method_summaries
 from dyod_studio.services.views import FieldView, MethodView
 from dyod_studio.ui.common.handlers import PRIVATE, SILENT, chosen, shown_to_user
 from dyod_studio.ui.common.html import heading
+from dyod_studio.ui.common.run_actions import Form
+from dyod_studio.ui.common.run_html import method_name
 from dyod_studio.ui.train.live import build_live
 from dyod_studio.ui.train.plan import build_plan, plan_html
-from dyod_studio.ui.train.run_actions import Form
-from dyod_studio.ui.train.run_html import method_name
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from dyod_studio.requests.part_kinds import title_of
-from dyod_studio.services.evaluation.views import EVALUATION
-from dyod_studio.services.views import JobView
+from dyod_studio.services.views import EVALUATION, JobView
 
 STATE_NAMES = {
     "queued": "waiting",
