@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What all pictures have in common. ``parts`` are files by the kinds they hold."""
+    """Settings that all pictures have in common. ``parts`` are files by the kinds they hold."""
 
     base: str
     parts: Mapping[str, Path]

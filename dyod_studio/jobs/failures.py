@@ -1,4 +1,4 @@
-"""What went wrong with a job and what a person can do about it, a sentence each."""
+"""Causes of failed jobs and what a person can do about them, a sentence each."""
 
 import signal
 from dataclasses import dataclass

@@ -62,7 +62,7 @@ class LossReader:
         self._lock = Lock()
 
     def read(self, path: Path) -> list[tuple[int, float]]:
-        """What :func:`read_losses` gives."""
+        """Losses as :func:`read_losses` gives them."""
         with self._lock:
             known = self._files.setdefault(path, _Reading())
             self._files.move_to_end(path)

@@ -76,7 +76,7 @@ def draw(model: CustomisedModel, request: AnyRequest, on_step: OnStep) -> list[I
 
 
 def _condition(request: AnyRequest) -> Condition | None:
-    """What an ANL draws after; None when neither pictures nor a text are given."""
+    """Condition that an ANL draws after; None when neither pictures nor a text are given."""
     if not request.conditions and not request.condition_text:
         return None
     return Condition(

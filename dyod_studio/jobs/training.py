@@ -68,7 +68,7 @@ class Recorder:
         self._acknowledged = RunControl()
 
     def control(self) -> RunControl:
-        """What is asked of the run, as it stood when the last event was recorded."""
+        """Requests to the run, as they stood when the last event was recorded."""
         self._acknowledged = self._control
         return self._control
 

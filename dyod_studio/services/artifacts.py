@@ -44,7 +44,7 @@ class TrainedPart:
 
 
 class Artifacts:
-    """What ``artifact`` and the lists of trained parts ask for."""
+    """Trained parts, as ``artifact`` and the lists of them need them."""
 
     def __init__(self, storage: Storage, projects: Projects, settings: Settings, run: Run) -> None:
         self._storage, self._projects = storage, projects

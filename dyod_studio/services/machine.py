@@ -1,4 +1,4 @@
-"""What this machine can run, in sentences with remedies."""
+"""Report on what this machine can run, in sentences with remedies."""
 
 import os
 import platform
@@ -70,7 +70,7 @@ class RareTokenView:
 
 
 class Tokens:
-    """What ``tokens rare`` and the form of DreamBooth ask for."""
+    """Rare tokens, for ``tokens rare`` and the form of DreamBooth."""
 
     def __init__(self, settings: Settings, run: Run) -> None:
         self._settings, self._run = settings, run

@@ -52,7 +52,7 @@ class CheckView:
 
 
 class Pictures:
-    """What can be asked about the pictures of a project, and changed about each."""
+    """Pictures of a project: looked over as a set, and changed one by one."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage

@@ -20,7 +20,7 @@ from dyod_studio.services.training.service import Training
 
 @dataclass(frozen=True)
 class Studio:
-    """What the page and the command line call; nothing here knows either."""
+    """Services that the page and the command line call; none of them knows either."""
 
     projects: Projects
     pictures: Pictures

@@ -1,4 +1,4 @@
-"""What the page and the command line are shown: frozen copies, never database rows."""
+"""Views for the page and the command line: frozen copies, never database rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -46,7 +46,7 @@ class PictureView:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What became of the files that were dropped in."""
+    """Outcome of the files that were dropped in."""
 
     accepted: int
     rejected: tuple[RejectedFile, ...]
@@ -122,7 +122,7 @@ class CheckpointView:
 
 @dataclass(frozen=True, slots=True)
 class PlanView:
-    """What a run will take. ``is_estimate``: by formula, not yet measured on this machine.
+    """Plan of what a run will take. ``is_estimate``: by formula, not yet measured on this machine.
 
     ``measures`` are sentences of what will be done to make it fit; ``advice`` is empty when
     nothing needs to be changed.
@@ -174,7 +174,7 @@ class MethodView:
 
 @dataclass(frozen=True, slots=True)
 class RecommendationView:
-    """What to train, in this order, and why; no method when nothing would come of it."""
+    """Methods to train, in this order, and why; none when nothing would come of it."""
 
     methods: tuple[str, ...]
     reasons: tuple[str, ...]
@@ -281,7 +281,7 @@ OF_TRAINING = ("save", "sample", "choose")
 
 
 def asked_of(job: Job) -> tuple[str, ...]:
-    """What a running job was asked for and has not done yet."""
+    """Names of what a running job was asked for and has not done yet."""
     if job.state is not JobState.RUNNING:
         return ()
     flags = {
@@ -294,7 +294,7 @@ def asked_of(job: Job) -> tuple[str, ...]:
 
 
 def possible_for(job: Job) -> tuple[str, ...]:
-    """What may be asked of the job now."""
+    """Names of what may be asked of the job now."""
     asked = asked_of(job)
     if "cancel" in asked:
         return ()

@@ -30,7 +30,7 @@ NAMES_A_QUERY = 500
 
 
 class FileName(NamedTuple):
-    """What a row says of a stored file."""
+    """Name of a stored file, as rows hold it."""
 
     sha256: str
     suffix: str

@@ -101,7 +101,7 @@ class GenerationRepository:
         return self._session.execute(chosen).scalar_one()
 
     def of_request(self, request_id: int) -> list[Generation]:
-        """What one request made, in the order of its positions."""
+        """Images of one request, in the order of their positions."""
         chosen = select(GenerationRow).where(GenerationRow.request_id == request_id)
         rows = self._session.scalars(chosen.order_by(GenerationRow.position))
         return [Generation.of(row) for row in rows]
@@ -141,7 +141,7 @@ class GenerationRepository:
 
 
 def words_of(parameters: dict[str, Any]) -> str:
-    """What was written for an image, in small letters."""
+    """Texts that were written for an image, in small letters."""
     texts = (parameters.get("prompt"), parameters.get("condition_text"))
     return " ".join(text for text in texts if isinstance(text, str)).lower()[:MAX_WORDS]
 

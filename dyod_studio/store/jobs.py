@@ -125,7 +125,7 @@ QUEUED, RUNNING, PAUSED = JobState.QUEUED, JobState.RUNNING, JobState.PAUSED
 
 
 class ControlFlags(NamedTuple):
-    """What is asked of a running job now."""
+    """Requests to a running job."""
 
     cancel: bool
     pause: bool
@@ -139,7 +139,7 @@ class JobRequests(JobRows):
     def control_flags(
         self, job_id: int, owner: ProcessIdentity | None = None
     ) -> ControlFlags | None:
-        """What is asked of a running job; None when it is not to be run (any more, by this one)."""
+        """Requests to a running job; None when it is not to be run (any more, by this one)."""
         flags = (
             JobRow.cancel_requested,
             JobRow.pause_requested,

@@ -61,7 +61,7 @@ class PictureRepository:
         return self._session.execute(chosen).scalar_one()
 
     def left_out(self, project_id: int) -> list[Picture]:
-        """What was put aside: repetitions, and what a person does not want learned."""
+        """Pictures put aside: repetitions, and what a person does not want learned."""
         chosen = select(PictureRow).where(
             PictureRow.project_id == project_id, PictureRow.is_left_out
         )

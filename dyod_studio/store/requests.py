@@ -1,4 +1,4 @@
-"""What a person asked the sampler for, and how far it is."""
+"""Requests to the sampler, and how far they are."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What must be written is tried until the database takes it, and the disk has room for it."""
+"""Transactions repeated until the database takes them, and the disk has room for them."""
 
 import logging
 import time

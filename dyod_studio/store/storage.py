@@ -19,7 +19,7 @@ class Storage:
 
     @property
     def cache_dir(self) -> Path:
-        """What can be made again, such as encoded latents."""
+        """Folder of what can be made again, such as encoded latents."""
         return self.root / "cache"
 
     @property

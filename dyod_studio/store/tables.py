@@ -162,7 +162,7 @@ class JobRow(Base):
 
 
 class CalibrationRow(Base):
-    """What a method was measured to need on a device; seconds are a step's, a preview's, ..."""
+    """Measurement of what a method needs on a device; seconds are a step's, a preview's, ..."""
 
     __tablename__ = "calibrations"
     __table_args__ = (
@@ -222,7 +222,7 @@ class ArtifactRow(Base):
 
 
 class RequestRow(Base):
-    """What a person asked the sampler for. ``step`` counts finished denoiser calls."""
+    """Request to the sampler. ``step`` counts finished denoiser calls."""
 
     __tablename__ = "sample_requests"
     __table_args__ = (AUTOINCREMENT,)
@@ -330,7 +330,7 @@ class FrameRow(Base):
 
 
 class TraitName(Base):
-    """What a person calls one coordinate of one trained VAE."""
+    """Name that a person gave one coordinate of one trained VAE."""
 
     __tablename__ = "trait_names"
 

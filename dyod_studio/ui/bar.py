@@ -64,7 +64,7 @@ def build_bar(mark: str) -> Bar:
 
 @quiet_on_timer
 def describe_running(studio: "Studio", project: int | None) -> str:
-    """What trains right now, of this project or another; empty when nothing does."""
+    """Line on what trains right now, of this project or another; empty when nothing does."""
     active = studio.training.queue()
     own = [job for job in active if job.project_id == project]
     job = watched_job([job for job in active if job.state == "running"] or own or active, None)

@@ -52,7 +52,7 @@ class Question(NamedTuple):
 
 
 class Shell(NamedTuple):
-    """What changes when another project is opened."""
+    """Components that change when another project is opened."""
 
     project: gr.State
     remembered: gr.BrowserState

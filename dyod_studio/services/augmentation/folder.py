@@ -25,7 +25,7 @@ class AugmentFolder:
         self._rows = self._whole_rows()
 
     def settings(self) -> dict[str, Any] | None:
-        """What it was begun with; None for a new one.
+        """Settings that it was begun with; None for a new one.
 
         Raises:
             InvalidInputError: it holds something else.

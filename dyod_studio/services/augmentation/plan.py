@@ -110,7 +110,7 @@ SEEDS = 2**53
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentSettings:
-    """What is asked for.
+    """Settings of an augmentation.
 
     ``data`` is a folder whose folders are the classes; None takes the project's own pictures, by
     the folder that each came from. ``mask_rate`` is how freely a picture is read, in [0, 1): the

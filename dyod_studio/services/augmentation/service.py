@@ -41,7 +41,7 @@ OnProgress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True, slots=True)
 class AugmentReport:
-    """What was made: ``num_drawn`` now, ``num_kept`` were there already.
+    """Outcome of an augmentation: ``num_drawn`` now, ``num_kept`` were there already.
 
     ``left_out``: (name, reason) of pictures of the set that cannot be read.
     """
@@ -66,7 +66,7 @@ class _Work:
 
 
 class Augmenting:
-    """What ``augment`` asks for."""
+    """Augmentation of labelled sets, for ``augment``."""
 
     def __init__(self, storage: Storage, projects: Projects, settings: Settings) -> None:
         self._storage, self._projects, self._settings = storage, projects, settings

@@ -50,7 +50,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """What is drawn, in this order."""
+    """Shapes of a plot, in the order in which they are drawn."""
 
     title: str
     strokes: tuple[Stroke, ...]

@@ -96,7 +96,7 @@ def report_html(view: EvaluationView, project: ProjectView, originals: Originals
 
 
 def origin_line(view: EvaluationView, project: ProjectView) -> str:
-    """What was measured with what, in one line."""
+    """One line on what was measured with what."""
     when = view.job.finished_at or view.job.started_at or view.job.created_at
     unfinished = "" if view.job.state == "succeeded" else f" · {view.job.state}, not all measured"
     return (

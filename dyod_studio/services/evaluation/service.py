@@ -38,7 +38,7 @@ SETTINGS = EvaluationSettings()
 
 
 class Evaluation:
-    """What the Evaluate screen, ``evaluate`` and the t0 slider of the Studio ask for."""
+    """Evaluations, for the Evaluate screen, ``evaluate`` and the t0 slider."""
 
     def __init__(self, storage: Storage, projects: Projects) -> None:
         self._storage, self._projects = storage, projects

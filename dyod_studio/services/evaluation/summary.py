@@ -1,4 +1,4 @@
-"""What an evaluation found, in two sentences for somebody who knows nothing of its figures."""
+"""Summary of an evaluation in two sentences, for somebody who knows nothing of its figures."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What the Evaluate screen and ``evaluate`` ask for and are shown."""
+"""Settings and views of evaluations, for the Evaluate screen and ``evaluate``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ def sweep_named(name: str) -> Sweep:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSettings:
-    """What a person asks an evaluation for; see ``EvaluationConfig``.
+    """Settings of an evaluation as a person gives them; see ``EvaluationConfig``.
 
     Args:
         use: kinds of the parts to draw with; None for what is usual.
@@ -82,7 +82,7 @@ class EvaluationView:
 
     @property
     def advice_metric(self) -> str | None:
-        """What the advice was read off."""
+        """Metric that the advice was read off."""
         return None if self.advice is None else self.advice.metric
 
     @property
@@ -100,5 +100,5 @@ class EvaluationView:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What has to be known about the figures, each once."""
+        """Notes on the figures, each once."""
         return tuple(dict.fromkeys(note for point in self.points for note in point.notes))

@@ -94,7 +94,7 @@ class ImageEntry(_Entry):
 
 
 class RequestEntry(_Entry):
-    """What was asked for at once, and what it made."""
+    """A request and the images that it made."""
 
     kind: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
     parameters: dict[str, Any]
@@ -116,7 +116,7 @@ class BookmarkEntry(_Entry):
 
 
 class TraitEntry(_Entry):
-    """What one coordinate of a VAE is called."""
+    """Name of one coordinate of a VAE."""
 
     vae_sha256: Sha256
     rank: Annotated[int, Field(ge=0, le=100_000)]
@@ -159,7 +159,7 @@ _BROKEN = (BadZipFile, NotImplementedError, EOFError, ValueError, struct.error, 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a project file may cost."""
+    """Limits of what a project file may cost."""
 
     max_member_bytes: int = 20_000_000_000
     max_total_bytes: int = 500_000_000_000

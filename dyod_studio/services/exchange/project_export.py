@@ -54,7 +54,7 @@ def bookmark_entry(row: Bookmark, in_file: Renaming) -> dict[str, Any] | None:
 
 
 def trait_entries(session: Session, project_id: int) -> list[dict[str, Any]]:
-    """What the traits of every VAE of the project are called."""
+    """Names of the traits of every VAE of the project."""
     vaes = {
         row.sha256
         for row in ArtifactRepository(session).of_project(project_id)

@@ -214,7 +214,7 @@ class ImportedView:
 
 
 class Imports:
-    """What ``import`` and a project file dropped on the page ask for."""
+    """Import of project files, for ``import`` and the page."""
 
     def __init__(self, storage: Storage, projects: Projects) -> None:
         self._storage, self._projects = storage, projects

@@ -34,7 +34,7 @@ class Frames:
         return {key: self._storage.files.path(row.sha256, PNG) for key, row in rows.items()}
 
     def missing(self, plan: StripPlan) -> list[Step]:
-        """What is still to be drawn, in its order."""
+        """Steps that are still to be drawn, in their order."""
         found = self.files(plan.project_id, [step.key for step in plan.steps])
         return [step for step in plan.steps if step.key not in found]
 

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(eq=False, slots=True)
 class VisitorQueue:
-    """What is drawn for one visitor; ``is_open`` while frames may still come."""
+    """Frames that are drawn for one visitor; ``is_open`` while frames may still come."""
 
     plan: StripPlan
     scope: CancelScope | None = None
@@ -70,7 +70,7 @@ class StripPrefetcher:
         self._stop(scope)
 
     def look(self, visitor: str, plan: StripPlan) -> StripsView:
-        """What is there of a plan, whoever drew it."""
+        """Frames that are there of a plan, whoever drew them."""
         found = self._frames.files(plan.project_id, [step.key for step in plan.steps])
         strips = tuple(
             tuple(FrameView(at, key, found.get(key)) for at, key in strip) for strip in plan.strips

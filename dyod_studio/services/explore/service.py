@@ -1,4 +1,4 @@
-"""What the Explore screen draws beside new pictures: ways between two, and what lies near one."""
+"""Interpolations, strips along coordinates, and pictures near one, for the Explore screen."""
 
 import io
 from dataclasses import dataclass

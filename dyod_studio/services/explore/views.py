@@ -1,4 +1,4 @@
-"""What can be asked about the codes of the shape model: places, what lies near, and what is seen.
+"""Views of latent points: bookmarks, and strips as they are seen.
 
 An end or origin is told as ``seed:N``, ``set:ID`` (a picture of the set), ``made:ID`` (one of the
 gallery) or a path; an origin also as ``average``.

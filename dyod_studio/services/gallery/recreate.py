@@ -36,7 +36,7 @@ DEFAULT_STEPS = 50
 
 @dataclass(frozen=True, slots=True)
 class RecallView:
-    """What became of a picture that was made again.
+    """Outcome of making a picture again.
 
     ``is_identical`` compares pixels with the file's; None for a file of another tool.
     """
@@ -47,14 +47,14 @@ class RecallView:
 
 
 class Recreation:
-    """What ``recall`` and a picture dropped into the gallery ask for."""
+    """Pictures made again from their files, for ``recall`` and the gallery."""
 
     def __init__(self, storage: Storage, projects: Projects, dispatcher: RequestDispatcher) -> None:
         self._storage, self._projects = storage, projects
         self._dispatcher = dispatcher
 
     def read(self, path: Path, ref: int | str | None = None) -> Provenance:
-        """What the file says of how it was made, as a screen needs it.
+        """Read from the file how it was made, as a screen needs it.
 
         Args:
             ref: the project that shall draw it; None for the one that has what it was drawn with.

@@ -193,7 +193,7 @@ Draw = Callable[[CancelScope], list[GenerationView]]
 
 @dataclass(eq=False, slots=True)
 class Track:
-    """What is known of one visitor.
+    """State of one visitor's live pictures.
 
     ``newest`` counts what was asked for; ``scope`` is in hand now; ``last`` is the request whose
     picture is shown; ``turn`` is held while a picture is made.

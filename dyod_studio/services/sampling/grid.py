@@ -35,7 +35,7 @@ class Axis:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What is written at each place."""
+        """Labels of the values, in their order."""
         return tuple(f"{self.name.replace('-', ' ')} {_label(value)}" for value in self.values)
 
 
@@ -70,7 +70,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class GridView:
-    """What was made for a grid, row by row."""
+    """Pictures of a grid, row by row."""
 
     views: tuple[GenerationView, ...]
     x: Axis

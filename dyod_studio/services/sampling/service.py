@@ -75,7 +75,7 @@ def _size_of(path: Path) -> tuple[int, int]:
 
 
 class Sampling:
-    """What the Studio and Explore screens, ``sample``, ``interpolate`` and ``traverse`` ask for.
+    """Sampling, for the Draw and Explore screens, ``sample``, ``interpolate`` and ``traverse``.
 
     ``visitor`` is any name of who asks: ``cancel`` stops all that was asked under it.
     """

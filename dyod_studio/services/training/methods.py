@@ -75,7 +75,7 @@ def method_views() -> list[MethodView]:
 
 
 def recommendation(settings: Settings, session: Session, project: Project) -> RecommendationView:
-    """What to train next in a project on this machine, and why.
+    """Recommendation of what to train next in a project on this machine, and why.
 
     Raises:
         BaseModelError: the base model is not there any more.

@@ -1,4 +1,4 @@
-"""What a run will take on this machine before it starts, by what was measured here so far."""
+"""Plan of what a run will take on this machine, by what was measured here so far."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -87,7 +87,7 @@ def running_here(settings: Settings, session: Session) -> list[Job]:
 
 
 def free_for_next(settings: Settings, session: Session) -> float:
-    """What is free once the run that trains on this device now has ended: runs take turns."""
+    """Megabytes that are free once the run that trains here now has ended: runs take turns."""
     held = sum(job.peak_memory_mb or 0.0 for job in running_here(settings, session))
     kind, limit = kind_of_device(settings), settings.memory_limit_mb
     free = free_memory_mb(kind) + held

@@ -1,4 +1,4 @@
-"""What a run leaves to be read elsewhere: a page in one file, and a text to send for help."""
+"""Report of a run to be read elsewhere: a page in one file, and a text to send for help."""
 
 import base64
 import math

@@ -38,7 +38,7 @@ NOTHING: Mapping[str, Any] = {}
 
 
 class Training:
-    """What the Train screen, ``train`` and ``job`` can ask for."""
+    """Training runs, for the Train screen, ``train`` and ``job``."""
 
     def __init__(self, storage: Storage, settings: Settings) -> None:
         self._storage, self._settings, self._losses = storage, settings, LossReader()
@@ -48,7 +48,7 @@ class Training:
         return method_views()
 
     def recommend(self, ref: int | str) -> RecommendationView:
-        """What a project would best train next on this machine, in sentences a person can judge.
+        """Recommend what to train next on this machine, in sentences a person can judge.
 
         Raises:
             NotFoundError: there is no such project.
@@ -86,7 +86,7 @@ class Training:
     def plan(
         self, ref: int | str, method: str, values: Mapping[str, Any], *, measure: bool = False
     ) -> PlanView:
-        """What a run with these settings will take; ``measure`` makes a few real steps first.
+        """Plan what a run with these settings will take; ``measure`` makes a few real steps first.
 
         Raises:
             InvalidInputError: what ``start`` would refuse.
@@ -216,7 +216,7 @@ class Training:
         return write_report(self._record(job_id), out)
 
     def failure_text(self, job_id: int) -> str:
-        """What went wrong with all that is needed to help, as text to copy."""
+        """Text to copy: what went wrong, with all that is needed to help."""
         return failure_text(self._record(job_id))
 
     def wait(self, job_id: int, on_progress: Callable[[JobView], None]) -> JobView:

@@ -35,7 +35,7 @@ Made by hand, for a class statement has Gradio write an interface file beside th
 
 
 class FineControls(NamedTuple):
-    """What rarely needs a hand."""
+    """Controls that are rarely needed."""
 
     guidance_scale: gr.Textbox
     num_inference_steps: gr.Slider

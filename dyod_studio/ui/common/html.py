@@ -45,7 +45,7 @@ def empty(title: str, text: str, *, label: str = "", screen: str = "") -> str:
 
 
 def import_report(report: ImportReport) -> str:
-    """What was added, what repeats, what cannot be used and why, each by its name."""
+    """Report on what was added, what repeats, what cannot be used and why, each by its name."""
     parts = [note(f"{counted(report.accepted, 'picture')} added.", "good")]
     if report.accepted == 0:
         parts = [note("No new picture was added.", "hint")]

@@ -99,7 +99,7 @@ def build_parts(studio: "Studio", project: gr.State, tab: gr.Tab) -> PartControl
 def show_parts(
     studio: "Studio", project: int | None, shown: ShownParts, use: Sequence[str] | None = None
 ) -> Any:
-    """What is trained, with the usual parts chosen; nothing is sent again that the page shows.
+    """Show what is trained, with the usual parts chosen; nothing that the page shows is sent again.
 
     A choice that was made before this screen was ever in sight, by going back to how a picture
     was made, stays.
@@ -172,7 +172,7 @@ class SamplingControls(NamedTuple):
 
     @property
     def inputs(self) -> list[Any]:
-        """What ``read_sampling_controls`` is given."""
+        """Components that ``read_sampling_controls`` is given."""
         return list(self[:5])
 
 
@@ -206,7 +206,7 @@ def build_sampling_controls(studio: "Studio", project: gr.State, tab: gr.Tab) ->
 
 
 def show_choice(studio: "Studio", project: int | None, shown: dict[str, Any]) -> Any:
-    """What is trained, with the usual parts chosen; nothing is sent again that the page shows."""
+    """Show what is trained, with the usual parts chosen; what the page shows is not sent again."""
     trained = studio.projects.get(project).artifacts if project is not None else ()
     kinds = [kind for kind in selectable_kinds() if kind in trained]
     now = {"project": project, "kinds": kinds}

@@ -20,7 +20,7 @@ MAX_ENDED = 12
 
 
 def in_order(own: Sequence[JobView], others: Iterable[JobView]) -> list[JobView]:
-    """What trains, what waits in its order in all projects, then what has ended here."""
+    """Runs in order: what trains, what waits in all projects, then what has ended here."""
     open_jobs = [job for job in (*own, *others) if not job.is_final]
     open_jobs.sort(key=lambda job: (job.state != "running", job.place or 0, job.id))
     ended = sorted((job for job in own if job.is_final), key=lambda job: -job.id)
@@ -134,7 +134,7 @@ def on_edit(studio: "Studio", values: dict[str, str]) -> tuple[Any, ...]:
 
 
 def actions(studio: "Studio") -> dict[str, Callable[[int, dict[str, str]], JobView]]:
-    """What each button calls."""
+    """Function that each button calls."""
     training = studio.training
     return {
         "pause": lambda job, values: training.pause(job),

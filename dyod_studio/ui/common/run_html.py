@@ -40,12 +40,12 @@ ACTION_NAMES = {
 
 
 def method_name(kind: str) -> str:
-    """What a kind of part or of run is called on the page."""
+    """Name of a kind of part or of run on the page."""
     return "Evaluation" if kind == EVALUATION else title_of(kind)
 
 
 def state_name(job: JobView) -> str:
-    """What the run does now, in a word."""
+    """One word on what the run does now."""
     names = MEASURING_NAMES if job.kind == EVALUATION else STATE_NAMES
     return names.get(job.state, job.state)
 
@@ -95,7 +95,7 @@ def chip(job: JobView) -> str:
 
 
 def run_list(jobs: Sequence[JobView], project: int, watched: int | None) -> str:
-    """What trains, then what waits in its order, then what has ended; a press looks at a run."""
+    """List of what trains, what waits in its order, and what has ended; a press looks at a run."""
     return f'<div class="jobs">{"".join(_run_row(job, project, watched) for job in jobs)}</div>'
 
 

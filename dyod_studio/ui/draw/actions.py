@@ -1,4 +1,4 @@
-"""What the buttons of the Studio screen do: pictures, five t0s, a grid, a live picture."""
+"""Actions of the Studio screen's buttons: pictures, five t0s, a grid, a live picture."""
 
 import tempfile
 from collections.abc import Sequence
@@ -127,7 +127,7 @@ class GridControls(NamedTuple):
 
     @property
     def inputs(self) -> list[Any]:
-        """What ``axes_in`` is given."""
+        """Components that ``axes_in`` is given."""
         return list(self[:4])
 
 

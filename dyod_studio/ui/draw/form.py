@@ -84,5 +84,5 @@ def request_for(
 
 
 def visitor_of(request: gr.Request | None) -> str:
-    """What the studio calls this browser window."""
+    """Name of this browser window within the studio."""
     return "" if request is None else str(request.session_hash)

@@ -1,4 +1,4 @@
-"""What was made, beside the canvas: the pictures, before and after, and going on from one."""
+"""Results beside the canvas: the pictures, before and after, and going on from one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ class Results(NamedTuple):
 
     @property
     def outputs(self) -> list[Any]:
-        """What ``result_updates`` gives new values to, in its order."""
+        """Components that ``result_updates`` gives new values to, in its order."""
         return [self.gallery, self.slider, self.shown, self.compare, self.sheet]
 
 

@@ -54,11 +54,11 @@ class Screen(NamedTuple):
 
     @property
     def inputs(self) -> set[Any]:
-        """What ``values`` is read from."""
+        """Components that ``values`` is read from."""
         return form_inputs(self.fields, self.drawing.transfer)
 
     def values(self, data: Mapping[Any, Any]) -> Values:
-        """What the screen says."""
+        """Values of the screen's fields."""
         return read_form(self.fields, data, self.drawing.transfer)
 
 

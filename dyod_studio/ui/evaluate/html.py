@@ -30,7 +30,7 @@ Originals = Callable[[int | None], Path | None]
 
 
 def evaluation_name(view: EvaluationView) -> str:
-    """What a finished or running evaluation is called in a list."""
+    """Name of a finished or running evaluation in a list."""
     return f"{SWEEPS[view.config.sweep][0]}, {view.job.created_at:%d %b %H:%M}, run {view.job.id}"
 
 

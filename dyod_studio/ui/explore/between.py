@@ -111,7 +111,7 @@ STRAIGHT, ROUND = "straight", "along the sphere"
 
 
 class Between(NamedTuple):
-    """What shows a plan from A to B."""
+    """Components that show a plan from A to B."""
 
     plan: gr.State
     timer: gr.Timer
@@ -228,7 +228,7 @@ def on_between(
 def on_tick(
     studio: "Studio", visitor: str, project: int | None, plan: StripPlan | None
 ) -> tuple[Any, ...]:
-    """What is there of the strip by now."""
+    """Show what is there of the strip by now."""
     if plan is None or project != plan.project_id:
         return cleared()[1:]
     return _shown(studio.explore.prefetcher.look(visitor, plan), gr.skip())

@@ -28,7 +28,7 @@ class BookmarkPanel(NamedTuple):
 
     @property
     def shown(self) -> list[Any]:
-        """What ``saved_updates`` fills."""
+        """Components that ``saved_updates`` fills."""
         return [self.ids, self.thumbs, self.empty]
 
 

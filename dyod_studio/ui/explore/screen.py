@@ -53,7 +53,7 @@ NUM_DRAWN, NUM_NEW, NUM_BETWEEN = 6, 4, 7
 def restore_outputs(
     ways: gr.Tabs, drawn: SamplingControls, new: New, between: Between, traits: Traits
 ) -> list[Any]:
-    """What ``restore_updates`` fills."""
+    """Components that ``restore_updates`` fills."""
     picks = between.picks
     return [
         ways,
@@ -172,7 +172,7 @@ def build_explore(
 
 
 def show_explore(studio: "Studio", project: int | None) -> tuple[Any, ...]:
-    """What is missing, with the button that goes there; else the whole screen."""
+    """Show what is missing, with the button that goes there; else the whole screen."""
     text = training_note(studio, project, ("inversion", "vae"))
     has_shapes = project is not None and "vae" in studio.projects.get(project).artifacts
     return (
@@ -187,7 +187,7 @@ def show_explore(studio: "Studio", project: int | None) -> tuple[Any, ...]:
 def _wire_sources(
     studio: "Studio", project: gr.State, between: Between, between_tab: gr.Tab, tab: gr.Tab
 ) -> None:
-    """What can be picked is looked up anew whenever it comes into sight."""
+    """Look up what can be picked whenever it comes into sight."""
     picks = between.picks
     gr.on(
         [project.change, between_tab.select, tab.select],

@@ -25,7 +25,7 @@ TICK_S = 0.7
 
 
 def build_conductor(elem_id: str) -> gr.HTML:
-    """What moves the sliders' pictures; its ``select`` tells that a trait came to rest."""
+    """Component that moves the sliders' pictures; its ``select``: a trait came to rest."""
     script = (ASSETS_DIR / "strips.js").read_text(encoding="utf-8")
     return gr.HTML("", js_on_load=script, elem_id=elem_id, elem_classes="conductor", padding=False)
 

@@ -41,7 +41,7 @@ class Traits(NamedTuple):
 
     @property
     def shown(self) -> list[Any]:
-        """What ``on_point`` and ``on_look`` fill; the latter leaves the plan out."""
+        """Components that ``on_point`` and ``on_look`` fill; the latter leaves the plan out."""
         return [self.plan, self.timer, self.here, *self.strip_views, self.status]
 
 
@@ -155,7 +155,7 @@ def on_point(
 def on_look(
     studio: "Studio", visitor: str, project: int | None, plan: StripPlan | None
 ) -> tuple[Any, ...]:
-    """What is there by now."""
+    """Show what is there by now."""
     if plan is None or project != plan.project_id:
         return cleared()[1:]
     return _shown(plan, studio.explore.prefetcher.look(visitor, plan))

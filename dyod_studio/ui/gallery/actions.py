@@ -52,7 +52,7 @@ class Details(NamedTuple):
 
     @property
     def outputs(self) -> list[Any]:
-        """What ``show_details`` gives new values to, in its order."""
+        """Components that ``show_details`` gives new values to, in its order."""
         return [self.number, self.picture, self.ways, self.favorite, self.delete, self.words]
 
 

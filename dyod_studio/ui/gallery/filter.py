@@ -1,4 +1,4 @@
-"""What of the gallery is shown: by words, favourites, bin, kind, day, trained part."""
+"""Filter of the gallery: by words, favourites, bin, kind, day, trained part."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta

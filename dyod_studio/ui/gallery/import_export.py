@@ -124,7 +124,7 @@ def on_import(studio: "Studio", file: str | None, progress: gr.Progress = PROGRE
 
 
 def _one_of(files: Sequence[str] | None) -> tuple[Path, Path | None]:
-    """What is brought in, and PEFT's word on it where that came along."""
+    """File that is brought in, and PEFT's word on it where that came along."""
     paths = [Path(file) for file in files or ()]
     beside = next((path for path in paths if path.name == BESIDE and len(paths) > 1), None)
     some = [path for path in paths if path != beside]

@@ -18,7 +18,7 @@ CHOOSE = '<p class="quiet">Click a picture to see how it was made.</p>'
 
 
 def details_html(view: GenerationView) -> str:
-    """What a person wants to know of a picture, and behind it all that a program does."""
+    """Details of a picture for a person, and behind them all that a program wants to know."""
     parameters = view.parameters
     rows = {
         "Made": f"{kind_name(view)}, {view.created_at.astimezone():%d %b %Y, %H:%M}",

@@ -22,7 +22,7 @@ COLUMNS = 6
 
 
 class Links(NamedTuple):
-    """What the gallery shares with the rest of the page.
+    """Components that the gallery shares with the rest of the page.
 
     ``again`` holds the AgainView that a screen shall stand as; ``brought`` the project that was
     brought in last.

@@ -19,7 +19,7 @@ Ids = tuple[int, ...]
 
 
 class Tray(NamedTuple):
-    """What was chosen, and what can be done with it."""
+    """Pictures that were chosen, and what can be done with them."""
 
     ids: gr.State
     panel: gr.Column
@@ -32,7 +32,7 @@ class Tray(NamedTuple):
 
     @property
     def outputs(self) -> list[Any]:
-        """What ``tray_updates`` gives new values to, in its order."""
+        """Components that ``tray_updates`` gives new values to, in its order."""
         return [self.ids, self.panel, self.words, self.thumbs, self.compare, self.remove]
 
 

@@ -25,7 +25,7 @@ Wishes = list[tuple[str, dict[str, object]]]
 
 
 class Learn(NamedTuple):
-    """What shall be learned: the reasons, the methods, and what the pictures show."""
+    """Step of what to learn: the reasons, the methods, and what the pictures show."""
 
     reasons: gr.HTML
     methods: gr.CheckboxGroup
@@ -122,7 +122,7 @@ def on_learn(studio: "Studio", project: int | None, may: bool | None) -> tuple[A
 
 
 def show_learn(studio: "Studio", project: int | None) -> tuple[str, Any, Any]:
-    """What a colleague would train, and why; what stands in the way, in its sentence."""
+    """Show what a colleague would train, and why; what stands in the way, in its sentence."""
     try:
         found = studio.training.recommend(chosen(project))
     except StudioError as exc:
@@ -133,7 +133,7 @@ def show_learn(studio: "Studio", project: int | None) -> tuple[str, Any, Any]:
 
 
 def on_methods(methods: Sequence[str] | None) -> Any:
-    """What the pictures show is asked only where a method makes use of it."""
+    """Ask what the pictures show only where a method makes use of it."""
     return gr.update(visible=any(name in noun_settings() for name in methods or ()))
 
 

@@ -25,7 +25,7 @@ DROP = ("drop", "Leave it out", "It stays with the project, but nothing learns f
 
 
 def check_html(view: CheckView) -> str:
-    """What a colleague would say, and below it what she would point at."""
+    """Advice on the set, and below it the pictures that it points at."""
     lines = "".join(f"<li>{escape(line)}</li>" for line in view.advice)
     parts = [f'<ul class="advice">{lines}</ul>']
     pairs = [
@@ -88,7 +88,7 @@ def _image(picture: PictureDetails) -> str:
 
 
 class PictureSet(NamedTuple):
-    """What shows a set; ``outputs`` is what ``show_set`` fills."""
+    """Components that show a set; ``outputs`` are those that ``show_set`` fills."""
 
     summary: gr.HTML
     check: gr.HTML

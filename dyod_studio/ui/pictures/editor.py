@@ -31,7 +31,7 @@ class Editor(NamedTuple):
 
     @property
     def outputs(self) -> list[Any]:
-        """What ``on_picture`` fills."""
+        """Components that ``on_picture`` fills."""
         return list(self[:-1])
 
 

@@ -1,4 +1,4 @@
-"""What training runs show while they work, and what can be asked of them."""
+"""Training runs while they work, and what can be asked of them."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""What a training will take, before it starts: memory, time, and whether that was measured."""
+"""Plan of a training before it starts: memory, time, and whether that was measured."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -36,7 +36,7 @@ def build_plan(studio: "Studio", project: gr.State, tab: gr.Tab, wishes: Wishes)
 
 
 def show_plan(studio: "Studio", wishes: Wishes, project: int | None) -> str:
-    """What is wished for, planned; what stands in the way, in its sentence."""
+    """Show the plan of what was chosen; what stands in the way, in its sentence."""
     if project is None:
         return ""
     try:

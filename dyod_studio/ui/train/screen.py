@@ -104,7 +104,7 @@ def _draw_form(
 
 
 def about(method: MethodView) -> str:
-    """What a method is for, for how many pictures, and what it costs, in Markdown."""
+    """Markdown on a method: what it is for, for how many pictures, and what it costs."""
     mark = " (for comparison)" if method.is_baseline else ""
     text = f"**{method.title}{mark}.** {method.summary}"
     return f"{text} For {method.num_pictures} pictures. {method.cost}"
@@ -151,7 +151,7 @@ def on_train_one(
 def on_plan_one(
     studio: "Studio", method: str, names: Sequence[str], project: int | None, *values: Any
 ) -> str:
-    """What this method takes with the settings as they were typed."""
+    """Plan this method with the settings as they were typed."""
     return plan_html([studio.training.plan(chosen(project), method, given(names, values))])
 
 

@@ -37,7 +37,7 @@ def upgrade() -> None:
 
 
 def _fill() -> None:
-    """What the images that are there already can be found by."""
+    """Fill in the words that the images that are there already can be found by."""
     connection = op.get_bind()
     rows = connection.execute(sa.text("SELECT id, parameters FROM generations")).all()
     for generation_id, said in rows:
