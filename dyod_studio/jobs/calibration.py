@@ -20,9 +20,8 @@ from dyod_studio.models.memory_plan import Measurement
 from dyod_studio.models.references import fingerprint_of, locate_base
 from dyod_studio.settings import STARTER_DIR, Settings
 from dyod_studio.store.calibrations import CalibrationRepository
-from dyod_studio.store.database import Session
+from dyod_studio.store.database import Session, retry_while_busy
 from dyod_studio.store.records import Calibration
-from dyod_studio.store.retry import retry_while_busy
 from dyod_studio.store.storage import Storage, open_storage
 from dyod_studio.training.planning import Known, calibration_key
 from dyod_studio.training.registry import MethodConfig, load_method, parse_config

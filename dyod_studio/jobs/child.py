@@ -23,10 +23,14 @@ from dyod_studio.errors import (
 from dyod_studio.evaluation.plan import EVALUATION
 from dyod_studio.jobs.processes import log_to_stderr, this_process
 from dyod_studio.settings import Settings
-from dyod_studio.store.database import Database, DatabaseFault
+from dyod_studio.store.database import (
+    Database,
+    DatabaseFault,
+    retry_until_written,
+    retry_while_busy,
+)
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.records import Job, JobState, ProcessIdentity
-from dyod_studio.store.retry import retry_until_written, retry_while_busy
 from dyod_studio.store.storage import Storage, open_storage
 
 NUM_LINES = 40

@@ -46,11 +46,11 @@ from dyod_studio.models.customised import CustomisedModel, SamplingConfig, open_
 from dyod_studio.models.feature_extractors import open_extractor
 from dyod_studio.settings import STARTER_DIR, Settings
 from dyod_studio.store.artifacts import ArtifactRepository
+from dyod_studio.store.database import retry_while_busy
 from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.jobs import ControlFlags, JobRepository
-from dyod_studio.store.pictures import PictureRepository
+from dyod_studio.store.projects import PictureRepository
 from dyod_studio.store.records import Job, JobState, Picture
-from dyod_studio.store.retry import retry_while_busy
 from dyod_studio.store.storage import Storage
 
 LOOK_EVERY_S = 0.5

@@ -13,8 +13,7 @@ from dyod_studio.models.memory import limit_memory
 from dyod_studio.models.placeholder import trained_vectors, with_placeholder
 from dyod_studio.settings import STARTER_DIR, Settings
 from dyod_studio.store.files import SAFETENSORS
-from dyod_studio.store.pictures import PictureRepository
-from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.projects import PictureRepository, ProjectRepository
 from dyod_studio.store.storage import Storage
 from dyod_studio.training.data import TrainingPicture, TrainingSet
 from dyod_studio.training.registry import MethodConfig, PromptedConfig

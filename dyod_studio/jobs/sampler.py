@@ -46,11 +46,11 @@ from dyod_studio.requests.sampling import (
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.cleaning import FileName, remove_unreferenced
+from dyod_studio.store.database import retry_while_busy
 from dyod_studio.store.files import PNG, SAFETENSORS, WEBP
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.records import Generation, JobState
 from dyod_studio.store.requests import InputFile, SampleRequestRepository
-from dyod_studio.store.retry import retry_while_busy
 from dyod_studio.store.storage import Storage
 
 

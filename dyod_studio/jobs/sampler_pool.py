@@ -16,9 +16,9 @@ from dyod_studio.errors import SampleCancelledError, SamplerError
 from dyod_studio.jobs.devices import host_name
 from dyod_studio.jobs.processes import is_alive, log_to_stderr
 from dyod_studio.settings import Settings
+from dyod_studio.store.database import retry_while_busy
 from dyod_studio.store.records import JobState
 from dyod_studio.store.requests import SampleRequestRepository
-from dyod_studio.store.retry import retry_while_busy
 from dyod_studio.store.storage import Storage, open_storage
 
 DIED = "The sampler process ended unexpectedly; try again, a new one starts by itself."

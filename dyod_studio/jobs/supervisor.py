@@ -23,9 +23,9 @@ from dyod_studio.jobs.processes import (
     identify,
     is_alive,
 )
+from dyod_studio.store.database import retry_until_written
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.records import Job, JobState, ProcessIdentity, utc_now
-from dyod_studio.store.retry import retry_until_written
 from dyod_studio.store.storage import Storage
 
 

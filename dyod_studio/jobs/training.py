@@ -18,10 +18,10 @@ from dyod_studio.models.base import BaseModel
 from dyod_studio.models.memory import peak_memory_mb, release_memory
 from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
+from dyod_studio.store.database import retry_while_busy
 from dyod_studio.store.files import PNG, SAFETENSORS
 from dyod_studio.store.jobs import ControlFlags, JobRepository
 from dyod_studio.store.records import Job, JobState, ProcessIdentity
-from dyod_studio.store.retry import retry_while_busy
 from dyod_studio.store.storage import Storage
 from dyod_studio.training.calibration import Meter
 from dyod_studio.training.checkpoints import Checkpoint, list_checkpoints

@@ -19,9 +19,9 @@ from dyod_studio.jobs.devices import device_key, host_name
 from dyod_studio.jobs.processes import identify, is_alive, log_to_stderr, start_detached
 from dyod_studio.jobs.supervisor import Supervisor, Timing
 from dyod_studio.settings import Settings
+from dyod_studio.store.database import retry_until_written
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.records import Job
-from dyod_studio.store.retry import retry_until_written
 from dyod_studio.store.storage import Storage, open_storage
 
 CHILD_COMMAND = (sys.executable, "-m", "dyod_studio.jobs.child")

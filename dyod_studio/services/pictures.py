@@ -8,8 +8,7 @@ from dyod_studio.datasets.advice import PictureFacts, advise, small_ones, soft_o
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.store.database import Session
 from dyod_studio.store.files import WEBP
-from dyod_studio.store.pictures import PictureRepository
-from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.projects import PictureRepository, ProjectRepository
 from dyod_studio.store.records import Picture, utc_now
 from dyod_studio.store.storage import Storage
 

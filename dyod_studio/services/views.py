@@ -13,8 +13,7 @@ from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.database import Session
 from dyod_studio.store.files import PNG, WEBP
 from dyod_studio.store.jobs import WAITING, JobRepository
-from dyod_studio.store.pictures import PictureRepository
-from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.projects import PictureRepository, ProjectRepository
 from dyod_studio.store.records import Artifact, Generation, Job, JobState, Picture, Project
 from dyod_studio.store.storage import Storage
 

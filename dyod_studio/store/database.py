@@ -1,12 +1,14 @@
 """One database: how it is opened, brought up to date, and how a transaction is held."""
 
+import logging
 import os
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -178,3 +180,35 @@ def _sqlite_path(engine: Engine) -> Path | None:
     if engine.url.get_backend_name() != "sqlite" or name in (None, "", ":memory:"):
         return None
     return Path(str(name))
+
+
+T = TypeVar("T")
+
+ROOM_POLL_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+def retry_while_busy(action: Callable[[], T]) -> T:
+    """Repeat a whole transaction while another process holds the database.
+
+    Each attempt waits as long as the database's own time-out.
+    """
+    while True:
+        try:
+            return action()
+        except DatabaseBusyError as exc:
+            log.warning("Trying again: %s", exc)
+
+
+def retry_until_written(action: Callable[[], T]) -> T:
+    """Repeat a whole transaction until it can be made, however long the disk is full.
+
+    For what a row must say in the end; anything else had better fail.
+    """
+    while True:
+        try:
+            return retry_while_busy(action)
+        except StorageFullError as exc:
+            log.warning("Waiting for room: %s", exc)
+            time.sleep(ROOM_POLL_S)

@@ -1,13 +1,14 @@
-"""Projects: found by id or by name."""
+"""Projects, found by id or by name, and the pictures of their sets in the order they came."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from dyod_studio.errors import InvalidInputError, NotFoundError
-from dyod_studio.store.records import Project
-from dyod_studio.store.tables import ProjectRow
+from dyod_studio.store.records import Picture, Project
+from dyod_studio.store.tables import PictureRow, ProjectRow
 
 
 class ProjectRepository:
@@ -62,3 +63,86 @@ class ProjectRepository:
         return self._session.scalars(
             select(ProjectRow).where(ProjectRow.name == name)
         ).one_or_none()
+
+
+class PictureRepository:
+    """Reads and writes pictures in the session it is given; the caller commits."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(self, picture: Picture) -> Picture:
+        """Add a picture; the one that has the same bytes already stays the only one.
+
+        Raises:
+            NotFoundError: the project was deleted meanwhile.
+        """
+        if self._session.get(ProjectRow, picture.project_id) is None:
+            raise NotFoundError(f"There is no project {picture.project_id}.")
+        earlier = self.with_file(picture.project_id, picture.sha256)
+        if earlier is not None:
+            return earlier
+        row = PictureRow(**picture.columns())
+        self._session.add(row)
+        self._session.flush()
+        return Picture.of(row)
+
+    def get(self, picture_id: int) -> Picture:
+        return Picture.of(self._row(picture_id))
+
+    def change(self, picture_id: int, **columns: Any) -> Picture:
+        """Set its crop, its caption, or whether it is left out."""
+        row = self._row(picture_id)
+        for name, value in columns.items():
+            setattr(row, name, value)
+        return Picture.of(row)
+
+    def _row(self, picture_id: int) -> PictureRow:
+        picture = self._session.get(PictureRow, picture_id)
+        if picture is None:
+            raise NotFoundError(f"There is no picture {picture_id}.")
+        return picture
+
+    def all(self, project_id: int) -> list[Picture]:
+        """The set: what is left out is no part of it."""
+        return self._records(_set_of(project_id).order_by(PictureRow.id))
+
+    def page(self, project_id: int, *, offset: int = 0, limit: int = 60) -> list[Picture]:
+        chosen = _set_of(project_id).order_by(PictureRow.id).offset(offset).limit(limit)
+        return self._records(chosen)
+
+    def count(self, project_id: int) -> int:
+        chosen = _set_of(project_id).with_only_columns(func.count(PictureRow.id))
+        return self._session.execute(chosen).scalar_one()
+
+    def left_out(self, project_id: int) -> list[Picture]:
+        """Pictures put aside: repetitions, and what a person does not want learned."""
+        chosen = select(PictureRow).where(
+            PictureRow.project_id == project_id, PictureRow.is_left_out
+        )
+        return self._records(chosen.order_by(PictureRow.id))
+
+    def with_file(self, project_id: int, sha256: str) -> Picture | None:
+        """The picture of these bytes, in the set or left out."""
+        same = select(PictureRow).where(
+            PictureRow.project_id == project_id, PictureRow.sha256 == sha256
+        )
+        row = self._session.scalars(same).one_or_none()
+        return None if row is None else Picture.of(row)
+
+    def fingerprints(self, project_id: int) -> list[tuple[str, str, str]]:
+        """(name, sha256, phash) of each picture: what a newcomer is compared with."""
+        columns = select(PictureRow.name, PictureRow.sha256, PictureRow.phash)
+        rows = self._session.execute(
+            columns.where(PictureRow.project_id == project_id).order_by(PictureRow.id)
+        )
+        return [(name, sha256, phash) for name, sha256, phash in rows]
+
+    def _records(self, chosen: Select[PictureRow]) -> list[Picture]:
+        return [Picture.of(row) for row in self._session.scalars(chosen)]
+
+
+def _set_of(project_id: int) -> Select[PictureRow]:
+    return select(PictureRow).where(
+        PictureRow.project_id == project_id, PictureRow.is_left_out.is_(False)
+    )

@@ -15,8 +15,7 @@ from dyod_studio.jobs.processes import environment
 from dyod_studio.jobs.worker import run_worker
 from dyod_studio.settings import Settings
 from dyod_studio.store.jobs import JobRepository
-from dyod_studio.store.pictures import PictureRepository
-from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.projects import PictureRepository, ProjectRepository
 from dyod_studio.store.records import Job, JobState, Picture, ProcessIdentity
 from dyod_studio.store.storage import Storage, open_storage
 from tests.jobs.serving import CHILDREN, QUICK

@@ -15,11 +15,10 @@ from dyod_studio.jobs.metrics import (
 )
 from dyod_studio.jobs.training import Recorder
 from dyod_studio.store.cleaning import delete_project
-from dyod_studio.store.database import Database
+from dyod_studio.store.database import Database, retry_while_busy
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.records import JobState
-from dyod_studio.store.retry import retry_while_busy
 from dyod_studio.training.run import (
     ArtifactReady,
     CheckpointSaved,

@@ -15,7 +15,7 @@ from dyod_studio.evaluation.results import (
 from dyod_studio.jobs.devices import host_name
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.jobs import JobRepository
-from dyod_studio.store.pictures import PictureRepository
+from dyod_studio.store.projects import PictureRepository
 from dyod_studio.store.records import JobState
 from dyod_studio.store.storage import Storage
 

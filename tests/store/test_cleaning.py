@@ -11,8 +11,7 @@ from dyod_studio.store.cleaning import delete_project
 from dyod_studio.store.files import PNG, SAFETENSORS, WEBP
 from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.jobs import JobRepository
-from dyod_studio.store.pictures import PictureRepository
-from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.projects import PictureRepository, ProjectRepository
 from dyod_studio.store.records import Generation, Picture
 from dyod_studio.store.requests import InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage

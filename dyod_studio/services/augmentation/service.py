@@ -26,12 +26,11 @@ from dyod_studio.services.augmentation.plan import (
     plan_class,
     recipe_of,
 )
-from dyod_studio.services.parts import check_conditionable, choose_parts
-from dyod_studio.services.projects import Projects
+from dyod_studio.services.projects import Projects, check_conditionable, choose_parts
 from dyod_studio.services.views import ProjectView
 from dyod_studio.settings import Settings
 from dyod_studio.store.files import SAFETENSORS
-from dyod_studio.store.pictures import PictureRepository
+from dyod_studio.store.projects import PictureRepository
 from dyod_studio.store.records import Artifact
 from dyod_studio.store.storage import Storage
 

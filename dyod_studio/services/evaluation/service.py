@@ -21,15 +21,14 @@ from dyod_studio.requests.sampling import DEFAULT_T0
 from dyod_studio.services.evaluation.report import write_reports
 from dyod_studio.services.evaluation.summary import summary_of
 from dyod_studio.services.evaluation.views import EvaluationSettings, EvaluationView, sweep_named
-from dyod_studio.services.parts import choose_parts
-from dyod_studio.services.projects import Projects
+from dyod_studio.services.projects import Projects, choose_parts
 from dyod_studio.services.runs import measured_again
 from dyod_studio.services.views import JobView, ProjectView, job_view
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.database import Session
 from dyod_studio.store.files import WEBP
 from dyod_studio.store.jobs import JobRepository
-from dyod_studio.store.pictures import PictureRepository
+from dyod_studio.store.projects import PictureRepository
 from dyod_studio.store.records import Artifact, Job
 from dyod_studio.store.storage import Storage
 

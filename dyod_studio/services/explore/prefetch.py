@@ -17,7 +17,7 @@ from dyod_studio.services.explore.frames import Frames
 from dyod_studio.services.explore.strips import Step, StripPlan, portion
 from dyod_studio.services.explore.views import FrameView, StripsView
 from dyod_studio.services.sampling.dispatcher import CancelScope, OnProgress, RequestDispatcher
-from dyod_studio.store.retry import retry_while_busy
+from dyod_studio.store.database import retry_while_busy
 from dyod_studio.store.storage import Storage
 
 FIRST_PORTION, PORTION = 3, 4

@@ -27,7 +27,7 @@ from dyod_studio.services.views import GenerationView, ProjectView
 from dyod_studio.store.database import Session
 from dyod_studio.store.files import PNG
 from dyod_studio.store.generations import GenerationRepository
-from dyod_studio.store.pictures import PictureRepository
+from dyod_studio.store.projects import PictureRepository
 from dyod_studio.store.records import Generation, Picture
 from dyod_studio.store.storage import Storage
 

@@ -18,8 +18,7 @@ from dyod_studio.services.gallery.provenance import (
     stored_input,
     whole_number,
 )
-from dyod_studio.services.parts import choose_parts
-from dyod_studio.services.projects import Projects
+from dyod_studio.services.projects import Projects, choose_parts
 from dyod_studio.services.sampling.dispatcher import (
     OnProgress,
     RequestDispatcher,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dyod_studio.store.files import WEBP
-from dyod_studio.store.pictures import PictureRepository
+from dyod_studio.store.projects import PictureRepository
 from dyod_studio.store.storage import Storage
 
 INK, PAPER = "#1f2328", "#ffffff"

@@ -20,8 +20,7 @@ from dyod_studio.requests.sampling import (
     SamplingRequest,
     TraversalRequest,
 )
-from dyod_studio.services.parts import check_conditionable, choose_parts
-from dyod_studio.services.projects import Projects
+from dyod_studio.services.projects import Projects, check_conditionable, choose_parts
 from dyod_studio.services.sampling.dispatcher import Live, OnProgress, RequestDispatcher
 from dyod_studio.services.sampling.grid import Grid, GridView
 from dyod_studio.services.sampling.palette import palette_of

@@ -14,7 +14,7 @@ from dyod_studio.services.views import FieldKind, FieldView, MethodView, Recomme
 from dyod_studio.settings import STARTER_DIR, Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.database import Session
-from dyod_studio.store.pictures import PictureRepository
+from dyod_studio.store.projects import PictureRepository
 from dyod_studio.store.records import Project
 from dyod_studio.training.recommend import DeviceFacts, Need, SetFacts, recommend
 from dyod_studio.training.registry import (

@@ -28,8 +28,7 @@ from dyod_studio.services.views import (
 )
 from dyod_studio.settings import Settings
 from dyod_studio.store.jobs import JobRepository
-from dyod_studio.store.pictures import PictureRepository
-from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.projects import PictureRepository, ProjectRepository
 from dyod_studio.store.records import Job
 from dyod_studio.store.storage import Storage
 
