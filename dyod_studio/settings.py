@@ -14,7 +14,9 @@ STARTER_DIR = ASSETS_DIR / "starter"
 class Settings(BaseSettings):
     """How this studio runs. Every field can be set as DYOD_<FIELD> or in a file ``.env``."""
 
-    model_config = SettingsConfigDict(env_prefix="DYOD_", env_file=".env", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="DYOD_", env_file=".env", extra="ignore", frozen=True
+    )
 
     storage: Path = Path("storage")
     """Folder that holds everything a running studio writes."""

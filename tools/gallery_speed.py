@@ -18,9 +18,8 @@ from dyod_studio.bootstrap import build_studio
 from dyod_studio.services.gallery.views import GalleryFilter
 from dyod_studio.services.studio import Studio
 from dyod_studio.settings import Settings
-from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.records import Generation
-from dyod_studio.store.requests import SampleRequestRepository
+from dyod_studio.store.requests import GenerationRepository, SampleRequestRepository
 from dyod_studio.store.storage import Storage, open_storage
 
 FEW, MANY = 50, 5_000

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,9 +24,11 @@ import gradio as gr
 from PIL import Image, ImageDraw
 
 import dyod_studio
-from dyod_studio.bootstrap import command_line_studio
+from dyod_studio.bootstrap import build_studio
+from dyod_studio.jobs.sampler import run_request
 from dyod_studio.services.studio import Studio
 from dyod_studio.settings import Settings
+from dyod_studio.store.storage import open_storage
 from dyod_studio.ui.page import build_page
 
 PACKAGE = Path(dyod_studio.__file__).parent
@@ -130,7 +133,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         storage = options.storage or Path(folder) / "storage"
         if options.storage is None:
             train(storage)
-        with command_line_studio(Settings(storage=storage)) as studio:
+        settings = Settings(storage=storage)
+        with open_storage(storage, settings.resolved_database_url, migrate=True) as opened:
+            studio = build_studio(settings, opened, partial(run_request, settings, opened))
             trace = trace_press(studio, studio.projects.all()[0].id, Path(folder))
     for name, called in trace.functions.items():
         print(f"{name:40} {', '.join(called)}")

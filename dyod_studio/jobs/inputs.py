@@ -19,6 +19,7 @@ from dyod_studio.training.data import TrainingPicture, TrainingSet
 from dyod_studio.training.registry import MethodConfig, PromptedConfig
 
 
+@lru_cache(maxsize=1)
 def load_base_model(settings: Settings, ref: str) -> BaseModel:
     """Load a base model; the last one of this process is kept.
 
@@ -26,12 +27,7 @@ def load_base_model(settings: Settings, ref: str) -> BaseModel:
         BaseModelError: it cannot be loaded.
         DeviceError: the card and the installed PyTorch do not fit together.
     """
-    return _load(ref, settings.device)
-
-
-@lru_cache(maxsize=1)
-def _load(ref: str, device_setting: str) -> BaseModel:
-    device = choose_device(device_setting)
+    device = choose_device(settings.device)
     return load_base(ref, starter_dir=STARTER_DIR, device=device, dtype=dtype_policy(device))
 
 

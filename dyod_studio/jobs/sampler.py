@@ -30,6 +30,7 @@ from dyod_studio.jobs.inputs import load_base_model
 from dyod_studio.models.anl import Condition
 from dyod_studio.models.artifacts import Artifact, load_artifact
 from dyod_studio.models.customised import CustomisedModel, OnStep, SamplingConfig, open_customised
+from dyod_studio.requests.part_kinds import PART_KINDS
 from dyod_studio.requests.sampling import (
     AVERAGE,
     IMAGE,
@@ -48,9 +49,8 @@ from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.cleaning import FileName, remove_unreferenced
 from dyod_studio.store.database import retry_while_busy
 from dyod_studio.store.files import PNG, SAFETENSORS, WEBP
-from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.records import Generation, JobState
-from dyod_studio.store.requests import InputFile, SampleRequestRepository
+from dyod_studio.store.requests import GenerationRepository, InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage
 
 
@@ -184,7 +184,8 @@ def _take(storage: Storage, request_id: int) -> ClaimedRequest:
 def _carry_out(settings: Settings, storage: Storage, claimed: ClaimedRequest) -> None:
     request = claimed.request
     base = load_base_model(settings, request.base)
-    parts = {kind: _load_part(storage, claimed, kind) for kind in request.artifacts}
+    needed = [k for k in request.artifacts if request.needs_vae or not PART_KINDS[k].makes_starts]
+    parts = {kind: _load_part(storage, claimed, kind) for kind in needed}
     with ExitStack() as stack:
         model = open_customised(stack, base, parts, request.adapter_strength)
         images = draw(model, request, Progress(storage, claimed.id))

@@ -9,8 +9,14 @@ import gradio as gr
 from dyod_studio.errors import NotFoundError, StudioError
 from dyod_studio.settings import ASSETS_DIR
 from dyod_studio.ui.bar import Bar
-from dyod_studio.ui.common.controls import any_text
-from dyod_studio.ui.common.handlers import PRIVATE, PROGRESS, SILENT, chosen, shown_to_user
+from dyod_studio.ui.common.handlers import (
+    PRIVATE,
+    PROGRESS,
+    SILENT,
+    any_text,
+    chosen,
+    shown_to_user,
+)
 from dyod_studio.ui.common.html import counted, data_uri, note
 from dyod_studio.ui.common.switcher import show_switcher, switcher_html
 from dyod_studio.ui.links import project_in, screen_in

@@ -17,10 +17,9 @@ from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.cleaning import delete_project
 from dyod_studio.store.files import PNG, SAFETENSORS, WEBP
-from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.records import Generation, JobState
-from dyod_studio.store.requests import InputFile, SampleRequestRepository
+from dyod_studio.store.requests import GenerationRepository, InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage, open_storage
 from tests.conftest import open_base
 from tests.jobs.conftest import wait_until

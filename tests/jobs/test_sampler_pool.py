@@ -11,10 +11,9 @@ from dyod_studio.jobs.devices import host_name
 from dyod_studio.jobs.processes import environment
 from dyod_studio.jobs.sampler_pool import SamplerPool, begin, run_in_sampler
 from dyod_studio.settings import Settings
-from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.records import JobState, ProcessIdentity
-from dyod_studio.store.requests import SampleRequestRepository
+from dyod_studio.store.requests import GenerationRepository, SampleRequestRepository
 from dyod_studio.store.storage import open_storage
 from tests.jobs.conftest import wait_until
 

@@ -8,9 +8,8 @@ from PIL import Image, ImageDraw
 
 from dyod_studio.jobs.images import store_image
 from dyod_studio.requests.sampling import KINDS, read_request
-from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.records import Generation, JobState
-from dyod_studio.store.requests import InputFile, SampleRequestRepository
+from dyod_studio.store.requests import GenerationRepository, InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage
 
 USUAL: dict[str, Any] = {

@@ -21,8 +21,8 @@ from dyod_studio.settings import Settings
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.bookmarks import BookmarkRepository, StoredImage
 from dyod_studio.store.files import SAFETENSORS
-from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.projects import PictureRepository
+from dyod_studio.store.requests import GenerationRepository
 from dyod_studio.store.storage import open_storage
 from tests.services.pictures_made import a_picture, make
 

@@ -13,9 +13,8 @@ from dyod_studio.errors import InvalidInputError, SampleCancelledError
 from dyod_studio.requests.sampling import SampleRequest
 from dyod_studio.services.sampling.grid import Grid, draw_sheet, read_axis, write_sheet
 from dyod_studio.store.files import PNG, WEBP
-from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.records import Generation, JobState
-from dyod_studio.store.requests import SampleRequestRepository
+from dyod_studio.store.requests import GenerationRepository, SampleRequestRepository
 from dyod_studio.store.tables import RequestRow
 
 STEPS = 20

@@ -9,11 +9,10 @@ from dyod_studio.errors import NotFoundError
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.cleaning import delete_project
 from dyod_studio.store.files import PNG, SAFETENSORS, WEBP
-from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.projects import PictureRepository, ProjectRepository
 from dyod_studio.store.records import Generation, Picture
-from dyod_studio.store.requests import InputFile, SampleRequestRepository
+from dyod_studio.store.requests import GenerationRepository, InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage
 from dyod_studio.store.tables import Base
 

@@ -11,10 +11,9 @@ from alembic.config import Config
 
 from dyod_studio.errors import NotFoundError
 from dyod_studio.store.database import SCRIPTS_DIR, Database
-from dyod_studio.store.generations import GalleryQuery, GenerationRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.records import Generation
-from dyod_studio.store.requests import SampleRequestRepository
+from dyod_studio.store.requests import GalleryQuery, GenerationRepository, SampleRequestRepository
 
 DAY = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STYLE, SHAPES = "a" * 64, "b" * 64

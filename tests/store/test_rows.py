@@ -6,10 +6,9 @@ from sqlalchemy import select, text
 from dyod_studio.errors import InvalidInputError, JobStateError, NotFoundError
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import StoredFile
-from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.projects import PictureRepository, ProjectRepository
 from dyod_studio.store.records import Generation, JobState, Picture
-from dyod_studio.store.requests import InputFile, SampleRequestRepository
+from dyod_studio.store.requests import GenerationRepository, InputFile, SampleRequestRepository
 from dyod_studio.store.tables import GenerationRow, ProjectRow
 
 

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.ui.draw.canvas import saved, sketch_from_canvas
+from dyod_studio.ui.draw.form import saved, sketch_from_canvas
 
 CLEAR = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
 

@@ -1,6 +1,7 @@
 """What a screen says before anything is tried, and what was typed."""
 
-from dyod_studio.ui.common.controls import guidance_in, seed_in, training_note
+from dyod_studio.ui.common.controls import training_note
+from dyod_studio.ui.common.handlers import guidance_in, seed_in
 
 
 def test_a_screen_says_what_is_missing_before_it_is_tried(studio, project):

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from dyod_studio.requests.part_kinds import PART_KINDS
-from dyod_studio.ui.common.part_picker import on_choose, read_parts, show_parts, show_use
+from dyod_studio.ui.common.handlers import read_parts
+from dyod_studio.ui.common.part_picker import on_choose, show_parts, show_use
 from dyod_studio.ui.common.run_html import method_name
 from dyod_studio.ui.draw.actions import make
 from dyod_studio.ui.draw.screen import show_studio

@@ -9,18 +9,20 @@ from dyod_studio.requests.sampling import SampleRequest
 from dyod_studio.services.views import Provenance
 from dyod_studio.ui.draw.actions import (
     LIVE_STEPS,
+    ResultsState,
     axes_in,
     cancel,
     make,
     make_grid,
     make_live,
     make_strip,
+    on_adopt,
+    on_compare,
+    result_updates,
 )
-from dyod_studio.ui.draw.canvas import region_from_canvas
 from dyod_studio.ui.draw.canvas_panel import show_brushes, show_region
-from dyod_studio.ui.draw.form import seed_for
+from dyod_studio.ui.draw.form import region_from_canvas, seed_for
 from dyod_studio.ui.draw.restore import NAMES, restore_updates
-from dyod_studio.ui.draw.results import ResultsState, on_adopt, on_compare, result_updates
 from dyod_studio.ui.draw.screen import count_strokes, worked
 
 CLEAR = Image.new("RGBA", (64, 64), (0, 0, 0, 0))

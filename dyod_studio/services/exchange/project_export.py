@@ -22,10 +22,9 @@ from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.bookmarks import BookmarkRepository
 from dyod_studio.store.database import Session
 from dyod_studio.store.files import PNG, SAFETENSORS
-from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.projects import PictureRepository, ProjectRepository
 from dyod_studio.store.records import Artifact, Bookmark, Generation, Picture
-from dyod_studio.store.requests import InputFile, SampleRequestRepository
+from dyod_studio.store.requests import GenerationRepository, InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage
 
 Renaming = Mapping[str, str]

@@ -37,10 +37,9 @@ from dyod_studio.store.bookmarks import BookmarkRepository, StoredImage
 from dyod_studio.store.cleaning import FileName, remove_unreferenced
 from dyod_studio.store.database import Session
 from dyod_studio.store.files import PNG, SAFETENSORS, WEBP, FileStore
-from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.projects import PictureRepository, ProjectRepository
 from dyod_studio.store.records import Generation, JobState, Picture, utc_now
-from dyod_studio.store.requests import InputFile, SampleRequestRepository
+from dyod_studio.store.requests import GenerationRepository, InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage
 
 

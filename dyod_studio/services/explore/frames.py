@@ -12,9 +12,8 @@ from dyod_studio.store.bookmarks import FrameRepository, StoredImage
 from dyod_studio.store.cleaning import FileName, remove_unreferenced
 from dyod_studio.store.database import Session
 from dyod_studio.store.files import PNG, WEBP
-from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.records import Frame, Generation, JobState
-from dyod_studio.store.requests import InputFile, SampleRequestRepository
+from dyod_studio.store.requests import GenerationRepository, InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage
 
 MAX_FRAMES = 4096

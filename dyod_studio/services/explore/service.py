@@ -26,9 +26,9 @@ from dyod_studio.services.sampling.service import Sampling, check_pictures, comp
 from dyod_studio.services.views import GenerationView, ProjectView
 from dyod_studio.store.database import Session
 from dyod_studio.store.files import PNG
-from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.projects import PictureRepository
 from dyod_studio.store.records import Generation, Picture
+from dyod_studio.store.requests import GenerationRepository
 from dyod_studio.store.storage import Storage
 
 R = TypeVar("R", bound=SamplingRequest)

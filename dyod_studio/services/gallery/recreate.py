@@ -25,8 +25,8 @@ from dyod_studio.services.sampling.dispatcher import (
 )
 from dyod_studio.services.views import GenerationView, Provenance
 from dyod_studio.store.database import Session
-from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.projects import ProjectRepository
+from dyod_studio.store.requests import GenerationRepository
 from dyod_studio.store.storage import Storage
 
 ANY_SIZE = ReadLimits(min_side_px=1)

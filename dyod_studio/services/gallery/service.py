@@ -9,9 +9,9 @@ from dyod_studio.services.gallery.views import EVERYTHING, GalleryFilter, PartVi
 from dyod_studio.services.views import GenerationView, Provenance, generation_view
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.cleaning import purge_bin
-from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.records import utc_now
+from dyod_studio.store.requests import GenerationRepository
 from dyod_studio.store.storage import Storage
 
 BIN_DAYS = 7

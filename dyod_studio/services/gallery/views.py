@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.store.generations import GalleryQuery
+from dyod_studio.store.requests import GalleryQuery
 
 MAX_TEXT = 200
 """Characters of a search."""

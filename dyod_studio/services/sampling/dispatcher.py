@@ -19,9 +19,8 @@ from dyod_studio.services.views import GenerationView, generation_view
 from dyod_studio.store.cleaning import FileName, remove_unreferenced
 from dyod_studio.store.database import retry_while_busy
 from dyod_studio.store.files import PNG, WEBP
-from dyod_studio.store.generations import GenerationRepository
 from dyod_studio.store.records import JobState
-from dyod_studio.store.requests import InputFile, SampleRequestRepository
+from dyod_studio.store.requests import GenerationRepository, InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage
 
 POLL_S = 0.2

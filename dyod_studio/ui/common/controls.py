@@ -1,13 +1,12 @@
 """The settings that every way of making pictures shares."""
 
 from abc import ABCMeta
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.sampling import SamplingProgress, SamplingRequest
+from dyod_studio.requests.sampling import SamplingRequest
 from dyod_studio.requests.validation import bounds_of
 from dyod_studio.services.views import GenerationView
 from dyod_studio.ui.common.html import note
@@ -89,15 +88,6 @@ def build_fine_controls(elem_id: str) -> FineControls:
     return FineControls(guidance, steps)
 
 
-def progress_callback(progress: gr.Progress) -> Callable[[SamplingProgress], None]:
-    """A callback that moves the page's progress bar."""
-
-    def tell(state: SamplingProgress) -> None:
-        progress((state.step, state.num_steps), desc="Making pictures", unit="steps")
-
-    return tell
-
-
 def captioned(views: Sequence[GenerationView]) -> list[tuple[str, str]]:
     """Pictures for a gallery, each under its seed."""
     return [(str(view.file), f"seed {view.seed}") for view in views]
@@ -153,41 +143,3 @@ def pager_updates(offset: int, total: int) -> tuple[Any, int, Any, str, Any]:
         f"{offset + 1:,} to {last:,} of {total:,}",
         gr.update(interactive=last < total),
     )
-
-
-MOST_DIGITS = 40
-"""More than any seed has; what is longer was pasted by mistake."""
-
-
-def any_text(text: str | None) -> str | None:
-    """A text field's value, or None when it holds nothing but blanks.
-
-    A field that was never in sight, as in a closed drawer, arrives as None.
-    """
-    return (text or "").strip() or None
-
-
-def seed_in(text: str | None) -> int | None:
-    """The seed that was typed; None when the field was left empty."""
-    typed = any_text(text)
-    if typed is not None and not (typed.isascii() and typed.isdecimal()):
-        raise InvalidInputError(f"Seed must be a whole number or empty, got {typed!r}.")
-    if typed is not None and len(typed) > MOST_DIGITS:
-        raise InvalidInputError(f"Seed has up to {MOST_DIGITS} digits, got {len(typed)}.")
-    return None if typed is None else int(typed)
-
-
-def guidance_in(text: str | None) -> float | None:
-    """The guidance scale that was typed; None when the field was left empty."""
-    typed = any_text(text)
-    try:
-        return None if typed is None else float(typed.replace(",", "."))
-    except ValueError as exc:
-        raise InvalidInputError(f"Guidance must be a number or empty, got {typed!r}.") from exc
-
-
-def whole_in(name: str, value: float | None) -> int:
-    """A slider's number field, which lets anything through, as a whole number."""
-    if value is None or not float(value).is_integer():
-        raise InvalidInputError(f"{name} must be a whole number, got {value!r}.")
-    return int(value)

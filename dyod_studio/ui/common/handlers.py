@@ -1,16 +1,27 @@
 """Turn the errors written for users into messages on the page; let the others crash loudly."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError, StudioError
+from dyod_studio.requests.part_kinds import (
+    default_parts,
+)
+from dyod_studio.requests.sampling import SamplingProgress, condition_inputs
+
+if TYPE_CHECKING:
+    pass
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+MOST_DIGITS = 40
+"""More than any seed has; what is longer was pasted by mistake."""
 
 logger = logging.getLogger(__name__)
 
@@ -84,3 +95,64 @@ def _is_plain(part: Any) -> bool:
     """Neither a canvas nor a part of the page that may have one inside."""
     large = gr.ImageEditor | gr.State | gr.BrowserState
     return isinstance(part, gr.components.Component) and not isinstance(part, large)
+
+
+def progress_callback(progress: gr.Progress) -> Callable[[SamplingProgress], None]:
+    """A callback that moves the page's progress bar."""
+
+    def tell(state: SamplingProgress) -> None:
+        progress((state.step, state.num_steps), desc="Making pictures", unit="steps")
+
+    return tell
+
+
+def any_text(text: str | None) -> str | None:
+    """A text field's value, or None when it holds nothing but blanks.
+
+    A field that was never in sight, as in a closed drawer, arrives as None.
+    """
+    return (text or "").strip() or None
+
+
+def seed_in(text: str | None) -> int | None:
+    """The seed that was typed; None when the field was left empty."""
+    typed = any_text(text)
+    if typed is not None and not (typed.isascii() and typed.isdecimal()):
+        raise InvalidInputError(f"Seed must be a whole number or empty, got {typed!r}.")
+    if typed is not None and len(typed) > MOST_DIGITS:
+        raise InvalidInputError(f"Seed has up to {MOST_DIGITS} digits, got {len(typed)}.")
+    return None if typed is None else int(typed)
+
+
+def guidance_in(text: str | None) -> float | None:
+    """The guidance scale that was typed; None when the field was left empty."""
+    typed = any_text(text)
+    try:
+        return None if typed is None else float(typed.replace(",", "."))
+    except ValueError as exc:
+        raise InvalidInputError(f"Guidance must be a number or empty, got {typed!r}.") from exc
+
+
+def whole_in(name: str, value: float | None) -> int:
+    """A slider's number field, which lets anything through, as a whole number."""
+    if value is None or not float(value).is_integer():
+        raise InvalidInputError(f"{name} must be a whole number, got {value!r}.")
+    return int(value)
+
+
+def read_parts(trained: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The choice as values of a request; references count only while an ANL is in use."""
+    use = values.get("use")
+    used = default_parts(trained) if use is None else tuple(use)
+    has_anl = "anl" in used
+    references = values.get("references") or ()
+    pictures = [Path(path) for path, _ in references] if has_anl else []
+    strength, text_weight = values.get("adapter_strength"), values.get("text_weight")
+    return {
+        "use": None if use is None else used,
+        "inputs": condition_inputs(pictures),
+        "adapter_strength": 1.0 if strength is None else strength,
+        "mask_rate": (values.get("mask_rate") or 0.0) if pictures else 0.0,
+        "condition_text": any_text(values.get("condition_text")) if has_anl else None,
+        "text_weight": 0.5 if text_weight is None else text_weight,
+    }

@@ -5,7 +5,6 @@ Nothing of this is in sight while only the style word and the shape model are tr
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
@@ -16,16 +15,9 @@ from dyod_studio.requests.part_kinds import (
     standalone_kinds,
     unet_kinds,
 )
-from dyod_studio.requests.sampling import SamplingRequest, condition_inputs
-from dyod_studio.ui.common.controls import (
-    any_text,
-    build_fine_controls,
-    field_slider,
-    guidance_in,
-    t0_slider,
-    whole_in,
-)
-from dyod_studio.ui.common.handlers import SILENT
+from dyod_studio.requests.sampling import SamplingRequest
+from dyod_studio.ui.common.controls import build_fine_controls, field_slider, t0_slider
+from dyod_studio.ui.common.handlers import SILENT, guidance_in, whole_in
 from dyod_studio.ui.common.run_html import method_name
 
 if TYPE_CHECKING:
@@ -140,24 +132,6 @@ def _in_sight(chosen: Sequence[str]) -> tuple[Any, Any]:
         gr.update(visible=any(kind in unet_kinds() for kind in chosen)),
         gr.update(visible="anl" in chosen),
     )
-
-
-def read_parts(trained: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The choice as values of a request; references count only while an ANL is in use."""
-    use = values.get("use")
-    used = default_parts(trained) if use is None else tuple(use)
-    has_anl = "anl" in used
-    references = values.get("references") or ()
-    pictures = [Path(path) for path, _ in references] if has_anl else []
-    strength, text_weight = values.get("adapter_strength"), values.get("text_weight")
-    return {
-        "use": None if use is None else used,
-        "inputs": condition_inputs(pictures),
-        "adapter_strength": 1.0 if strength is None else strength,
-        "mask_rate": (values.get("mask_rate") or 0.0) if pictures else 0.0,
-        "condition_text": any_text(values.get("condition_text")) if has_anl else None,
-        "text_weight": 0.5 if text_weight is None else text_weight,
-    }
 
 
 class SamplingControls(NamedTuple):

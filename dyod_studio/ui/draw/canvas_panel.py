@@ -11,7 +11,7 @@ from dyod_studio.errors import InvalidInputError
 from dyod_studio.ui.common.controls import t0_slider
 from dyod_studio.ui.common.handlers import SILENT, shown_to_user
 from dyod_studio.ui.common.html import heading, note
-from dyod_studio.ui.draw.canvas import (
+from dyod_studio.ui.draw.form import (
     SIDE,
     TAKE_BRUSHES,
     Canvas,

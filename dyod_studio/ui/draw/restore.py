@@ -9,8 +9,8 @@ from dyod_studio.requests.sampling import AnyRequest, SampleRequest
 from dyod_studio.services.sampling.service import square_of
 from dyod_studio.ui.common.controls import LEAST_STEPS, MOST_STEPS
 from dyod_studio.ui.common.handlers import shown_to_user
-from dyod_studio.ui.draw.canvas import SIDE, marked_layer
 from dyod_studio.ui.draw.canvas_panel import digest_of
+from dyod_studio.ui.draw.form import SIDE, marked_layer
 
 if TYPE_CHECKING:
     from dyod_studio.services.views import Provenance

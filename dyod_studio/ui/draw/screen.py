@@ -11,30 +11,33 @@ from dyod_studio.errors import SampleCancelledError
 from dyod_studio.requests.part_kinds import standalone_kinds
 from dyod_studio.requests.sampling import SampleRequest
 from dyod_studio.services.sampling.dispatcher import OnProgress
-from dyod_studio.ui.common.controls import (
-    build_fine_controls,
-    field_slider,
-    progress_callback,
-    training_note,
-)
-from dyod_studio.ui.common.handlers import PROGRESS, SILENT, shown_to_user
+from dyod_studio.ui.common.controls import build_fine_controls, field_slider, training_note
+from dyod_studio.ui.common.handlers import PROGRESS, SILENT, progress_callback, shown_to_user
 from dyod_studio.ui.common.html import heading
 from dyod_studio.ui.common.part_picker import PartControls, build_parts, show_use
 from dyod_studio.ui.draw.actions import (
     GridControls,
+    Results,
     axes_in,
     build_grid,
+    build_results,
     cancel,
     make,
     make_grid,
     make_live,
     make_strip,
+    wire_results,
 )
-from dyod_studio.ui.draw.canvas import TAKE_BRUSHES
 from dyod_studio.ui.draw.canvas_panel import Drawing, build_drawing, wire_drawing
-from dyod_studio.ui.draw.form import Fields, Values, form_inputs, read_form, visitor_of
+from dyod_studio.ui.draw.form import (
+    TAKE_BRUSHES,
+    Fields,
+    Values,
+    form_inputs,
+    read_form,
+    visitor_of,
+)
 from dyod_studio.ui.draw.restore import NAMES, restore_updates
-from dyod_studio.ui.draw.results import Results, build_results, wire_results
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio

@@ -20,8 +20,15 @@ from dyod_studio.services.explore.animation import (
 )
 from dyod_studio.services.explore.strips import StripPlan
 from dyod_studio.services.explore.views import StripsView
-from dyod_studio.ui.common.controls import Slider, whole_in
-from dyod_studio.ui.common.handlers import PRIVATE, SILENT, chosen, quiet_on_timer, shown_to_user
+from dyod_studio.ui.common.controls import Slider
+from dyod_studio.ui.common.handlers import (
+    PRIVATE,
+    SILENT,
+    chosen,
+    quiet_on_timer,
+    shown_to_user,
+    whole_in,
+)
 from dyod_studio.ui.common.html import heading
 from dyod_studio.ui.common.part_picker import SamplingControls, read_sampling_controls
 from dyod_studio.ui.explore.picker import Picks, build_picks, on_random

@@ -8,16 +8,18 @@ import gradio as gr
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.requests.sampling import PointRequest, SampleRequest, Start
 from dyod_studio.services.views import GenerationView
-from dyod_studio.ui.common.controls import (
+from dyod_studio.ui.common.controls import captioned, field_slider, seed_field
+from dyod_studio.ui.common.handlers import (
+    PRIVATE,
+    PROGRESS,
+    SILENT,
     any_text,
-    captioned,
-    field_slider,
+    chosen,
     progress_callback,
-    seed_field,
     seed_in,
+    shown_to_user,
     whole_in,
 )
-from dyod_studio.ui.common.handlers import PRIVATE, PROGRESS, SILENT, chosen, shown_to_user
 from dyod_studio.ui.common.html import empty, heading
 from dyod_studio.ui.common.part_picker import SamplingControls, read_sampling_controls
 from dyod_studio.ui.explore.between import visitor_of

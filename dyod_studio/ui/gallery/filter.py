@@ -8,7 +8,7 @@ import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.services.gallery.views import GalleryFilter, PartView
-from dyod_studio.ui.common.controls import any_text
+from dyod_studio.ui.common.handlers import any_text
 from dyod_studio.ui.common.html import KIND_NAMES
 from dyod_studio.ui.common.run_html import method_name
 

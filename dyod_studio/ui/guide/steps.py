@@ -10,8 +10,7 @@ import gradio as gr
 from dyod_studio.errors import InvalidInputError, StudioError
 from dyod_studio.requests.part_kinds import baseline_kinds, training_methods
 from dyod_studio.services.training.methods import method_summaries
-from dyod_studio.ui.common.controls import any_text
-from dyod_studio.ui.common.handlers import PRIVATE, PROGRESS, chosen, shown_to_user
+from dyod_studio.ui.common.handlers import PRIVATE, PROGRESS, any_text, chosen, shown_to_user
 from dyod_studio.ui.common.html import heading, note
 from dyod_studio.ui.common.run_html import method_name
 from dyod_studio.ui.pictures.collection import show_set

@@ -9,12 +9,13 @@ import gradio as gr
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.requests.sampling import SampleRequest, closest_t0
 from dyod_studio.services.views import JobView, ProjectView
-from dyod_studio.ui.common.controls import captioned, progress_callback
+from dyod_studio.ui.common.controls import captioned
 from dyod_studio.ui.common.handlers import (
     PRIVATE,
     PROGRESS,
     SILENT,
     chosen,
+    progress_callback,
     quiet_on_timer,
     shown_to_user,
 )
