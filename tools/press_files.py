@@ -8,6 +8,7 @@ takes the first project there instead.
 """
 
 import argparse
+import asyncio
 import subprocess
 import sys
 import tempfile
@@ -105,13 +106,18 @@ def press_of(page: gr.Blocks, project: int, sketch: Path) -> Callable[[], Any]:
     return lambda: handler(values, None)
 
 
+async def _page(studio: Studio, scratch: Path) -> gr.Blocks:
+    """The page; Gradio takes the event loop that is there."""
+    return build_page(studio, scratch)
+
+
 def trace_press(studio: Studio, project: int, scratch: Path) -> Trace:
     """The trace of one press on the warm model."""
     sketch = scratch / "sketch.png"
     image = Image.new("RGBA", (96, 96), "white")
     ImageDraw.Draw(image).ellipse((16, 20, 76, 84), fill="teal")
     image.save(sketch)
-    press = press_of(build_page(studio, scratch), project, sketch)
+    press = press_of(asyncio.run(_page(studio, scratch)), project, sketch)
     press()
     with traced() as trace:
         press()
