@@ -118,6 +118,17 @@ def test_every_link_to_a_file_of_the_project_leads_somewhere():
     assert [(page.name, to) for page, to in links if not (page.parent / to).exists()] == []
 
 
+def test_the_architecture_names_files_that_are_there():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = {name for name in re.findall(r"`([a-z_]+(?:/[a-z_]+)*\.py)`", text)}
+    assert len(named) > 40
+    places = (PACKAGE, PACKAGE / "services", PACKAGE / "cli", ROOT)
+    assert (
+        sorted(name for name in named if not any((folder / name).exists() for folder in places))
+        == []
+    )
+
+
 def test_the_readme_stays_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 150
 

@@ -71,7 +71,7 @@ FOREIGN_TO = {
     "sqlalchemy": {"store"},
     "alembic": {"store"},
     "typer": {"cli"},
-    "pydantic": {"requests", "settings", "models", "training", "evaluation", "services", "jobs"},
+    "pydantic": {"requests", "settings", "training", "evaluation", "services", "cli"},
     "diffusers": {"models", "training", "jobs"},
     "transformers": {"models", "training", "jobs"},
     "peft": {"models", "training"},

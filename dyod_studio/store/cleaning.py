@@ -125,7 +125,7 @@ def files_of_project(session: Session, project_id: int) -> set[FileName]:
 
 def _referenced(session: Session, names: set[FileName]) -> set[FileName]:
     """Which of the names stand in any row."""
-    wanted = [name.sha256 for name in names]
+    hashes = [name.sha256 for name in names]
     columns: list[tuple[InstrumentedAttribute[str], InstrumentedAttribute[str] | str]] = [
         (PictureRow.sha256, PictureRow.suffix),
         (PictureRow.thumbnail_sha256, WEBP),
@@ -139,7 +139,7 @@ def _referenced(session: Session, names: set[FileName]) -> set[FileName]:
         (PreviewRow.sha256, PNG),
         (RequestInput.sha256, RequestInput.suffix),
     ]
-    queries = [_naming(sha256, suffix).where(sha256.in_(wanted)) for sha256, suffix in columns]
+    queries = [_naming(sha256, suffix).where(sha256.in_(hashes)) for sha256, suffix in columns]
     return {FileName(*row) for query in queries for row in session.execute(query)}
 
 

@@ -218,8 +218,8 @@ class JobRequests(JobRows):
             self._change(job_id, **done)
 
     def _ask_running(self, job_id: int, flag: str, what: str) -> Job:
-        wanted = (JobRow.state == RUNNING, JobRow.cancel_requested.is_(False))
-        if self._change(job_id, *wanted, **{flag: True}):
+        may_be_asked = (JobRow.state == RUNNING, JobRow.cancel_requested.is_(False))
+        if self._change(job_id, *may_be_asked, **{flag: True}):
             return self.get(job_id)
         raise self._refusal(job_id, what)
 

@@ -30,9 +30,9 @@ def test_an_evaluation_is_asked_for_measured_and_shown(studio, project):
     assert "0 of 8 settings measured" in describe(studio, project)[1]
 
     studio.evaluation.finish(3)
-    picked, card, metric, ways, stop, again, body, seen = describe(studio, project)
+    picked, card, metric, buttons, stop, again, body, seen = describe(studio, project)
     assert "3 of 8 settings measured" in card
-    assert (picked["value"], metric["value"], ways["visible"]) == (70, "kid", True)
+    assert (picked["value"], metric["value"], buttons["visible"]) == (70, "kid", True)
     assert stop["visible"]
     assert not again["visible"]
     assert body.count("<svg") == 1

@@ -289,8 +289,8 @@ def test_the_screen_stands_again_as_it_stood_for_a_picture_of_any_kind():
     between = again(
         "interpolation", a="seed:3", b="b.png", num_frames=5, free_noise=True, is_spherical=False
     )
-    ways, t0, _, steps, use, strength, kinds, *rest = restore_updates(between)
-    assert (ways["selected"], t0, steps, use, kinds) == (
+    modes, t0, _, steps, use, strength, kinds, *rest = restore_updates(between)
+    assert (modes["selected"], t0, steps, use, kinds) == (
         "between", 0.3, 20, ["inversion"], ["inversion"],
     )  # fmt: skip
     assert rest[:4] == [gr.skip()] * 4

@@ -106,11 +106,15 @@ def test_a_filter_that_cannot_be_is_one_sentence(studio, project, filters, messa
 def test_a_clicked_picture_shows_itself_in_words_and_every_parameter(studio, project):
     make(studio, project, 2)
     views = show_gallery(studio, project)[VIEWS]
-    number, picture, ways, heartbeat, delete, words, *tray = on_look(
+    number, picture, buttons, heartbeat, delete, words, *tray = on_look(
         studio, views, False, (), project, "all", 1
     )
     assert (number, picture["value"]) == (1, str(views[1].file))
-    assert (ways["visible"], heartbeat["value"], delete["value"]) == (True, "♡ Favourite", "Delete")
+    assert (buttons["visible"], heartbeat["value"], delete["value"]) == (
+        True,
+        "♡ Favourite",
+        "Delete",
+    )
     assert "<th>Seed</th>" in words
     assert "num inference steps" in words
     assert len(tray) == TRAY

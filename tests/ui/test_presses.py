@@ -3,7 +3,14 @@
 import gradio as gr
 import pytest
 
-from dyod_studio.ui.common.run_actions import NEWEST, TOLD, actions, on_action, on_edit, on_report
+from dyod_studio.ui.common.run_actions import (
+    CONFIRMATIONS,
+    NEWEST,
+    actions,
+    on_action,
+    on_edit,
+    on_report,
+)
 from dyod_studio.ui.train.screen import proposed_method
 from tests.ui.fake_training import METHODS
 
@@ -27,7 +34,7 @@ def test_every_button_that_can_be_drawn_has_its_action(studio):
     assert set(actions(studio)) == {
         "pause", "resume", "save", "sample", "cancel", "move", "again", "retry", "choose",
     }  # fmt: skip
-    assert set(TOLD) <= set(actions(studio))
+    assert set(CONFIRMATIONS) <= set(actions(studio))
 
 
 @pytest.mark.parametrize("what", ["pause", "save", "sample", "cancel"])
@@ -36,7 +43,7 @@ def test_a_running_run_is_asked_and_stays_in_sight(studio, project, quiet, what)
     studio.training.advance(1, 5)
     assert on_action(studio, project, NEWEST, 4, {"press": what, "job": "1"}) == (1, 5)
     assert studio.training.pressed == [(what, 1)]
-    assert quiet == [TOLD[what]]
+    assert quiet == [CONFIRMATIONS[what]]
 
 
 def test_looking_at_a_run_asks_nothing_of_it(studio, project):

@@ -190,12 +190,12 @@ def _pairs(
 
 
 def _explained(view: EvaluationView) -> str:
-    told = "".join(
+    explained = "".join(
         f"<li><b>{METRICS[name].title}</b>: {escape(METRICS[name].tells)}</li>"
         for name in view.metrics
     )
     notes = "".join(f"<li>{escape(note)}</li>" for note in view.notes)
-    return f"<h2>What the figures tell</h2><ul>{told}{notes}</ul>"
+    return f"<h2>What the figures tell</h2><ul>{explained}{notes}</ul>"
 
 
 def _image(path: Path) -> str:

@@ -134,13 +134,13 @@ class Evaluation:
         One that was removed meanwhile is left out.
         """
         shown = [s for p in view.points for s in (*p.best, *p.worst, *p.copies)]
-        wanted = {entry.nearest_id for entry in shown}
+        nearest_ids = {entry.nearest_id for entry in shown}
         with self._storage.database.session() as session:
             rows = PictureRepository(session).all(view.job.project_id)
             return {
                 row.id: self._storage.files.path(row.thumbnail_sha256, WEBP)
                 for row in rows
-                if row.id in wanted
+                if row.id in nearest_ids
             }
 
     def _view(self, session: Session, row: Job) -> EvaluationView:

@@ -37,7 +37,7 @@ from dyod_studio.services.gallery.provenance import request_of
 
 ANY_SIZE = ReadLimits(min_side_px=1)
 KIND = re.compile(r"[a-z][a-z0-9-]{0,39}")
-MAX_SAID = 64_000
+MAX_PARAMETERS_LENGTH = 64_000
 """Characters of what one picture says of itself."""
 
 OnProgress = Callable[[int, int], None]
@@ -129,7 +129,7 @@ def _check_requests(index: ProjectIndex) -> None:
         request_of(request.parameters, request.kind)
         for image in request.images:
             request_of(image.parameters, request.kind)
-            if len(json.dumps(image.parameters)) > MAX_SAID:
+            if len(json.dumps(image.parameters)) > MAX_PARAMETERS_LENGTH:
                 raise InvalidInputError(f"{image.file} says too much of itself to be read.")
 
 

@@ -160,7 +160,7 @@ class StripPrefetcher:
                     return
                 queue.scope = scope
             try:
-                self._carry_out(queue.plan, steps, scope, lambda _: self._give_way(scope))
+                self._carry_out(queue.plan, steps, scope, lambda _: self._yield_to_visitors(scope))
             except SampleCancelledError:
                 if not queue.is_overtaken and scope.request_id is not None:
                     self._wait(partial(self._frames.others_wait, scope.request_id))
@@ -181,7 +181,7 @@ class StripPrefetcher:
         if scope.request_id is not None:
             retry_while_busy(partial(self._frames.take, scope.request_id, steps))
 
-    def _give_way(self, scope: CancelScope) -> None:
+    def _yield_to_visitors(self, scope: CancelScope) -> None:
         """Leave the request in hand when somebody waits for a picture behind it."""
         if scope.request_id is not None and self._frames.others_wait(scope.request_id):
             self._dispatcher.stop(scope)

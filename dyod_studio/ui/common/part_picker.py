@@ -102,8 +102,8 @@ def show_parts(
     if now == shown:
         return gr.skip()
     is_first, is_other = not shown, shown.get("project") != project
-    wanted = use if is_first and use is not None else default_parts(trained)
-    usual = [kind for kind in wanted if kind in kinds]
+    proposed = use if is_first and use is not None else default_parts(trained)
+    usual = [kind for kind in proposed if kind in kinds]
     return (
         gr.update(visible=any(kind in standalone_kinds() for kind in kinds)),
         gr.update(choices=[(method_name(kind), kind) for kind in kinds], value=usual),

@@ -60,7 +60,7 @@ element.addEventListener('click', event => {
 of doing it works where the page is not served over https."""
 FETCH = "() => document.querySelector('#report-file').click()"
 
-TOLD = {
+CONFIRMATIONS = {
     "pause": "It saves its state after the step it is in, and rests.",
     "resume": "It goes on from the step where it rested.",
     "save": "Its state after this step will be kept.",
@@ -120,8 +120,8 @@ def on_action(
     if what == "look":
         return job_id, queued
     job = actions(studio)[what](job_id, values)
-    if what in TOLD:
-        gr.Info(TOLD[what])
+    if what in CONFIRMATIONS:
+        gr.Info(CONFIRMATIONS[what])
     return (watched if what == "move" else job.id), queued + 1
 
 

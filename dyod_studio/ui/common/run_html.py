@@ -163,11 +163,11 @@ def run_actions(job: JobView, *, has_state: bool) -> str:
         buttons = press("again", job, TRAIN_AGAIN, ACTION_NAMES["again"][1])
         buttons += press("edit", job, *ACTION_NAMES["edit"])
     elif "retry" in job.can and job.state != "failed":
-        buttons = _ways_on(job, has_state=has_state)
+        buttons = _run_buttons(job, has_state=has_state)
     return f'<div class="presses">{buttons}</div>'
 
 
-def _ways_on(job: JobView, *, has_state: bool) -> str:
+def _run_buttons(job: JobView, *, has_state: bool) -> str:
     if job.kind == EVALUATION:
         return press("retry", job, *MEASURE_AGAIN)
     names = ("retry", "again", "edit") if has_state else ("retry", "edit")
@@ -181,7 +181,7 @@ def failure_card(job: JobView, report: str, *, has_state: bool) -> str:
     lines = escape(job.log_tail or "(nothing was written)")
     return (
         f'<div class="failure" data-run="{job.id}"><b>{escape(job.error or "It failed.")}</b>'
-        f'{remedy}<div class="presses">{_ways_on(job, has_state=has_state)}{copy}</div>'
+        f'{remedy}<div class="presses">{_run_buttons(job, has_state=has_state)}{copy}</div>'
         f"<details><summary>The last lines of its log</summary><pre>{lines}</pre></details>"
         f'<textarea class="report-text" readonly hidden>{escape(report)}</textarea></div>'
     )

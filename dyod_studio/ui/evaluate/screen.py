@@ -32,7 +32,7 @@ TITLES = [(metric.title, metric.name) for metric in METRICS.values()]
 FETCH = "() => document.querySelector('#evaluation-file').click()"
 Seen = Mapping[str, str]
 """What the page shows already, part by part."""
-PARTS = ("picked", "card", "metric", "ways", "stop", "again", "body")
+PARTS = ("picked", "card", "metric", "buttons", "stop", "again", "body")
 
 
 def build_evaluate(
@@ -48,7 +48,7 @@ def build_evaluate(
                 [], label="Measured before", visible=False, elem_id="evaluate-picked"
             )
             card = gr.HTML(EMPTY, elem_id="evaluate-card", padding=False)
-            with gr.Row(visible=False, elem_id="evaluate-ways") as ways:
+            with gr.Row(visible=False, elem_id="evaluate-ways") as buttons:
                 stop = gr.Button("Stop", size="sm", min_width=90, elem_id="evaluate-stop")
                 again = gr.Button("Go on measuring", size="sm", elem_id="evaluate-again")
                 html = gr.Button("Report to read", size="sm", elem_id="evaluate-html")
@@ -60,7 +60,7 @@ def build_evaluate(
             )  # fmt: skip
             body = gr.HTML(elem_id="evaluate-body", padding=False)
     seen = gr.State({})
-    outputs = [picked, card, metric, ways, stop, again, body, seen]
+    outputs = [picked, card, metric, buttons, stop, again, body, seen]
     start.click(partial(on_measure, studio), [project, *asked], picked, **PRIVATE)
     stop.click(partial(on_stop, studio), picked, None, **PRIVATE)
     again.click(partial(on_again, studio), [project, picked], picked, **PRIVATE)
@@ -174,7 +174,7 @@ def _described(
         hidden = gr.update(visible=False)
         return {
             "picked": gr.update(choices=[], value=None, visible=False), "card": EMPTY,
-            "metric": hidden, "ways": hidden, "stop": hidden, "again": hidden, "body": "",
+            "metric": hidden, "buttons": hidden, "stop": hidden, "again": hidden, "body": "",
         }  # fmt: skip
     names = view.metrics
     drawn = metric if metric in names else next(iter(names), None)
@@ -186,7 +186,7 @@ def _described(
             choices=[(METRICS[name].title, name) for name in names], value=drawn,
             visible=bool(names),
         ),
-        "ways": gr.update(visible=True),
+        "buttons": gr.update(visible=True),
         "stop": gr.update(visible=not view.job.is_final),
         "again": gr.update(visible="retry" in view.job.can),
         "body": evaluation_body(view, drawn or "", lambda row: originals.get(row or 0)),

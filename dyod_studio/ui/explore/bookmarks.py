@@ -46,21 +46,7 @@ def build_bookmarks(
             min_width=160,
         )
         save = gr.Button("Save", variant="primary", elem_id="place-save", scale=0, min_width=90)
-    empty = gr.HTML(NONE_SAVED, elem_id="place-empty", padding=False)
-    thumbs = gr.Gallery(
-        label="Saved places",
-        show_label=False,
-        columns=4,
-        fit_columns=False,
-        height="auto",
-        object_fit="contain",
-        allow_preview=False,
-        buttons=[],
-        interactive=False,
-        visible=False,
-        elem_id="places",
-        elem_classes=["thumbs", "named"],
-    )
+    empty, thumbs = _build_saved()
     forget = gr.Button("Forget the open place", size="sm", visible=False, elem_id="place-forget")
     with gr.Accordion("Name the traits", open=False):
         with gr.Row(elem_classes="headed"):
@@ -79,6 +65,26 @@ def build_bookmarks(
         **SILENT,
     )
     return places
+
+
+def _build_saved() -> tuple[gr.HTML, gr.Gallery]:
+    """The saved bookmarks, or the line that says that there are none."""
+    empty = gr.HTML(NONE_SAVED, elem_id="place-empty", padding=False)
+    thumbs = gr.Gallery(
+        label="Saved places",
+        show_label=False,
+        columns=4,
+        fit_columns=False,
+        height="auto",
+        object_fit="contain",
+        allow_preview=False,
+        buttons=[],
+        interactive=False,
+        visible=False,
+        elem_id="places",
+        elem_classes=["thumbs", "named"],
+    )
+    return empty, thumbs
 
 
 def _wire_saving(

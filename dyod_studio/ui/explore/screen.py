@@ -45,18 +45,18 @@ if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
     from dyod_studio.services.views import Provenance
 
-WAYS = {"interpolation": "between", "place": "traits", "traversal": "traits"}
+TAB_OF_KIND = {"interpolation": "between", "place": "traits", "traversal": "traits"}
 """Which of the three ways makes pictures of a kind; the others are new pictures."""
 NUM_DRAWN, NUM_NEW, NUM_BETWEEN = 6, 4, 7
 
 
 def restore_outputs(
-    ways: gr.Tabs, drawn: SamplingControls, new: New, between: Between, traits: Traits
+    modes: gr.Tabs, drawn: SamplingControls, new: New, between: Between, traits: Traits
 ) -> list[Any]:
     """Components that ``restore_updates`` fills."""
     picks = between.picks
     return [
-        ways,
+        modes,
         *drawn,
         *new.fields,
         picks.ends,
@@ -76,7 +76,7 @@ def restore_updates(view: "Provenance | None") -> tuple[Any, ...]:
     if view is None or view.screen != "explore":
         return (gr.skip(),) * num_outputs
     request = view.request
-    tab = WAYS.get(request.kind, "new")
+    tab = TAB_OF_KIND.get(request.kind, "new")
     return (
         gr.update(selected=tab),
         *sampling_control_updates(request),
@@ -148,7 +148,7 @@ def build_explore(
     )
     conductor = build_conductor("explore-conductor")
     drawn = build_sampling_controls(studio, project, tab)
-    with gr.Tabs(elem_id="explore-tabs") as ways:
+    with gr.Tabs(elem_id="explore-tabs") as modes:
         with gr.Tab("New pictures", id="new"):
             new = build_new(studio, project, drawn)
         with gr.Tab("Between two", id="between") as between_tab:
@@ -164,9 +164,9 @@ def build_explore(
     to_train.click(lambda: gr.update(selected="train"), None, tabs, **SILENT)
     _wire_sources(studio, project, between, between_tab, tab)
     _wire_traits(studio, project, traits, places, drawn, traits_tab, conductor)
-    _wire_going_on(studio, project, ways, new, between, traits, drawn)
+    _wire_going_on(studio, project, modes, new, between, traits, drawn)
     if again is not None:
-        outputs = restore_outputs(ways, drawn, new, between, traits)
+        outputs = restore_outputs(modes, drawn, new, between, traits)
         again.change(restore_updates, again, outputs, **SILENT)
     return [hint, to_train, *lacks, between_panel, traits_panel, *places.shown]
 
@@ -219,7 +219,7 @@ def _wire_traits(
 def _wire_going_on(
     studio: "Studio",
     project: gr.State,
-    ways: gr.Tabs,
+    modes: gr.Tabs,
     new: New,
     between: Between,
     traits: Traits,
@@ -231,13 +231,13 @@ def _wire_going_on(
         button.click(
             partial(on_end, name),
             [picks.ends, new.picked],
-            [picks.ends, picks.turn, *picks.shown, ways],
+            [picks.ends, picks.turn, *picks.shown, modes],
             **SILENT,
         )
     new.around.click(
         on_around,
         [new.picked, *traits.sliders, *traits.locks],
-        [traits.origin, traits.where, *traits.sliders, ways],
+        [traits.origin, traits.where, *traits.sliders, modes],
         **SILENT,
     ).success(begin_with(studio), point_inputs(project, traits, drawn), traits.shown, **SILENT)
 

@@ -44,7 +44,7 @@ class Details(NamedTuple):
     views: gr.State
     number: gr.State
     picture: gr.Image
-    ways: gr.Row
+    buttons: gr.Row
     again: gr.Button
     favorite: gr.Button
     delete: gr.Button
@@ -53,7 +53,7 @@ class Details(NamedTuple):
     @property
     def outputs(self) -> list[Any]:
         """Components that ``show_details`` gives new values to, in its order."""
-        return [self.number, self.picture, self.ways, self.favorite, self.delete, self.words]
+        return [self.number, self.picture, self.buttons, self.favorite, self.delete, self.words]
 
 
 class Screen(NamedTuple):

@@ -81,12 +81,12 @@ def _build_details() -> Details:
         buttons=["download", "fullscreen"], visible=False, elem_id="gallery-picture",
         elem_classes="frame",
     )  # fmt: skip
-    with gr.Row(visible=False, elem_id="gallery-ways") as ways:
+    with gr.Row(visible=False, elem_id="gallery-ways") as buttons:
         again = gr.Button("Again", variant="primary", size="sm", min_width=80, elem_id="again")
         favorite = gr.Button("♡ Favourite", size="sm", min_width=110, elem_id="favorite")
         delete = gr.Button("Delete", size="sm", min_width=80, elem_id="gallery-delete")
     words = gr.HTML(CHOOSE, elem_id="gallery-details", padding=False)
-    return Details(views, number, picture, ways, again, favorite, delete, words)
+    return Details(views, number, picture, buttons, again, favorite, delete, words)
 
 
 def _wire_pages(

@@ -52,10 +52,10 @@ def build_guide(studio: "Studio", project: gr.State, timer: gr.Timer, switcher: 
         with gr.Step("Check", id=CHECK):
             pieces = build_set(studio, project, "guide-")
             rights = _build_rights()
-            to_learn = _way_on("guide-to-learn")
+            to_learn = _next_button("guide-to-learn")
         with gr.Step("What to learn", id=LEARN):
             learn = build_learn()
-            to_need = _way_on("guide-to-need")
+            to_need = _next_button("guide-to-need")
         with gr.Step("Memory and time", id=NEED):
             plan = build_need(studio, project, learn)
             start = gr.Button("Start the training", variant="primary", elem_id="guide-start")
@@ -66,8 +66,8 @@ def build_guide(studio: "Studio", project: gr.State, timer: gr.Timer, switcher: 
     shown = [*pieces.outputs, rights]
     with first_step:
         build_drop(studio, project, shown, show_guide, switcher, "guide-")
-        to_check = _way_on("guide-to-check")
-    place, wish = [steps, number], [project, learn.methods, learn.noun]
+        to_check = _next_button("guide-to-check")
+    place, chosen = [steps, number], [project, learn.methods, learn.noun]
     project.change(partial(on_project, studio), project, place, **SILENT)
     steps.select(on_step, None, number, **SILENT)
     rights.input(partial(on_rights, studio), [project, rights], None, **SILENT)
@@ -75,10 +75,10 @@ def build_guide(studio: "Studio", project: gr.State, timer: gr.Timer, switcher: 
     to_learn.click(partial(on_learn, studio), [project, rights], place, **SILENT).success(
         partial(show_learn, studio), project, [*learn], show_progress_on=[learn.reasons], **PRIVATE
     )
-    to_need.click(partial(on_need, studio), wish, place, **SILENT).success(
-        partial(show_need, studio), wish, plan, show_progress_on=[plan], **PRIVATE
+    to_need.click(partial(on_need, studio), chosen, place, **SILENT).success(
+        partial(show_need, studio), chosen, plan, show_progress_on=[plan], **PRIVATE
     )
-    start.click(partial(on_start, studio), wish, place, **SILENT)
+    start.click(partial(on_start, studio), chosen, place, **SILENT)
     wire_run(studio, project, timer, (steps, number), run, first)
     return shown
 
@@ -96,5 +96,5 @@ def on_step(event: gr.SelectData) -> int:
     return int(event.index) + 1
 
 
-def _way_on(elem_id: str) -> gr.Button:
+def _next_button(elem_id: str) -> gr.Button:
     return gr.Button("Go on", variant="primary", elem_id=elem_id)

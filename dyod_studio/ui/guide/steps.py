@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
 
 PICTURES, CHECK, LEARN, NEED, TRAIN, FIRST = range(1, 7)
-Wishes = list[tuple[str, dict[str, object]]]
+MethodSettings = list[tuple[str, dict[str, object]]]
 
 
 class Learn(NamedTuple):
@@ -62,7 +62,7 @@ def build_need(studio: "Studio", project: gr.State, learn: Learn) -> gr.HTML:
     plan = gr.HTML(LOOKING, elem_id="guide-plan", padding=False)
     measure = gr.Button("Measure on this computer", size="sm", elem_id="guide-measure")
     measure.click(
-        partial(on_measure_wish, studio), [project, learn.methods, learn.noun], plan,
+        partial(on_measure_chosen, studio), [project, learn.methods, learn.noun], plan,
         show_progress_on=[plan], **PRIVATE,
     )  # fmt: skip
     return plan
@@ -136,7 +136,7 @@ def on_methods(methods: Sequence[str] | None) -> Any:
     return gr.update(visible=any(name in noun_settings() for name in methods or ()))
 
 
-def wishes(methods: Sequence[str] | None, noun: str | None) -> Wishes:
+def settings_of(methods: Sequence[str] | None, noun: str | None) -> MethodSettings:
     """The methods in the order in which they are trained, with what they must be told.
 
     Raises:
@@ -158,7 +158,7 @@ def on_need(
     studio: "Studio", project: int | None, methods: Sequence[str] | None, noun: str | None
 ) -> tuple[Any, int]:
     """Go on only with settings that a training would take."""
-    for method, values in wishes(methods, noun):
+    for method, values in settings_of(methods, noun):
         studio.training.plan(chosen(project), method, values)
     return at(NEED)
 
@@ -167,14 +167,14 @@ def on_need(
 def show_need(
     studio: "Studio", project: int | None, methods: Sequence[str] | None, noun: str | None
 ) -> str:
-    return show_plan(studio, wishes(methods, noun), project)
+    return show_plan(studio, settings_of(methods, noun), project)
 
 
-def on_measure_wish(
+def on_measure_chosen(
     studio: "Studio", project: int | None, methods: Sequence[str] | None, noun: str | None,
     progress: gr.Progress = PROGRESS,
 ) -> str:  # fmt: skip
-    return on_measure(studio, shown_to_user(wishes)(methods, noun), project, progress)
+    return on_measure(studio, shown_to_user(settings_of)(methods, noun), project, progress)
 
 
 @shown_to_user
@@ -182,7 +182,7 @@ def on_start(
     studio: "Studio", project: int | None, methods: Sequence[str] | None, noun: str | None
 ) -> tuple[Any, int]:
     """Queue what was chosen, but nothing twice."""
-    asked = wishes(methods, noun)
+    asked = settings_of(methods, noun)
     active = {job.kind for job in studio.training.jobs(chosen(project)) if not job.is_final}
     for method, values in asked:
         studio.training.plan(chosen(project), method, values)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 NUM_FIRST = 4
 NOTHING_YET = '<div class="run"><p class="quiet">Nothing trains at the moment.</p></div>'
-WAYS = """<div class="presses"><button type="button" class="press press-on" data-go="studio">Draw
-with it</button> <button type="button" class="press" data-go="explore">More new pictures</button>
+NEXT_SCREENS = """<div class="presses">
+<button type="button" class="press press-on" data-go="studio">Draw with it</button> <button type="button" class="press" data-go="explore">More new pictures</button>
 </div>"""
 
 Made = tuple[int, list[tuple[str, str]]]
@@ -78,7 +78,7 @@ def build_first() -> First:
         interactive=False, format="png", elem_id="guide-first", elem_classes="thumbs",
     )  # fmt: skip
     again = gr.Button("Make four more", elem_id="guide-again")
-    gr.HTML(WAYS)
+    gr.HTML(NEXT_SCREENS)
     return First(pictures, gr.State(None), again)
 
 

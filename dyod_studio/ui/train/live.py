@@ -65,21 +65,21 @@ def _state(job: JobView, state: CheckpointView) -> str:
     return (
         f'<div class="state" data-step="{state.step}"><div class="state-pictures">{pictures}</div>'
         f'<div class="state-words"><b>Step {state.step:,}</b><span>{escape(loss)}</span>{chips}'
-        f'<span class="presses">{_ways(job, state)}</span></div></div>'
+        f'<span class="presses">{_state_buttons(job, state)}</span></div></div>'
     )
 
 
-def _ways(job: JobView, state: CheckpointView) -> str:
-    ways = ""
+def _state_buttons(job: JobView, state: CheckpointView) -> str:
+    buttons = ""
     if "choose" in job.can:
-        ways += press(
+        buttons += press(
             "choose", job, "Use this one", "Draw with the model as it was here.", step=state.step
         )
     if "retry" in job.can and state.step < job.num_steps:
-        ways += press(
+        buttons += press(
             "retry", job, "Go on from here", "A new run from this state.", step=state.step
         )
-    return ways
+    return buttons
 
 
 def _thumbnails(paths: Sequence[Path]) -> list[str]:

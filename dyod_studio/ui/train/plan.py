@@ -9,7 +9,7 @@ import gradio as gr
 
 from dyod_studio.errors import StudioError
 from dyod_studio.services.views import PlanView
-from dyod_studio.ui.common.handlers import PRIVATE, PROGRESS, SILENT, chosen, shown_to_user
+from dyod_studio.ui.common.handlers import PRIVATE, PROGRESS, SILENT, shown_to_user
 from dyod_studio.ui.common.html import note
 from dyod_studio.ui.common.run_html import duration, memory, method_name, progress_bar
 
@@ -20,27 +20,29 @@ LOOKING = '<div class="plan"><p class="quiet">Looking at what this computer has 
 MEASURED = "Measured on this computer."
 ESTIMATED = "An estimate: it was not measured on this computer yet."
 
-Wishes = Sequence[tuple[str, Mapping[str, object]]]
+MethodSettings = Sequence[tuple[str, Mapping[str, object]]]
 """What shall be trained: methods and their settings."""
 
 
-def build_plan(studio: "Studio", project: gr.State, tab: gr.Tab, wishes: Wishes) -> gr.HTML:
+def build_plan(
+    studio: "Studio", project: gr.State, tab: gr.Tab, settings: MethodSettings
+) -> gr.HTML:
     """Lay out and wire the panel; it is filled when the screen comes into sight."""
     panel = gr.HTML(LOOKING, elem_id="plan", padding=False)
     measure = gr.Button("Measure on this computer", size="sm", elem_id="measure")
-    tab.select(partial(show_plan, studio, wishes), project, panel, **SILENT)
+    tab.select(partial(show_plan, studio, settings), project, panel, **SILENT)
     measure.click(
-        partial(on_measure, studio, wishes), project, panel, show_progress_on=[panel], **PRIVATE
+        partial(on_measure, studio, settings), project, panel, show_progress_on=[panel], **PRIVATE
     )
     return panel
 
 
-def show_plan(studio: "Studio", wishes: Wishes, project: int | None) -> str:
+def show_plan(studio: "Studio", settings: MethodSettings, project: int | None) -> str:
     """Show the plan of what was chosen; what stands in the way, in its sentence."""
     if project is None:
         return ""
     try:
-        plans = [studio.training.plan(project, method, values) for method, values in wishes]
+        plans = [studio.training.plan(project, method, values) for method, values in settings]
     except StudioError as exc:
         return note(str(exc))
     return plan_html(plans)
@@ -48,12 +50,15 @@ def show_plan(studio: "Studio", wishes: Wishes, project: int | None) -> str:
 
 @shown_to_user
 def on_measure(
-    studio: "Studio", wishes: Wishes, project: int | None, progress: gr.Progress = PROGRESS
+    studio: "Studio",
+    settings: MethodSettings,
+    project: int | None,
+    progress: gr.Progress = PROGRESS,
 ) -> str:
     """Make a few real steps of each method, and plan with what they took."""
     plans = []
-    for number, (method, values) in enumerate(wishes):
-        progress(number / len(wishes), desc=f"A few real steps: {method_name(method)}")
+    for number, (method, values) in enumerate(settings):
+        progress(number / len(settings), desc=f"A few real steps: {method_name(method)}")
         plans.append(studio.training.plan(chosen(project), method, values, measure=True))
     return plan_html(plans)
 
