@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 NUM_FIRST = 4
 NOTHING_YET = '<div class="run"><p class="quiet">Nothing trains at the moment.</p></div>'
 NEXT_SCREENS = """<div class="presses">
-<button type="button" class="press press-on" data-go="studio">Draw with it</button> <button type="button" class="press" data-go="explore">More new pictures</button>
+<button type="button" class="press press-on" data-go="studio">Draw with it</button>
+<button type="button" class="press" data-go="explore">More new pictures</button>
 </div>"""
 
 Made = tuple[int, list[tuple[str, str]]]

@@ -9,7 +9,7 @@ import gradio as gr
 
 from dyod_studio.errors import StudioError
 from dyod_studio.services.views import PlanView
-from dyod_studio.ui.common.handlers import PRIVATE, PROGRESS, SILENT, shown_to_user
+from dyod_studio.ui.common.handlers import PRIVATE, PROGRESS, SILENT, chosen, shown_to_user
 from dyod_studio.ui.common.html import note
 from dyod_studio.ui.common.run_html import duration, memory, method_name, progress_bar
 
