@@ -115,7 +115,7 @@ def test_a_request_whose_process_is_killed_fails_in_one_sentence(pool, ask, requ
 
 
 def test_an_error_made_for_the_user_comes_through_as_it_is(pool, ask, request_row):
-    request_id = ask(artifacts={"vae": "0" * 64})
+    request_id = ask(artifacts={"inversion": "0" * 64})
     with pytest.raises(NotFoundError, match="no trained part"):
         pool.run(request_id)
     assert request_row(request_id).state is JobState.FAILED

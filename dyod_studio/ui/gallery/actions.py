@@ -29,13 +29,6 @@ if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
 
 BIN = "bin"
-TO_DETAILS = """
-several => {
-  const side = document.querySelector('#gallery-side');
-  if (!several && innerWidth < 900) side.scrollIntoView({behavior: 'smooth'});
-}
-"""
-"""Runs in the browser: where the details stand below the pictures, it leads to them."""
 
 
 class Details(NamedTuple):
