@@ -151,6 +151,16 @@ class SamplingRequest(BaseModel):
         return tuple(self.inputs[name] for name in names)
 
 
+TERMS = {"t0": "t0", "mask_rate": "mask rate"}
+"""Field -> the trade's term, which stands beside its title."""
+
+
+def field_title(name: str) -> str:
+    """Title of a request's field wherever the page names it, with the trade's term beside it."""
+    title = SamplingRequest.model_fields[name].title or name
+    return f"{title} ({TERMS[name]})" if name in TERMS else title
+
+
 class SampleRequest(SamplingRequest):
     """New images: from the prompt, the learned distribution, or the input file ``image``.
 

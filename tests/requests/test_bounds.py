@@ -7,9 +7,19 @@ import pytest
 from annotated_types import Ge, Le
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.sampling import KINDS, PointRequest, SampleRequest, read_request
+from dyod_studio.requests.sampling import (
+    KINDS,
+    PointRequest,
+    SampleRequest,
+    SamplingRequest,
+    field_title,
+    read_request,
+)
 from dyod_studio.requests.validation import bounds_of
+from dyod_studio.services.evaluation.summary import SUBJECTS
+from dyod_studio.services.evaluation.views import SWEEPS
 from dyod_studio.ui.common.controls import field_slider
+from dyod_studio.ui.draw.actions import NAMES as GRID_NAMES
 
 
 @pytest.fixture
@@ -72,3 +82,11 @@ def test_a_request_is_frozen_and_a_changed_one_is_checked_again():
 def test_a_bound_that_is_not_allowed_itself_is_written_with_a_round_bracket():
     assert str(bounds_of(SampleRequest, "mask_rate")) == "lie in [0, 1)"
     assert str(bounds_of(PointRequest, "spread")) == "lie in [0, 1]"
+
+
+def test_a_field_has_one_title_on_the_slider_in_the_grid_in_the_sweep_and_in_the_sentence():
+    assert field_title("t0") == "How much may change (t0)"
+    assert GRID_NAMES["t0"] == SWEEPS["t0"][0] == field_title("t0")
+    assert GRID_NAMES["mask-rate"] == SWEEPS["mask-rate"][0] == field_title("mask_rate")
+    assert field_title("guidance_scale") in SUBJECTS["guidance"]
+    assert SamplingRequest.model_fields["t0"].title in field_title("t0")

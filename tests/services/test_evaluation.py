@@ -45,7 +45,7 @@ def test_a_sweep_is_measured_summed_up_and_advises_the_t0_until_something_is_tra
     (view,) = studio.evaluation.all("Toys & dolls")
     assert (view.num_points, len(view.swept), len(view.baselines)) == (8, 6, 2)
     assert view.summary == (
-        "Pictures come closest to your set with “How much may change” (t0) at 0.55; anything from "
+        "Pictures come closest to your set with “How much may change (t0)” at 0.55; anything from "
         "0.5 to 0.6 is nearly as good, and at 0.5 a picture is drawn 2 times as fast as from the "
         "word alone.",
         "They are 3.2 times as close as with the style word alone and 9.5 times as close as with "
@@ -206,7 +206,7 @@ def test_a_mask_rate_is_swept_with_an_anl_that_hears(studio, storage, toys):
     [
         (EvaluationSettings(values=(1.5,)), r"t0 must lie in \[0, 1\], got 1.5"),
         (EvaluationSettings(num=3), "at least 4 pictures in each set, got 3 made ones and 12"),
-        (EvaluationSettings(num=10**6), "num: .*30000"),
+        (EvaluationSettings(num=10**6), "num must .*30000"),
         (EvaluationSettings(metrics=("beauty",)), "There is no figure 'beauty': choose among kid"),
         (EvaluationSettings(metrics=()), "Choose at least one figure"),
         (EvaluationSettings(extractors=()), "Name at least one extractor"),

@@ -235,7 +235,7 @@ def put(path: str, value):
         ("requests.0.images.0.parameters.more", "x" * 70_000, "says too much of itself"),
         ("requests.0.images.0.created_at", "yesterday", "created_at"),
         ("requests.0.inputs.0.name", "../x", "inputs.0.name"),
-        ("name", "x" * 5000, "name: "),
+        ("name", "x" * 5000, "name must be at most"),
         ("pictures", "many", "pictures: "),
     ],
 )

@@ -41,7 +41,7 @@ def test_an_evaluation_is_asked_for_measured_and_shown(studio, project):
     told = describe(studio, project, 70, "diversity", seen)
     card, body = told[1], told[6]
     assert not told[4]["visible"]
-    assert "Pictures come closest to your set with “How much may change” (t0) at 0.55" in card
+    assert "Pictures come closest to your set with “How much may change (t0)” at 0.55" in card
     assert "settings measured" not in card
     assert "Diversity, measured with CLIP of starter" in body
     assert body.count("data:image/webp") == 8 * 8 + 4 + 2

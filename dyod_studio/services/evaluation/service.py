@@ -18,6 +18,7 @@ from dyod_studio.evaluation.plan import (
 )
 from dyod_studio.evaluation.results import read_errors, read_points
 from dyod_studio.requests.sampling import DEFAULT_T0
+from dyod_studio.requests.validation import sentence_of
 from dyod_studio.services.evaluation.report import write_reports
 from dyod_studio.services.evaluation.summary import summary_of
 from dyod_studio.services.evaluation.views import EvaluationSettings, EvaluationView, sweep_named
@@ -195,10 +196,7 @@ def _config(
             anl_hears=anl is None or _is_conditional(anl),
         )
     except ValidationError as exc:
-        text = exc.errors()[0]
-        message = str(text["msg"]).removeprefix("Value error, ").rstrip(".")
-        field = f"{text['loc'][0]}: " if text["loc"] else ""
-        raise InvalidInputError(f"{field}{message}.") from exc
+        raise InvalidInputError(sentence_of(exc, EvaluationConfig)) from exc
 
 
 def _check_sweep(project: ProjectView, settings: EvaluationSettings, anl: Artifact | None) -> None:

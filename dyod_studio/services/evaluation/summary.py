@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dyod_studio.evaluation.advice import Advice, Measured, nearly_as_good
 from dyod_studio.evaluation.plan import baseline_name
 from dyod_studio.evaluation.results import DISTANCES, METRICS, PointResult
+from dyod_studio.requests.sampling import field_title
 
 SUBJECTS = {
-    "t0": "“How much may change” (t0)",
-    "mask-rate": "“How freely a reference is read” (mask rate)",
-    "guidance": "“How strictly the style is followed” (guidance)",
-    "steps": "“Steps”",
+    "t0": f"“{field_title('t0')}”",
+    "mask-rate": f"“{field_title('mask_rate')}”",
+    "guidance": f"“{field_title('guidance_scale')}”",
+    "steps": f"“{field_title('num_inference_steps')}”",
 }
 FAR = 1.15
 """How many times another distance must be longer before "times" says anything."""

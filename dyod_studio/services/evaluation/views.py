@@ -9,13 +9,14 @@ from dyod_studio.evaluation.plan import EVALUATION as EVALUATION
 from dyod_studio.evaluation.plan import EvaluationConfig, Sweep
 from dyod_studio.evaluation.results import METRICS as METRICS
 from dyod_studio.evaluation.results import PointResult
+from dyod_studio.requests.sampling import field_title
 from dyod_studio.services.views import JobView
 
 SWEEPS: dict[Sweep, tuple[str, str]] = {
-    "t0": ("How much may change (t0)", "t0: how much may change"),
-    "mask-rate": ("How freely a reference is read (mask rate)", "mask rate"),
-    "guidance": ("How strictly the style is followed (guidance)", "guidance"),
-    "steps": ("Steps", "steps of the whole way"),
+    "t0": (field_title("t0"), "t0: how much may change"),
+    "mask-rate": (field_title("mask_rate"), "mask rate"),
+    "guidance": (field_title("guidance_scale"), "guidance"),
+    "steps": (field_title("num_inference_steps"), "steps of the whole way"),
     "artifact": ("Trained parts", "trained part"),
     "none": ("As it draws now", ""),
 }

@@ -21,6 +21,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dyod_studio.errors import InvalidInputError
+from dyod_studio.requests.validation import sentence_of
 
 FORMAT: Literal["dyod-project"] = "dyod-project"
 VERSION: Literal[1] = 1
@@ -228,11 +229,7 @@ class ProjectArchive:
         try:
             return ProjectIndex.model_validate(content)
         except ValidationError as exc:
-            first = exc.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise InvalidInputError(
-                f"{self._name} cannot be imported: {place}: {first['msg']}."
-            ) from exc
+            raise InvalidInputError(f"{self._name} cannot be imported: {sentence_of(exc)}") from exc
 
     def _read(self, info: ZipInfo) -> bytes:
         with self._archive.open(info) as source:

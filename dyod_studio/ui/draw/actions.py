@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
+from dyod_studio.requests.sampling import field_title
 from dyod_studio.services.sampling.dispatcher import OnProgress
 from dyod_studio.services.sampling.grid import STRIP_T0, Axis, Grid, axis_of, write_sheet
 from dyod_studio.services.views import GenerationView
@@ -231,10 +232,10 @@ def cancel(studio: "Studio", visitor: str) -> None:
 
 
 NAMES = {
-    "t0": "How much may change (t0)",
-    "mask-rate": "How freely the reference is read (mask rate)",
-    "guidance": "Guidance",
-    "seed": "Seed",
+    "t0": field_title("t0"),
+    "mask-rate": field_title("mask_rate"),
+    "guidance": field_title("guidance_scale"),
+    "seed": field_title("seed"),
     "parts": "Trained parts",
 }
 FIRST_VALUES = {

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from dyod_studio.requests.sampling import field_title
 from dyod_studio.services.gallery.views import EVERYTHING, GalleryFilter
 from dyod_studio.services.views import GenerationView
 from dyod_studio.ui.common.controls import PAGE_SIZE, pager_updates, turned
@@ -22,14 +23,14 @@ def details_html(view: GenerationView) -> str:
     parameters = view.parameters
     rows = {
         "Made": f"{kind_name(view)}, {view.created_at.astimezone():%d %b %Y, %H:%M}",
-        "How much may change": _share(parameters.get("t0"), "t0"),
-        "Seed": str(view.seed),
+        field_title("t0"): _number(parameters.get("t0")),
+        field_title("seed"): str(view.seed),
         "Words": parameters.get("prompt") or "",
         "Drawn with": ", ".join(method_name(kind) for kind in parameters.get("artifacts") or {}),
-        "Strength": _unless(parameters.get("adapter_strength"), 1.0),
-        "Reference read": _share(parameters.get("mask_rate") or None, "mask rate"),
-        "Guidance": _number(parameters.get("guidance_scale")),
-        "Steps": _number(parameters.get("num_inference_steps")),
+        field_title("adapter_strength"): _unless(parameters.get("adapter_strength"), 1.0),
+        field_title("mask_rate"): _unless(parameters.get("mask_rate"), 0.0),
+        field_title("guidance_scale"): _number(parameters.get("guidance_scale")),
+        field_title("num_inference_steps"): _number(parameters.get("num_inference_steps")),
         "Size": f"{view.width} x {view.height}",
         "Number": str(view.id),
     }
@@ -48,10 +49,6 @@ def _number(value: object) -> str:
     if value is None:
         return ""
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _share(value: object, term: str) -> str:
-    return f"{_number(value)} ({term})" if value is not None else ""
 
 
 def _unless(value: object, usual: float) -> str:
