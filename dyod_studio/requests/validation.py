@@ -7,9 +7,7 @@ from typing import Any
 import annotated_types
 from pydantic import BaseModel, ValidationError
 
-OUT_OF_BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal",
-    "finite_number",
-)  # fmt: skip
+OUT_OF_BOUNDS = ("greater_than", "less_than", "finite_number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ def sentence_of(error: ValidationError, model: type[BaseModel] | None = None) ->
     if kind == "value_error":
         message = str(context["error"]).rstrip(".")
         return f"{name}: {message}." if name else f"{message}."
-    if kind in OUT_OF_BOUNDS and model is not None and name in model.model_fields:
+    if kind.startswith(OUT_OF_BOUNDS) and model is not None and name in model.model_fields:
         return f"{name} must {bounds_of(model, name)}, got {_number(first['input'])}."
     if kind == "string_too_long":
         return f"{name} must be at most {context['max_length']} characters long."
