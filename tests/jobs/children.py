@@ -15,7 +15,7 @@ from pathlib import Path
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.jobs.child import run_child
 from dyod_studio.jobs.metrics import open_metrics
-from dyod_studio.jobs.training import Recorder
+from dyod_studio.jobs.recorder import Recorder
 from dyod_studio.settings import Settings
 from dyod_studio.store.records import Job
 from dyod_studio.store.storage import Storage

@@ -13,7 +13,7 @@ from dyod_studio.jobs.metrics import (
     read_losses,
     read_rows,
 )
-from dyod_studio.jobs.training import Recorder
+from dyod_studio.jobs.recorder import Recorder
 from dyod_studio.store.cleaning import delete_project
 from dyod_studio.store.database import Database, retry_while_busy
 from dyod_studio.store.jobs import JobRepository
