@@ -207,36 +207,38 @@ class StoredRequest(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Generation(Record):
-    """One generated image (PNG); ``parameters`` make it again."""
+class ImageRecord(Record):
+    """A generated image (PNG); ``parameters`` make it again."""
 
     project_id: int
-    request_id: int
     kind: str
-    position: int
     parameters: dict[str, Any]
     seed: int
     sha256: str
     thumbnail_sha256: str
     width: int
     height: int
+
+    def image(self) -> dict[str, Any]:
+        """Values that the image has wherever it is kept."""
+        return {column.name: getattr(self, column.name) for column in fields(ImageRecord)[2:]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation(ImageRecord):
+    """An image of the gallery."""
+
+    request_id: int
+    position: int
     is_favorite: bool = False
     deleted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame(Record):
-    """A picture of a strip, by the hash ``key`` of everything that decides it."""
+class Frame(ImageRecord):
+    """An image of a strip, by the hash ``key`` of everything that decides it."""
 
-    project_id: int
     key: str
-    kind: str
-    parameters: dict[str, Any]
-    seed: int
-    sha256: str
-    thumbnail_sha256: str
-    width: int
-    height: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

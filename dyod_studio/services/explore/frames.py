@@ -103,33 +103,11 @@ def _frame(session: Session, project_id: int, key: str) -> Frame:
 
 
 def _frame_of(row: Generation, step: Step) -> Frame:
-    return Frame(
-        project_id=row.project_id,
-        key=step.key,
-        kind=row.kind,
-        parameters=alone(row.parameters, step),
-        seed=row.seed,
-        sha256=row.sha256,
-        thumbnail_sha256=row.thumbnail_sha256,
-        width=row.width,
-        height=row.height,
-    )
+    return Frame(key=step.key, **row.image() | {"parameters": alone(row.parameters, step)})
 
 
 def _generation_of(frame: Frame, request_id: int, *, is_favorite: bool) -> Generation:
-    return Generation(
-        project_id=frame.project_id,
-        request_id=request_id,
-        kind=frame.kind,
-        position=0,
-        parameters=frame.parameters,
-        seed=frame.seed,
-        sha256=frame.sha256,
-        thumbnail_sha256=frame.thumbnail_sha256,
-        width=frame.width,
-        height=frame.height,
-        is_favorite=is_favorite,
-    )
+    return Generation(request_id=request_id, position=0, is_favorite=is_favorite, **frame.image())
 
 
 def _names(pictures: Sequence[StoredImage]) -> list[FileName]:
