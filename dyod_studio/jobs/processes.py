@@ -50,7 +50,8 @@ def this_process() -> ProcessIdentity:
 def log_to_stderr() -> None:
     """Write what the studio logs to standard error, as each of its long-lived processes does."""
     logging.basicConfig(format="%(asctime)s %(message)s")
-    logging.getLogger("dyod_studio").setLevel(logging.INFO)
+    for name in ("dyod_studio", "__main__"):  # the latter is a module started with ``-m``
+        logging.getLogger(name).setLevel(logging.INFO)
 
 
 def end_process_tree(identity: ProcessIdentity, *, grace_s: float = 5.0) -> None:

@@ -68,3 +68,14 @@ def test_ending_a_tree_by_a_reused_pid_leaves_the_innocent_process_alone(innocen
     )
     time.sleep(0.2)
     assert identify(innocent.pid) is not None
+
+
+def test_what_the_studio_logs_is_seen_and_what_libraries_log_is_not():
+    script = """import logging
+from dyod_studio.jobs.processes import log_to_stderr
+log_to_stderr()
+for name in ("__main__", "dyod_studio.jobs.worker", "httpx"):
+    logging.getLogger(name).info("from %s", name)"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    seen = [line.rpartition(" ")[2] for line in ran.stderr.splitlines()]
+    assert seen == ["__main__", "dyod_studio.jobs.worker"]
