@@ -152,7 +152,6 @@ class SamplingRequest(BaseModel):
 
 
 TERMS = {"t0": "t0", "mask_rate": "mask rate"}
-"""Field -> the trade's term, which stands beside its title."""
 
 
 def field_title(name: str) -> str:

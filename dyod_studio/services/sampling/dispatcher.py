@@ -119,18 +119,20 @@ class RequestDispatcher:
             rows = GenerationRepository(session).of_request(request_id)
             return [generation_view(self._storage, made) for made in rows]
 
-    def forget(self, request_id: int) -> None:
-        """Delete a request and what it made, unless somebody has marked one of its images."""
-        with self._storage.files.guard():
-            with self._storage.database.session() as session:
-                made = GenerationRepository(session).of_request(request_id)
-                if any(row.is_favorite for row in made):
-                    return
-                names = [FileName(row.sha256, PNG) for row in made]
-                names += [FileName(row.thumbnail_sha256, WEBP) for row in made]
-                inputs = SampleRequestRepository(session).delete(request_id)
-                names += [FileName(file.sha256, file.suffix) for file in inputs]
-            remove_unreferenced(self._storage, names)
+    def forget(self, request_id: int) -> list[FileName]:
+        """Delete a request with its images unless one is marked; returns the files it named."""
+        with self._storage.database.session() as session:
+            made = GenerationRepository(session).of_request(request_id)
+            if any(row.is_favorite for row in made):
+                return []
+            names = [FileName(row.sha256, PNG) for row in made]
+            names += [FileName(row.thumbnail_sha256, WEBP) for row in made]
+            inputs = SampleRequestRepository(session).delete(request_id)
+            return names + [FileName(file.sha256, file.suffix) for file in inputs]
+
+    def sweep(self, names: list[FileName]) -> None:
+        """Remove those of the files that nothing names any more."""
+        remove_unreferenced(self._storage, names)
 
     def _add(self, project_id: int, request: AnyRequest) -> int:
         store = self._storage.files
@@ -194,13 +196,14 @@ Draw = Callable[[CancelScope], list[GenerationView]]
 class Track:
     """State of one visitor's live pictures.
 
-    ``newest`` counts what was asked for; ``scope`` is in hand now; ``last`` is the request whose
-    picture is shown; ``turn`` is held while a picture is made.
+    ``newest`` counts what was asked for; ``scope`` is in hand, ``turn`` held meanwhile; ``last``
+    is the request that is shown, ``stale`` the files before it, which a browser may still load.
     """
 
     newest: int = 0
     scope: CancelScope | None = None
     last: int | None = None
+    stale: list[FileName] = field(default_factory=list)
     turn: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -228,7 +231,8 @@ class Live:
             if ticket != track.newest or scope.is_cancelled:
                 self._forget(scope.request_id)
                 return None
-            self._forget(track.last)
+            self._dispatcher.sweep(track.stale)
+            track.stale = [] if track.last is None else self._dispatcher.forget(track.last)
             track.last = scope.request_id
             return view
 
@@ -253,4 +257,4 @@ class Live:
 
     def _forget(self, request_id: int | None) -> None:
         if request_id is not None:
-            self._dispatcher.forget(request_id)
+            self._dispatcher.sweep(self._dispatcher.forget(request_id))
