@@ -72,11 +72,16 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
             yield node
 
 
+def num_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines from ``def`` to the end, the docstring's among them."""
+    return (function.end_lineno or 0) - function.lineno + 1
+
+
 def num_code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """Lines from ``def`` to the end, without the docstring's."""
     docstring = function.body[0] if ast.get_docstring(function) else None
     described = (docstring.end_lineno or 0) - docstring.lineno + 1 if docstring else 0
-    return (function.end_lineno or 0) - function.lineno + 1 - described
+    return num_lines(function) - described
 
 
 def module_id(path: Path) -> str:
@@ -162,13 +167,10 @@ def test_every_module_stays_within_its_budget():
 
 
 def test_every_function_stays_within_its_budget():
-    lengths = {
-        f"{module_id(path)}:{node.name}": num_code_lines(node)
-        for path in MODULES
-        for node in functions(path)
-    }
-    assert {name: n for name, n in lengths.items() if n >= MAX_FUNCTION_LINES} == {}
-    assert median(lengths.values()) <= MEDIAN_FUNCTION_LINES
+    named = {f"{module_id(path)}:{node.name}": node for path in MODULES for node in functions(path)}
+    lengths = {name: num_lines(node) for name, node in named.items()}
+    assert {name: n for name, n in lengths.items() if n > MAX_FUNCTION_LINES} == {}
+    assert median(map(num_code_lines, named.values())) <= MEDIAN_FUNCTION_LINES
 
 
 def test_the_package_stays_within_its_budget():

@@ -95,6 +95,7 @@ def _median(seconds: list[float]) -> float | None:
 
 MEASURED_STEPS = 8
 """The first is warm-up."""
+TOO_LARGE = "This does not fit into memory, however it is trained: use a smaller base model."
 
 log = logging.getLogger(__name__)
 
@@ -118,13 +119,8 @@ def measure(
     Raises:
         TrainingError: it does not fit, whatever is changed.
     """
-    short = config.model_copy(
-        update={
-            "steps": MEASURED_STEPS,
-            "checkpoint_every": MEASURED_STEPS,
-            "preview_every": MEASURED_STEPS,
-        }
-    )
+    counts = ("steps", "checkpoint_every", "preview_every")
+    short = config.model_copy(update=dict.fromkeys(counts, MEASURED_STEPS))
     while True:
         fallback = next_fallback(
             method.info,
@@ -137,9 +133,7 @@ def measure(
         if found is not None:
             break
         if fallback is None:
-            raise TrainingError(
-                "This does not fit into memory, however it is trained: use a smaller base model."
-            )
+            raise TrainingError(TOO_LARGE)
         adjustments, sentence = fallback
         log.info("%s", sentence)
         release_memory(base.device.type)

@@ -79,28 +79,21 @@ def plan_run(
     """
     adjustments, measures = _measured_fallbacks(method, config, adjustments, known)
     needs = _needs(method, config, size, device, known, adjustments)
-    chosen, chosen_needs, more = adjustments, needs, []
+    info, chosen, chosen_needs, more = training_methods()[method], adjustments, needs, []
     while chosen_needs.peak_memory_mb > free_mb:
-        fallback = next_fallback(training_methods()[method], config, chosen)
+        fallback = next_fallback(info, config, chosen)
         if fallback is None or not fallback[0].previews:
             break
         chosen, sentence = fallback
         more.append(sentence)
         chosen_needs = _needs(method, config, size, device, known, chosen)
     if chosen_needs.peak_memory_mb <= free_mb:
-        adjustments, needs = chosen, chosen_needs
-        measures += more
-    if device == "cuda" and training_methods()[method].uses_unet:
+        adjustments, needs, measures = chosen, chosen_needs, measures + more
+    if device == "cuda" and info.uses_unet:
         measures.append("The autoencoder leaves the card while the U-Net trains.")
     key = calibration_key(method, config.model_dump(mode="json"), adjustments)
-    plan = make_plan(
-        device,
-        free_mb,
-        needs,
-        workload(config, adjustments, done),
-        is_estimate=known is None or known.key != key,
-        measures=measures,
-    )
+    work, guessed = workload(config, adjustments, done), known is None or known.key != key
+    plan = make_plan(device, free_mb, needs, work, is_estimate=guessed, measures=measures)
     return plan, adjustments
 
 

@@ -283,13 +283,9 @@ def run(
             "fixed_loss_after": task.fixed_loss(),
             "steps_done": done,
         }
+        settings = config.model_dump(mode="json")
         artifact = Artifact(
-            "inversion",
-            base.ref,
-            base.fingerprint,
-            config.model_dump(mode="json"),
-            facts,
-            task.state_dict(),
+            "inversion", base.ref, base.fingerprint, settings, facts, task.state_dict()
         )
     header = inversion_header(artifact.tensors["emb_params"].shape[-1], config.token)
     path = save_artifact(artifact, run.run_dir / "inversion.safetensors", header)
