@@ -33,7 +33,9 @@ def write_data(packs: Iterable[Pack], packs_dir: Path, path: Path) -> int:
 def read_data(path: Path, packs_dir: Path) -> None:
     """Unpack what :func:`write_data` wrote, as if it had been fetched."""
     with lzma.open(path, "rb") as squeezed, tarfile.open(fileobj=squeezed, mode="r") as tar:
-        tar.extractall(packs_dir, filter="data")
+        # Python has the filter from 3.11.4 on; Debian 12 comes with 3.11.2.
+        tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
+        tar.extractall(packs_dir)
 
 
 def _thinned(path: Path) -> Any:
