@@ -12,7 +12,7 @@ from PIL import Image
 
 from dyod_studio.bootstrap import command_line_studio
 from dyod_studio.cli.main import main
-from dyod_studio.requests.sampling import SampleRequest
+from dyod_studio.requests.sampling import EARLIER, SampleRequest
 from dyod_studio.services.studio import Studio
 from dyod_studio.settings import Settings
 
@@ -72,7 +72,8 @@ def test_everything_is_listed_as_it_was(cli: CommandLine):
 
 def test_the_same_request_draws_the_same_pictures(cli: CommandLine, storage: Path, tmp_path: Path):
     arguments = ("--from", "prompt", "--num", 2, "--seed", 7, "--steps", 4, "--out", tmp_path)
-    assert len(cli("sample", "faces", *arguments)["images"]) == 2
+    as_then = ("--codes", "prior", "--spacing", "scheduler")
+    assert len(cli("sample", "faces", *arguments, *as_then)["images"]) == 2
     (first,) = (image for image in GOLDEN["gallery"]["images"] if image["id"] == 1)
     before = storage / "files" / first["sha256"][:2] / f"{first['sha256']}.png"
     assert min(difference(before, path) for path in tmp_path.glob("*.png")) < TOLERANCE
@@ -109,7 +110,7 @@ def test_a_run_that_was_paused_goes_on_to_its_end(cli: CommandLine):
 
 def drawn_as_before(studio: Studio, project: int) -> None:
     request = SampleRequest(
-        kind="distribution", t0=0.5, seed=11, num_images=1, num_inference_steps=4
+        kind="distribution", t0=0.5, seed=11, num_images=1, num_inference_steps=4, **EARLIER
     )
     (made,) = studio.sampling.sample(project, request)
     before = next(

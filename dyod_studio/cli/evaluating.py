@@ -9,8 +9,10 @@ import typer
 from dyod_studio.bootstrap import start_worker
 from dyod_studio.cli.output import Reply, table, training_progress
 from dyod_studio.cli.projects import ProjectRef
+from dyod_studio.cli.sampling import CodesFrom, Novelty, StepSpacing
 from dyod_studio.cli.session import check_writable, settings_of, studio_of
 from dyod_studio.errors import InvalidInputError
+from dyod_studio.requests.sampling import DEFAULT_NOVELTY
 from dyod_studio.services.evaluation.report import figure_text
 from dyod_studio.services.evaluation.views import (
     METRICS,
@@ -77,6 +79,9 @@ def evaluate(
     t0: T0 = None,
     guidance: Guidance = None,
     steps: Steps = 50,
+    codes: CodesFrom = "set",
+    novelty: Novelty = DEFAULT_NOVELTY,
+    spacing: StepSpacing = "trailing",
     seed: Seed = 0,
     baselines: Baselines = True,
     use: Use = None,
@@ -94,6 +99,7 @@ def evaluate(
         metrics=_listed(metrics) or tuple(METRICS), num=num, text=text, t0=t0, seed=seed,
         extractors=tuple(extractors or ("base",)), guidance_scale=guidance, use=use,
         num_inference_steps=steps, has_baselines=baselines, compare=compare,
+        codes=codes, novelty=novelty, timestep_spacing=spacing,
     )  # fmt: skip
     queued = studio.evaluation.start(project, settings)
     _worker = start_worker(settings_of(ctx))

@@ -8,11 +8,14 @@ from dyod_studio.cli.output import Reply, sampling_progress, table
 from dyod_studio.cli.projects import ProjectRef
 from dyod_studio.cli.sampling import (
     T0,
+    CodesFrom,
     Guidance,
+    Novelty,
     Out,
     Prompt,
     Seed,
     Steps,
+    StepSpacing,
     Strength,
     Use,
     check_folder,
@@ -21,7 +24,7 @@ from dyod_studio.cli.sampling import (
 )
 from dyod_studio.cli.session import studio_of
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.sampling import PointRequest
+from dyod_studio.requests.sampling import DEFAULT_NOVELTY, PointRequest
 
 ORIGIN = "average|seed:N|set:ID|made:ID"
 Origin = Annotated[str, typer.Option("--from", metavar=ORIGIN, help="Where the traits begin.")]
@@ -46,13 +49,16 @@ def near(
     ] = 0.35,
     num: Annotated[int, typer.Option(help="How many pictures.")] = 4,
     t0: T0 = None, seed: Seed = None, steps: Steps = 50, guidance: Guidance = None,
-    prompt: Prompt = None, use: Use = None, strength: Strength = 1.0, out: Out = None,
+    prompt: Prompt = None, use: Use = None, strength: Strength = 1.0,
+    codes: CodesFrom = "set", novelty: Novelty = DEFAULT_NOVELTY,
+    spacing: StepSpacing = "trailing", out: Out = None,
 ) -> Reply:  # fmt: skip
     """Make new pictures that are like one."""
     check_folder(out)
     request = PointRequest.near(
         origin, num, spread, t0=t0, seed=seed, num_inference_steps=steps,
         guidance_scale=guidance, prompt=prompt, use=named(use), adapter_strength=strength,
+        codes=codes, novelty=novelty, timestep_spacing=spacing,
     )  # fmt: skip
     return draw_pictures(studio_of(ctx).explore.near, project, request, out)
 
@@ -65,11 +71,14 @@ def place(
     move: Moves = None,
     t0: T0 = None, seed: Seed = None, steps: Steps = 50, guidance: Guidance = None,
     prompt: Prompt = None, use: Use = None, strength: Strength = 1.0,
+    codes: CodesFrom = "set", novelty: Novelty = DEFAULT_NOVELTY,
+    spacing: StepSpacing = "trailing",
 ) -> Reply:  # fmt: skip
     """Draw a place among the learned shapes and save it under a name."""
     point = PointRequest.at(
         origin, moves_in(move or []), t0=t0, seed=seed, num_inference_steps=steps,
         guidance_scale=guidance, prompt=prompt, use=named(use), adapter_strength=strength,
+        codes=codes, novelty=novelty, timestep_spacing=spacing,
     )  # fmt: skip
     with sampling_progress("Drawing") as on_progress:
         view = studio_of(ctx).bookmarks.save(project, name, point, on_progress)

@@ -25,12 +25,15 @@ from dyod_studio.cli.projects import ProjectRef
 from dyod_studio.cli.session import check_writable, studio_of
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.requests.sampling import (
+    DEFAULT_NOVELTY,
     IMAGE,
     REGION,
+    Codes,
     InterpolationRequest,
     SampleRequest,
     SamplingProgress,
     SamplingRequest,
+    Spacing,
     TraversalRequest,
     condition_inputs,
 )
@@ -63,6 +66,9 @@ Use = Annotated[
         "Without it: the inversion and the vae, or what was trained in place of the inversion.",
     ),
 ]
+CodesFrom = Annotated[Codes, field_option(SampleRequest, "codes")]
+Novelty = Annotated[float, field_option(SampleRequest, "novelty")]
+StepSpacing = Annotated[Spacing, field_option(SampleRequest, "timestep_spacing", "--spacing")]
 Strength = Annotated[float, field_option(SampleRequest, "adapter_strength")]
 
 
@@ -127,8 +133,10 @@ def sample(
     region: Region = None, t0: T0 = None,
     num: Annotated[int, field_option(SampleRequest, "num_images")] = 4,
     seed: Seed = None, steps: Steps = 50, guidance: Guidance = None, prompt: Prompt = None,
-    use: Use = None, strength: Strength = 1.0, condition: Conditions = None,
-    condition_text: ConditionText = None, mask_rate: MaskRate = 0.0, text_weight: TextWeight = 0.5,
+    use: Use = None, strength: Strength = 1.0, codes: CodesFrom = "set",
+    novelty: Novelty = DEFAULT_NOVELTY, spacing: StepSpacing = "trailing",
+    condition: Conditions = None, condition_text: ConditionText = None,
+    mask_rate: MaskRate = 0.0, text_weight: TextWeight = 0.5,
     grid: GridAxis = None, out: Out = None,
 ) -> Reply:  # fmt: skip
     """Make new pictures from the prompt, from the learned distribution, or from a picture."""
@@ -138,7 +146,8 @@ def sample(
         kind=start, inputs=files | condition_inputs(condition or ()), num_images=num, t0=t0,
         seed=seed, num_inference_steps=steps, guidance_scale=guidance, prompt=prompt,
         use=named(use), adapter_strength=strength, condition_text=condition_text,
-        mask_rate=mask_rate, text_weight=text_weight,
+        mask_rate=mask_rate, text_weight=text_weight, codes=codes, novelty=novelty,
+        timestep_spacing=spacing,
     )  # fmt: skip
     request.check_inputs()
     plan = _grid(request, grid, axes or ())
@@ -192,26 +201,21 @@ def interpolate(
         bool, typer.Option("--spherical", help="Move along the sphere, not the line.")
     ] = False,
     t0: T0 = None, seed: Seed = None, steps: Steps = 50, guidance: Guidance = None,
-    prompt: Prompt = None, use: Use = None, strength: Strength = 1.0, out: Out = None,
+    prompt: Prompt = None, use: Use = None, strength: Strength = 1.0,
+    codes: CodesFrom = "set",
+    novelty: Novelty = DEFAULT_NOVELTY,
+    spacing: StepSpacing = "trailing", out: Out = None,
     gif: Gif = None, mp4: Mp4 = None, sprite: Sprite = None, fps: Fps = FPS, back: Back = False,
 ) -> Reply:  # fmt: skip
     """Make the pictures between two pictures or seeds."""
     check_folder(out)
     target = check_moving(gif, mp4, sprite)
     request = InterpolationRequest(
-        a=a,
-        b=b,
-        num_frames=frames,
-        free_noise=free_noise,
-        is_spherical=spherical,
-        t0=t0,
-        seed=seed,
-        num_inference_steps=steps,
-        guidance_scale=guidance,
-        prompt=prompt,
-        use=named(use),
-        adapter_strength=strength,
-    )
+        a=a, b=b, num_frames=frames, free_noise=free_noise, is_spherical=spherical, t0=t0,
+        seed=seed, num_inference_steps=steps, guidance_scale=guidance, prompt=prompt,
+        use=named(use), adapter_strength=strength, codes=codes, novelty=novelty,
+        timestep_spacing=spacing,
+    )  # fmt: skip
     reply = draw_pictures(studio_of(ctx).sampling.interpolate, project, request, out)
     return write_moving(reply, target, fps, is_back=back)
 
@@ -225,24 +229,20 @@ def traverse(
     span: Annotated[float, typer.Option(help="How far to each side.")] = 3.0,
     frames: Annotated[int, typer.Option(help="How many pictures.")] = 7,
     t0: T0 = None, seed: Seed = None, steps: Steps = 50, guidance: Guidance = None,
-    prompt: Prompt = None, use: Use = None, strength: Strength = 1.0, out: Out = None,
+    prompt: Prompt = None, use: Use = None, strength: Strength = 1.0,
+    codes: CodesFrom = "set",
+    novelty: Novelty = DEFAULT_NOVELTY,
+    spacing: StepSpacing = "trailing", out: Out = None,
     gif: Gif = None, mp4: Mp4 = None, sprite: Sprite = None, fps: Fps = FPS, back: Back = False,
 ) -> Reply:  # fmt: skip
     """Move one coordinate of the code and draw what it changes."""
     check_folder(out)
     target = check_moving(gif, mp4, sprite)
     request = TraversalRequest(
-        coordinate=coordinate,
-        span=span,
-        num_frames=frames,
-        t0=t0,
-        seed=seed,
-        num_inference_steps=steps,
-        guidance_scale=guidance,
-        prompt=prompt,
-        use=named(use),
-        adapter_strength=strength,
-    )
+        coordinate=coordinate, span=span, num_frames=frames, t0=t0, seed=seed,
+        num_inference_steps=steps, guidance_scale=guidance, prompt=prompt, use=named(use),
+        adapter_strength=strength, codes=codes, novelty=novelty, timestep_spacing=spacing,
+    )  # fmt: skip
     reply = draw_pictures(studio_of(ctx).sampling.traverse, project, request, out)
     return write_moving(reply, target, fps, is_back=back)
 

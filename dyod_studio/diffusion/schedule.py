@@ -4,7 +4,7 @@ T training timesteps, t an index in [0, T), N inference steps of the full schedu
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -57,9 +57,11 @@ class NoiseSchedule:
         return torch.linspace(0, total - 1, count).round().long().flip(0).tolist()
 
     def timesteps_from(self, t0: float, num_inference_steps: int) -> list[int]:
-        """The round(N t0) timesteps of the full schedule that lie at or below ``t0``.
+        """About N t0 timesteps at or below ``t0``, strictly decreasing; none when t0 = 0.
 
-        The speed-up T / t0 of DYOD, table 1; t0 = 0 gives none.
+        The speed-up T / t0 of DYOD, table 1. With the trailing spacing the first is t0 T - 1
+        whatever N is, so that t0 means one amount of noise; the others are cut out of the full
+        schedule, whose first timestep below t0 T depends on N.
 
         Raises:
             InvalidInputError: t0 lies outside [0, 1] or N outside [1, T].
@@ -68,7 +70,15 @@ class NoiseSchedule:
             raise InvalidInputError(f"t0 must lie in [0, 1], got {t0}.")
         timesteps = self.full_timesteps(num_inference_steps)
         count = math.floor(num_inference_steps * t0 + 0.5)
-        return timesteps[len(timesteps) - count :]
+        if self.timestep_spacing != "trailing":
+            return timesteps[len(timesteps) - count :]
+        first = round(t0 * self.num_timesteps)
+        count = min(first, max(count, 1))
+        return [round(first - i * first / count) - 1 for i in range(count)]
+
+    def spaced(self, spacing: TimestepSpacing | Literal["scheduler"]) -> "NoiseSchedule":
+        """The same noise with another spacing; ``scheduler`` keeps the base model's own."""
+        return self if spacing == "scheduler" else replace(self, timestep_spacing=spacing)
 
     def alpha(self, timesteps: int | Tensor, like: Tensor) -> Tensor:
         """``alphas_cumprod`` at the timesteps, in ``like``'s dtype, to multiply (B, C, h, w)."""

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.evaluation.results import METRICS, check_metrics
 from dyod_studio.requests.part_kinds import title_of
+from dyod_studio.requests.sampling import DEFAULT_NOVELTY, EARLIER, Codes, Spacing
 
 EVALUATION = "evaluation"
 """The kind of the jobs that measure."""
@@ -60,6 +61,10 @@ class EvaluationConfig(BaseModel):
     """Where another setting is swept."""
     guidance_scale: float | None = Field(None, ge=0)
     num_inference_steps: int = Field(50, ge=1, le=1000)
+    codes: Codes = "set"
+    """Where the codes that seeds draw come from."""
+    novelty: float = Field(DEFAULT_NOVELTY, ge=0, le=1)
+    timestep_spacing: Spacing = "trailing"
     seed: int = Field(0, ge=0)
     """The first seed; every point has the same ones."""
     has_baselines: bool = True
@@ -111,6 +116,9 @@ class Point:
     mask_rate: float
     is_conditioned: bool
     parts: Mapping[str, str]
+    codes: Codes
+    novelty: float
+    timestep_spacing: Spacing
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -146,7 +154,7 @@ def check_numbers(num_made: int, num_real: int) -> None:
 
 def read_evaluation(values: Mapping[str, Any]) -> EvaluationConfig:
     """The configuration of a job's row."""
-    return EvaluationConfig.model_validate(dict(values))
+    return EvaluationConfig.model_validate({**EARLIER, **values})
 
 
 def _swept(config: EvaluationConfig, value: float | None) -> Point:
@@ -167,6 +175,7 @@ def _swept(config: EvaluationConfig, value: float | None) -> Point:
         mask_rate=value if sweep == "mask-rate" and value is not None else 0.0,
         is_conditioned=is_of_anl,
         parts={"anl": str(config.anl)} if is_of_anl else config.artifacts,
+        **_starts(config),
     )
 
 
@@ -185,6 +194,7 @@ def _of_part(config: EvaluationConfig, index: int, sha256: str) -> Point:
         mask_rate=0.0,
         is_conditioned=False,
         parts={**config.artifacts, kind: sha256},
+        **_starts(config),
     )
 
 
@@ -216,4 +226,10 @@ def _baseline(
         mask_rate=0.0,
         is_conditioned=role == "anl" and config.anl_hears,
         parts=parts,
+        **_starts(config),
     )
+
+
+def _starts(config: EvaluationConfig) -> dict[str, Any]:
+    """How each point begins, which no sweep varies."""
+    return config.model_dump(include={"codes", "novelty", "timestep_spacing"})

@@ -37,17 +37,14 @@ from dyod_studio.evaluation.results import (
     points_dir,
     read_point,
 )
-from dyod_studio.jobs.inputs import load_inputs
+from dyod_studio.jobs.inputs import load_inputs, load_parts
 from dyod_studio.jobs.metrics import Pace
 from dyod_studio.models.anl import Condition
-from dyod_studio.models.artifacts import Artifact, load_artifact
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.customised import CustomisedModel, SamplingConfig, open_customised
+from dyod_studio.models.customised import SamplingConfig, open_customised
 from dyod_studio.models.feature_extractors import open_extractor
 from dyod_studio.settings import STARTER_DIR, Settings
-from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.database import retry_while_busy
-from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.jobs import ControlFlags, JobRepository
 from dyod_studio.store.projects import PictureRepository
 from dyod_studio.store.records import Job, JobState, Picture
@@ -224,7 +221,8 @@ def _measure_point(run: EvaluationRun, index: int, point: Point, key: str) -> No
     made: list[list[torch.Tensor]] = [[] for _ in run.references]
     drawing_s = 0.0
     with ExitStack() as stack:
-        model = open_customised(stack, run.base, _parts(run, point))
+        parts = load_parts(run.storage, run.job.project_id, point.parts, run.base)
+        model = open_customised(stack, run.base, parts)
         for begin in range(0, config.num, AT_ONCE):
             places = range(begin, min(begin + AT_ONCE, config.num))
             seeds = [config.seed + place for place in places]
@@ -239,7 +237,7 @@ def _measure_point(run: EvaluationRun, index: int, point: Point, key: str) -> No
                 kept.append(chunk)
             show.add(images, seeds, rows[0])
             run.progress.advance(len(images))
-        calls = _calls(model, point)
+        calls = len(model.timesteps(_sampling_config(run, point, range(0))))
     features = {
         reference.extractor.name: torch.cat(rows)
         for reference, rows in zip(run.references, made, strict=True)
@@ -282,17 +280,6 @@ def _result(
     )
 
 
-def _parts(run: EvaluationRun, point: Point) -> dict[str, Artifact]:
-    storage, project_id = run.storage, run.job.project_id
-    with storage.database.session() as session:
-        rows = {
-            kind: ArtifactRepository(session).by_sha256(project_id, sha256)
-            for kind, sha256 in point.parts.items()
-        }
-        paths = {kind: storage.files.path(row.sha256, SAFETENSORS) for kind, row in rows.items()}
-    return {kind: load_artifact(path, kind) for kind, path in paths.items()}
-
-
 def _sampling_config(run: EvaluationRun, point: Point, places: range) -> SamplingConfig:
     """How the pictures at these places are drawn; each after its own picture of the set."""
     condition = None
@@ -306,8 +293,7 @@ def _sampling_config(run: EvaluationRun, point: Point, places: range) -> Samplin
         num_inference_steps=point.num_inference_steps,
         guidance_scale=point.guidance_scale,
         condition=condition,
+        codes=point.codes,
+        novelty=point.novelty,
+        timestep_spacing=point.timestep_spacing,
     )
-
-
-def _calls(model: CustomisedModel, point: Point) -> int:
-    return len(model.base.schedule.timesteps_from(point.t0, point.num_inference_steps))

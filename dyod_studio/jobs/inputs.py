@@ -1,22 +1,28 @@
 """From a project's rows to what a training method takes: a loaded base and a set of pictures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 
+from torch import Tensor
+
 from dyod_studio.datasets.images import Crop
-from dyod_studio.models.artifacts import load_artifact
+from dyod_studio.models.artifacts import Artifact, load_artifact, save_artifact
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.devices import choose_device, dtype_policy
+from dyod_studio.models.initial_vae import SetCodes, load_vae
 from dyod_studio.models.loading import load_base
 from dyod_studio.models.memory import limit_memory
 from dyod_studio.models.placeholder import trained_vectors, with_placeholder
 from dyod_studio.settings import STARTER_DIR, Settings
+from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.projects import PictureRepository, ProjectRepository
 from dyod_studio.store.storage import Storage
-from dyod_studio.training.data import TrainingPicture, TrainingSet
+from dyod_studio.training.data import TrainingPicture, TrainingSet, returned
 from dyod_studio.training.registry import MethodConfig, PromptedConfig
+from dyod_studio.training.set_codes import fit_set_codes, posteriors
 
 
 @lru_cache(maxsize=1)
@@ -40,7 +46,14 @@ def load_inputs(
     """
     with storage.database.session() as session:
         base_ref = ProjectRepository(session).get(project_id).base
-        pictures = [
+    limit_memory(choose_device(settings.device).type, settings.memory_limit_mb)
+    dataset = TrainingSet(_pictures(storage, project_id), storage.cache_dir)
+    return load_base_model(settings, base_ref), dataset
+
+
+def _pictures(storage: Storage, project_id: int) -> list[TrainingPicture]:
+    with storage.database.session() as session:
+        return [
             TrainingPicture(
                 path=storage.files.path(row.sha256, row.suffix),
                 crop=Crop(row.crop_left, row.crop_top, row.crop_side),
@@ -48,9 +61,54 @@ def load_inputs(
             )
             for row in PictureRepository(session).all(project_id)
         ]
-    limit_memory(choose_device(settings.device).type, settings.memory_limit_mb)
-    dataset = TrainingSet(pictures, storage.cache_dir)
-    return load_base_model(settings, base_ref), dataset
+
+
+def load_parts(
+    storage: Storage, project_id: int, artifacts: Mapping[str, str], base: BaseModel
+) -> dict[str, Artifact]:
+    """The project's trained parts by their kinds; an initial VAE knows the codes of its set.
+
+    Args:
+        artifacts: kind to SHA-256.
+
+    Raises:
+        NotFoundError: the project has no such part.
+    """
+    with storage.database.session() as session:
+        rows = ArtifactRepository(session)
+        for sha256 in artifacts.values():
+            rows.by_sha256(project_id, sha256)
+    parts = {
+        kind: load_artifact(storage.files.path(sha256, SAFETENSORS), kind)
+        for kind, sha256 in artifacts.items()
+    }
+    if "vae" in parts and SetCodes.find(parts["vae"].tensors) is None:
+        codes = _codes_of_set(storage, project_id, parts["vae"], artifacts["vae"], base)
+        parts["vae"] = replace(parts["vae"], tensors={**parts["vae"].tensors, **codes})
+    return parts
+
+
+def _codes_of_set(
+    storage: Storage, project_id: int, part: Artifact, sha256: str, base: BaseModel
+) -> Mapping[str, Tensor]:
+    """The codes that a part trained by an earlier release lacks, from the set as it is now.
+
+    They are found once and kept; empty when the project has no pictures.
+    """
+    path = storage.cache_dir / f"codes-{sha256}.safetensors"
+    if not path.exists():
+        pictures = _pictures(storage, project_id)
+        if not pictures:
+            return {}
+        vae = load_vae(part, base)
+        dataset = TrainingSet(pictures, storage.cache_dir)
+        is_latents = vae.space == "latents"
+        side = vae.network.shape.side
+        prepared = dataset.prepare_latents(base) if is_latents else dataset.prepare_pixels(side)
+        items = returned(prepared)
+        codes = fit_set_codes(*posteriors(vae.network, items, base.device))
+        save_artifact(replace(part, tensors=codes.tensors()), path)
+    return load_artifact(path, part.kind).tensors
 
 
 @contextmanager

@@ -26,9 +26,8 @@ from dyod_studio.diffusion.codes import (
 )
 from dyod_studio.errors import JobStateError, NotFoundError, SampleCancelledError, StudioError
 from dyod_studio.jobs.images import store_image
-from dyod_studio.jobs.inputs import load_base_model
+from dyod_studio.jobs.inputs import load_base_model, load_parts
 from dyod_studio.models.anl import Condition
-from dyod_studio.models.artifacts import Artifact, load_artifact
 from dyod_studio.models.customised import CustomisedModel, OnStep, SamplingConfig, open_customised
 from dyod_studio.requests.part_kinds import PART_KINDS
 from dyod_studio.requests.sampling import (
@@ -45,10 +44,9 @@ from dyod_studio.requests.sampling import (
     read_request,
 )
 from dyod_studio.settings import Settings
-from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.cleaning import FileName, remove_unreferenced
 from dyod_studio.store.database import retry_while_busy
-from dyod_studio.store.files import PNG, SAFETENSORS, WEBP
+from dyod_studio.store.files import PNG, WEBP
 from dyod_studio.store.records import Generation, JobState
 from dyod_studio.store.requests import GenerationRepository, InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage
@@ -62,6 +60,9 @@ def draw(model: CustomisedModel, request: AnyRequest, on_step: OnStep) -> list[I
         guidance_scale=request.guidance_scale,
         prompt=request.prompt,
         condition=_condition(request),
+        codes=request.codes,
+        novelty=request.novelty,
+        timestep_spacing=request.timestep_spacing,
     )
     seeds = request.seeds()
     if isinstance(request, SampleRequest):
@@ -71,7 +72,7 @@ def draw(model: CustomisedModel, request: AnyRequest, on_step: OnStep) -> list[I
         return model.sample(
             request.kind, seeds, config, images=images, region=region, on_step=on_step
         )
-    codes = _codes(model, request)
+    codes = _codes(model, request, config)
     return model.sample_codes(codes, seeds, config, on_step=on_step)
 
 
@@ -88,42 +89,48 @@ def _condition(request: AnyRequest) -> Condition | None:
 
 
 def _codes(
-    model: CustomisedModel, request: InterpolationRequest | TraversalRequest | PointRequest
+    model: CustomisedModel,
+    request: InterpolationRequest | TraversalRequest | PointRequest,
+    config: SamplingConfig,
 ) -> Tensor:
     """The code of each frame: (F, d)."""
     if isinstance(request, InterpolationRequest):
-        a = _end(model, "a", request.a, request.inputs)
-        b = _end(model, "b", request.b, request.inputs)
+        a = _end(model, "a", request.a, request, config)
+        b = _end(model, "b", request.b, request, config)
         between = interpolate_spherical if request.is_spherical else interpolate
         codes = between(a, b, request.num_frames)
         return codes if request.frames is None else codes[request.frames]
     assert model.vae is not None  # or nothing of this kind would have been asked for
     ranking = rank_coordinates(model.vae.network.kl)
     if isinstance(request, PointRequest):
-        return _points(model, request, ranking)
-    (code,) = model.draw_codes([request.first_seed()])
+        return _points(model, request, config, ranking)
+    (code,) = model.draw_codes([request.first_seed()], config)
     return traverse(code, ranking[request.coordinate], request.span, request.num_frames)
 
 
-def _points(model: CustomisedModel, request: PointRequest, ranking: Sequence[int]) -> Tensor:
+def _points(
+    model: CustomisedModel, request: PointRequest, config: SamplingConfig, ranking: Sequence[int]
+) -> Tensor:
     if request.origin == AVERAGE:
         origin = torch.zeros(1, len(ranking))
     else:
-        origin = _end(model, ORIGIN, request.origin, request.inputs)
+        origin = _end(model, ORIGIN, request.origin, request, config)
     codes = origin.repeat(len(request.places), 1)
     if request.spread:
-        codes = spread_codes(codes, model.draw_codes(request.seeds()), request.spread)
+        codes = spread_codes(codes, model.draw_codes(request.seeds(), config), request.spread)
     for code, point in zip(codes, request.places, strict=True):
         for rank, value in point.items():
             code[ranking[rank]] += value
     return codes
 
 
-def _end(model: CustomisedModel, name: str, ref: str, inputs: Mapping[str, Path]) -> Tensor:
+def _end(
+    model: CustomisedModel, name: str, ref: str, request: AnyRequest, config: SamplingConfig
+) -> Tensor:
     """The code of one end of an interpolation, or of an origin: (1, d)."""
-    if name in inputs:
-        return model.encode_codes([_square(inputs[name], model)])
-    return model.draw_codes([int(ref.removeprefix(SEED_PREFIX))])
+    if name in request.inputs:
+        return model.encode_codes([_square(request.inputs[name], model)])
+    return model.draw_codes([int(ref.removeprefix(SEED_PREFIX))], config)
 
 
 def _region(path: Path) -> Image.Image:
@@ -185,19 +192,13 @@ def _carry_out(settings: Settings, storage: Storage, claimed: ClaimedRequest) ->
     request = claimed.request
     base = load_base_model(settings, request.base)
     needed = [k for k in request.artifacts if request.needs_vae or not PART_KINDS[k].makes_starts]
-    parts = {kind: _load_part(storage, claimed, kind) for kind in needed}
+    chosen = {kind: request.artifacts[kind] for kind in needed}
+    parts = load_parts(storage, claimed.project_id, chosen, base)
     with ExitStack() as stack:
         model = open_customised(stack, base, parts, request.adapter_strength)
         images = draw(model, request, Progress(storage, claimed.id))
         resolved = _resolve(model, claimed)
     retry_while_busy(partial(_finish, storage, claimed, images, resolved))
-
-
-def _load_part(storage: Storage, claimed: ClaimedRequest, kind: str) -> Artifact:
-    with storage.database.session() as session:
-        sha256 = claimed.request.artifacts[kind]
-        row = ArtifactRepository(session).by_sha256(claimed.project_id, sha256)
-        return load_artifact(storage.files.path(row.sha256, SAFETENSORS), kind)
 
 
 class Progress:

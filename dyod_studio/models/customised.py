@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal
 
 import numpy as np
 import torch
@@ -33,7 +32,7 @@ from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.anl import AnlConditioner, Condition
 from dyod_studio.models.artifacts import Artifact, Attachment, check_strength
 from dyod_studio.models.base import BaseModel, fit, to_pictures, to_tensor
-from dyod_studio.models.initial_vae import TrainedVae
+from dyod_studio.models.initial_vae import TrainedVae, draw_codes
 from dyod_studio.models.whole_unet import has_unet
 from dyod_studio.requests.part_kinds import (
     PART_KINDS,
@@ -42,6 +41,7 @@ from dyod_studio.requests.part_kinds import (
     part_kinds,
     unet_kinds,
 )
+from dyod_studio.requests.sampling import DEFAULT_NOVELTY, Codes, Spacing, Start
 
 MARKED = 128
 """From this brightness on, of 255, a pixel of a mask belongs to the region."""
@@ -106,7 +106,6 @@ def region_of(mask: Image.Image, side_px: int) -> Region:
     return Region(inside)
 
 
-Start = Literal["prompt", "distribution", "image"]
 OnStep = Callable[[int, int], None]
 """Called after every denoiser call with (finished, total); raise in it to stop."""
 
@@ -120,6 +119,8 @@ class SamplingConfig:
         guidance_scale: None for what suits the base model.
         prompt: None for what the trained parts were taught with; ``{token}`` in it stands for that.
         condition: what an ANL draws after; None for nothing.
+        codes, novelty: where the codes that seeds draw come from.
+        timestep_spacing: how the steps are spread.
     """
 
     t0: float = 1.0
@@ -127,12 +128,13 @@ class SamplingConfig:
     guidance_scale: float | None = None
     prompt: str | None = None
     condition: Condition | None = None
+    codes: Codes = "set"
+    novelty: float = DEFAULT_NOVELTY
+    timestep_spacing: Spacing = "trailing"
 
 
 TOKEN = "{token}"
 """Stands in a prompt for the word or phrase that was taught."""
-CODE_SALT = 0x5EED_C0DE
-"""Keeps the code that a seed draws apart from the noise that it draws."""
 PIXELS_AT_ONCE = 8 * 128 * 128
 """Pictures are made in chunks of about this many pixels, to bound memory."""
 
@@ -183,7 +185,7 @@ class CustomisedModel:
             region: a square mask of any size, bright where the one picture in ``images`` is drawn
                 again; every other pixel of the results is that picture's own.
         """
-        starts = self._starts(start, seeds, images)
+        starts = self._starts(start, seeds, images, reverse)
         if region is None:
             return self._refine(starts, seeds, reverse, on_step)
         if start != "image" or not images or len(images) != 1:
@@ -209,10 +211,16 @@ class CustomisedModel:
         starts = self._needed_vae().decode(codes, self.base)
         return self._refine(starts, seeds, reverse, on_step)
 
-    def draw_codes(self, seeds: Sequence[int]) -> Tensor:
-        """z ~ N(0, I) of each seed: (B, d)."""
-        like = torch.empty(len(seeds), self._needed_vae().network.shape.num_coordinates)
-        return randn_per_image(like, generators_of([seed ^ CODE_SALT for seed in seeds]))
+    def draw_codes(self, seeds: Sequence[int], reverse: SamplingConfig) -> Tensor:
+        """The code of each seed, from where ``reverse.codes`` says: (B, d)."""
+        vae = self._needed_vae()
+        size = vae.network.shape.num_coordinates
+        return draw_codes(seeds, size, reverse.codes, reverse.novelty, vae.codes)
+
+    def timesteps(self, reverse: SamplingConfig) -> list[int]:
+        """The timesteps at which the denoiser is called."""
+        schedule = self.base.schedule.spaced(reverse.timestep_spacing)
+        return schedule.timesteps_from(reverse.t0, reverse.num_inference_steps)
 
     def encode_codes(self, images: Sequence[Image.Image]) -> Tensor:
         """Mean code of square pictures: -> (B, d)."""
@@ -224,12 +232,16 @@ class CustomisedModel:
         return self.vae
 
     def _starts(
-        self, start: Start, seeds: Sequence[int], images: Sequence[Image.Image] | None
+        self,
+        start: Start,
+        seeds: Sequence[int],
+        images: Sequence[Image.Image] | None,
+        reverse: SamplingConfig,
     ) -> Tensor | None:
         if start == "prompt":
             return None
         if start == "distribution":
-            return self._needed_vae().decode(self.draw_codes(seeds), self.base)
+            return self._needed_vae().decode(self.draw_codes(seeds, reverse), self.base)
         if not images or len(images) not in {1, len(seeds)}:
             raise InvalidInputError("Give one picture to start from, or one for each seed.")
         latents = self.base.encode_images(
@@ -251,7 +263,7 @@ class CustomisedModel:
         with torch.no_grad():
             texts = base.encode_prompts(["", self.prompt_of(reverse)])
         conditioned = self._conditioned(seeds, reverse)
-        calls = len(base.schedule.timesteps_from(reverse.t0, reverse.num_inference_steps))
+        calls = len(self.timesteps(reverse))
         size = max(1, PIXELS_AT_ONCE // base.resolution**2)
         firsts = range(0, len(seeds), size)
         made: list[Image.Image] = []
@@ -300,7 +312,7 @@ class CustomisedModel:
             ),
             begin,
             noise,
-            base.schedule,
+            base.schedule.spaced(reverse.timestep_spacing),
             t0=reverse.t0,
             num_inference_steps=reverse.num_inference_steps,
             region=cells,

@@ -4,8 +4,8 @@ It works on the base model's latents or, as in the paper, on pixels; both are on
 ``sample``, ``encode``, ``decode``. Shapes: B items of K channels and S x S cells, d coordinates.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import torch
@@ -13,8 +13,21 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import interpolate as resize
 
+from dyod_studio.diffusion.codes import spread_codes
+from dyod_studio.diffusion.sampling import generators_of, randn_per_image
+from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import Artifact, Attachment
 from dyod_studio.models.base import BaseModel, fit, to_tensor
+from dyod_studio.requests.sampling import Codes
+
+CODES_PREFIX = "codes."
+"""Begins the names of an artifact's tensors that tell where the codes of its set lie."""
+CODE_SALT = 0x5EED_C0DE
+"""Keeps the code that a seed draws apart from the noise that it draws."""
+NO_CODES = (
+    "Where the codes of this set lie is not known, for the shape model holds none and the project "
+    "has no pictures: train 'vae' again, or draw codes from the prior."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +108,67 @@ def _norm(width: int) -> nn.Module:
 
 
 @dataclass(frozen=True, slots=True)
+class SetCodes:
+    """Where the codes of a set lie: a mixture of K diagonal Gaussians, and up to N codes of it.
+
+    Ex-post density estimation, sec. 4 of arXiv:1903.12436.
+
+    Args:
+        weights: (K,) shares, which sum to 1. means, deviations: (K, d).
+        posterior_means: (N, d), the mean code of each picture.
+    """
+
+    weights: Tensor
+    means: Tensor
+    deviations: Tensor
+    posterior_means: Tensor
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The fields under their names in an artifact."""
+        return {f"{CODES_PREFIX}{field.name}": getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def find(cls, tensors: Mapping[str, Tensor]) -> "SetCodes | None":
+        """The codes that an artifact holds; None when it was trained before they were kept."""
+        names = {field.name: f"{CODES_PREFIX}{field.name}" for field in fields(cls)}
+        if not set(names.values()) <= set(tensors):
+            return None
+        return cls(**{name: tensors[stored] for name, stored in names.items()})
+
+
+def draw_codes(
+    seeds: Sequence[int], size: int, kind: Codes, novelty: float, known: SetCodes | None
+) -> Tensor:
+    """A code of each seed, (B, size): z ~ N(0, I), or what that z becomes among the set's codes.
+
+    Args:
+        kind: ``prior`` is z itself; ``set`` draws from the mixture; ``near`` is
+            sqrt(1 - s^2) m + s z with the mean code m of one picture and ``novelty`` s.
+
+    Raises:
+        InvalidInputError: the codes of the set are not known.
+    """
+    generators = generators_of([seed ^ CODE_SALT for seed in seeds])
+    drawn = randn_per_image(torch.empty(len(seeds), size), generators)
+    if kind == "prior":
+        return drawn
+    if known is None:
+        raise InvalidInputError(NO_CODES)
+    if kind == "near":
+        means = known.posterior_means
+        chosen = [int(torch.randint(len(means), (), generator=g)) for g in generators]
+        return spread_codes(means[chosen], drawn, novelty)
+    chosen = [int(torch.multinomial(known.weights, 1, generator=g)) for g in generators]
+    return known.means[chosen] + known.deviations[chosen] * drawn
+
+
+@dataclass(frozen=True, slots=True)
 class TrainedVae:
-    """The initial generator and the space it works in."""
+    """The initial generator, the space it works in, and where the codes of its set lie."""
 
     network: InitialVae
     space: Literal["latents", "pixels"]
+    codes: SetCodes | None = None
 
     @torch.no_grad()
     def decode(self, codes: Tensor, base: BaseModel) -> Tensor:
@@ -137,5 +206,7 @@ def load_vae(artifact: Artifact, base: BaseModel) -> TrainedVae:
         widths=tuple(facts["widths"]),
     )
     network = InitialVae(shape)
-    network.load_state_dict(dict(artifact.tensors))
-    return TrainedVae(network.eval().to(base.device), artifact.config["space"])
+    weights = {n: t for n, t in artifact.tensors.items() if not n.startswith(CODES_PREFIX)}
+    network.load_state_dict(weights)
+    codes = SetCodes.find(artifact.tensors)
+    return TrainedVae(network.eval().to(base.device), artifact.config["space"], codes)

@@ -35,6 +35,14 @@ MAX_FRAMES = 240
 MAX_VALUE = 10.0
 """How far a coordinate may be moved, in standard deviations."""
 Start = Literal["prompt", "distribution", "image"]
+Codes = Literal["set", "near", "prior"]
+"""Where the codes that seeds draw come from: anywhere among those of the set, near one picture of
+it, or N(0, I)."""
+Spacing = Literal["trailing", "scheduler"]
+"""How the steps are spread: down from t0 itself, or cut out of the base model's own schedule."""
+DEFAULT_NOVELTY = 0.5
+EARLIER = {"codes": "prior", "timestep_spacing": "scheduler"}
+"""What requests that do not say it were made with, by releases that knew nothing else."""
 DEFAULT_T0: dict[str, float] = {"prompt": 1.0, "distribution": 0.5, "image": 0.5}
 CLOSEST_T0, CLOSEST_T0_OF_STARTER = 0.6, 0.3
 """Where pictures from the learned distribution are closest to a set: on Stable Diffusion by Table 1
@@ -60,28 +68,35 @@ class SamplingRequest(BaseModel):
         description="How much may change, in [0, 1]: share of the timesteps.",
     )  # fmt: skip
     seed: int | None = Field(
-        default=None,
-        ge=0,
-        le=SEEDS - 1,
-        title="Seed",
+        default=None, ge=0, le=SEEDS - 1, title="Seed",
         description="The same seed makes the same picture.",
-    )
+    )  # fmt: skip
     num_inference_steps: int = Field(
         default=50, ge=1, le=1000, title="Steps", description="Denoiser steps of the full schedule."
     )
     guidance_scale: float | None = Field(
-        default=None,
-        ge=0,
-        le=50,
-        title="Guidance",
+        default=None, ge=0, le=50, title="Guidance",
         description="How strictly the prompt is followed.",
-    )
+    )  # fmt: skip
     prompt: str | None = Field(
         default=None, max_length=MAX_TEXT, title="Words around the style word",
         description="Text instead of the project's own prompt.",
     )  # fmt: skip
-    """None for what the trained parts were taught with: the learned word alone, or a phrase; that
-    also takes the place of ``{token}`` in it."""
+    """None for what the parts were taught with, which also stands for ``{token}`` in it."""
+    codes: Codes = Field(
+        default="set", title="New shapes",
+        description="Where new shapes come from: set (like the set's), near (a picture of it, "
+        "varied) or prior (anywhere, as in the paper).",
+    )  # fmt: skip
+    novelty: float = Field(
+        default=DEFAULT_NOVELTY, ge=0, le=1, title="Novelty",
+        description="With --codes near, how far from that picture, in [0, 1].",
+    )  # fmt: skip
+    timestep_spacing: Spacing = Field(
+        default="trailing", title="Spacing of the steps",
+        description="trailing begins at t0 whatever the number of steps; scheduler is the base "
+        "model's own.",
+    )  # fmt: skip
     adapter_strength: float = Field(
         default=1.0, ge=0, le=1, title="Strength",
         description="Share of what dreambooth, lora, custom-diffusion and anl change: 0 to 1.",
@@ -167,9 +182,7 @@ class SampleRequest(SamplingRequest):
     """
 
     kind: Start
-    num_images: int = Field(
-        default=4, ge=1, le=64, title="Pictures", description="How many pictures."
-    )
+    num_images: int = Field(4, ge=1, le=64, title="Pictures", description="How many pictures.")
 
     @property
     def is_conditioned(self) -> bool:
@@ -211,12 +224,9 @@ class InterpolationRequest(SamplingRequest):
     a: str
     b: str
     num_frames: int = Field(
-        default=9,
-        ge=2,
-        le=MAX_FRAMES,
-        title="Frames",
+        default=9, ge=2, le=MAX_FRAMES, title="Frames",
         description="How many pictures, ends included.",
-    )
+    )  # fmt: skip
     free_noise: bool = Field(default=False, description="Draw new noise for each frame.")
     is_spherical: bool = Field(default=False, description="Move along the sphere, not the line.")
     frames: list[int] | None = Field(default=None, max_length=MAX_FRAMES)
@@ -350,7 +360,7 @@ def read_request(
     if kind not in KINDS:
         raise InvalidInputError(f"A picture of kind {kind!r} cannot be made by this release.")
     model = KINDS[kind]
-    stored = {name: values[name] for name in model.model_fields if name in values}
+    stored = {**EARLIER, **{name: values[name] for name in model.model_fields if name in values}}
     if "first_seed" in values:
         stored["seed"] = values["first_seed"]
     return model(**{**stored, "kind": kind, "use": None, "inputs": dict(inputs or {})})

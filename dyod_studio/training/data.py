@@ -131,6 +131,16 @@ def cached_rows(
     return open_memmap(path, mode="r")
 
 
+def returned(prepared: Generator[PicturesPrepared, None, Cached]) -> Cached:
+    """The rows, where nobody watches how they are prepared."""
+    while True:
+        try:
+            next(prepared)
+        except StopIteration as end:
+            rows: Cached = end.value
+            return rows
+
+
 def _remove_leftovers(path: Path) -> None:
     """Remove a killed process's files; one that is at work has touched its own within a day."""
     for leftover in path.parent.glob(f"{path.stem}.*.partial"):

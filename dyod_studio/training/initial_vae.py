@@ -19,7 +19,7 @@ from dyod_studio.diffusion.losses import negative_elbo
 from dyod_studio.models.artifacts import Artifact, save_artifact
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.customised import CustomisedModel, SamplingConfig
-from dyod_studio.models.initial_vae import InitialVae, TrainedVae, VaeShape
+from dyod_studio.models.initial_vae import InitialVae, SetCodes, TrainedVae, VaeShape
 from dyod_studio.training.data import (
     Cached,
     TrainingSet,
@@ -31,9 +31,9 @@ from dyod_studio.training.data import (
 from dyod_studio.training.loop import train
 from dyod_studio.training.registry import MethodConfig
 from dyod_studio.training.run import ArtifactReady, Event, Run
+from dyod_studio.training.set_codes import batches, fit_set_codes, posteriors
 
 PREVIEW_SEEDS = (1, 2, 3, 4)
-STATISTICS_BATCH = 64
 
 
 class VaeConfig(MethodConfig):
@@ -105,7 +105,7 @@ class VaeTask:
         self.vae.eval()
         try:
             model = CustomisedModel(self._base, vae=TrainedVae(self.vae, self._config.space))
-            return model.sample("distribution", PREVIEW_SEEDS, SamplingConfig(t0=0))
+            return model.sample("distribution", PREVIEW_SEEDS, SamplingConfig(t0=0, codes="prior"))
         finally:
             self.vae.train()
 
@@ -115,23 +115,16 @@ class VaeTask:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.vae.load_state_dict(state)
 
-    @torch.no_grad()
-    def measure_coordinates(self) -> None:
-        """Store the mean KL of every coordinate over the whole set in the VAE."""
-        self.vae.eval()
-        parts = [self.vae.posterior(items) for items in self._batches()]
-        means, log_variances = (torch.cat(rows) for rows in zip(*parts, strict=True))
+    def measure_codes(self) -> SetCodes:
+        """Where the set's codes lie; the mean KL of every coordinate is stored in the VAE."""
+        means, log_variances = posteriors(self.vae, self._items, self._base.device)
         self.vae.kl.copy_(kl_per_coordinate(means, log_variances))
-
-    def _batches(self) -> Iterator[Tensor]:
-        for first in range(0, len(self._items), STATISTICS_BATCH):
-            last = min(first + STATISTICS_BATCH, len(self._items))
-            yield rows_at(self._items, range(first, last)).to(self._base.device)
+        return fit_set_codes(means, log_variances)
 
     def _statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each channel over the set, streamed: (K, 1, 1) each."""
         moments = torch.zeros(2, rows_at(self._items, [0]).shape[1], dtype=torch.float64)
-        for items in self._batches():
+        for items in batches(self._items, self._base.device):
             values = items.double().cpu()
             moments += torch.stack(
                 [values.mean((2, 3)).sum(0), values.square().mean((2, 3)).sum(0)]
@@ -161,7 +154,7 @@ def run(config: VaeConfig, base: BaseModel, dataset: TrainingSet, run: Run) -> I
     accelerator = Accelerator(cpu=base.device.type == "cpu", mixed_precision="no")
     task = VaeTask(base, items, config)
     done = yield from train(task, config, accelerator, run)
-    task.measure_coordinates()
+    codes = task.measure_codes()
     shape = task.vae.shape
     facts = {
         "channels": shape.channels,
@@ -170,5 +163,6 @@ def run(config: VaeConfig, base: BaseModel, dataset: TrainingSet, run: Run) -> I
         "steps_done": done,
     }
     settings = config.model_dump(mode="json")
-    artifact = Artifact("vae", base.ref, base.fingerprint, settings, facts, task.state_dict())
+    tensors = {**task.state_dict(), **codes.tensors()}
+    artifact = Artifact("vae", base.ref, base.fingerprint, settings, facts, tensors)
     yield ArtifactReady("vae", save_artifact(artifact, run.run_dir / "vae.safetensors"))

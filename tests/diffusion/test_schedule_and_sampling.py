@@ -1,4 +1,5 @@
 from collections import deque
+from dataclasses import replace
 
 import pytest
 import torch
@@ -197,6 +198,27 @@ def test_guidance_is_the_weighted_difference_and_one_switches_it_off():
 def test_a_wrong_setting_is_named_with_its_value_and_range(t0, num_steps, message):
     with pytest.raises(InvalidInputError, match=message):
         SCHEDULE.timesteps_from(t0, num_steps)
+
+
+@pytest.mark.parametrize("t0", [0.001, 0.05, 0.3, 0.5, 0.777, 1.0])
+def test_trailing_steps_begin_at_t0_itself_whatever_their_number(t0):
+    schedule = replace(SCHEDULE, timestep_spacing="trailing")
+    first = round(t0 * 1000) - 1
+    for num_steps in (1, 8, 12, 20, 50, 1000):
+        timesteps = schedule.timesteps_from(t0, num_steps)
+        assert timesteps[0] == first
+        assert timesteps == sorted(set(timesteps), reverse=True)
+        assert timesteps[-1] >= 0
+        assert abs(len(timesteps) - t0 * num_steps) <= 1
+    assert schedule.timesteps_from(0, 50) == []
+    assert schedule.timesteps_from(1, 50) == schedule.full_timesteps(50)
+
+
+def test_the_spacing_is_changed_and_the_noise_is_not():
+    assert SCHEDULE.spaced("scheduler") is SCHEDULE
+    other = SCHEDULE.spaced("trailing")
+    assert other.timestep_spacing == "trailing"
+    assert other.alphas_cumprod is SCHEDULE.alphas_cumprod
 
 
 def test_pure_noise_needs_the_whole_reverse_process():

@@ -18,7 +18,7 @@ from dyod_studio.models.whole_unet import unet_tensors, with_own_unet
 from tests.models.parts import anl_part, dreambooth_part, part, shaken
 
 UNET_PARTS = ("custom-diffusion", "dreambooth", "anl")
-SAID = SamplingConfig(1, 3, 2.0, "a photo of a dog")
+SAID = SamplingConfig(1, 3, 2.0, "a photo of a dog", codes="prior")
 RED, BLUE = Image.new("RGB", (40, 30), "red"), Image.new("RGB", (30, 40), "blue")
 
 

@@ -1,4 +1,5 @@
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,15 @@ from dyod_studio.diffusion.codes import interpolate
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.base import fit, to_pictures, to_tensor
 from dyod_studio.models.customised import CustomisedModel, SamplingConfig
-from dyod_studio.models.initial_vae import InitialVae, TrainedVae, VaeShape
+from dyod_studio.models.initial_vae import InitialVae, SetCodes, TrainedVae, VaeShape
 
 SKETCH = Image.linear_gradient("L").convert("RGB").rotate(30, fillcolor="red")
+CODES = SetCodes(
+    weights=torch.tensor([0.25, 0.75]),
+    means=torch.stack([torch.full((6,), 9.0), torch.full((6,), -9.0)]),
+    deviations=torch.full((2, 6), 0.5),
+    posterior_means=torch.eye(6)[:3] * 6,
+)
 FEW = SamplingConfig(t0=0.5, num_inference_steps=8, prompt="a photo of a cat", guidance_scale=3)
 
 
@@ -31,7 +38,7 @@ def model(base):
     torch.manual_seed(0)
     vae = InitialVae(VaeShape(channels, side, 6, (8,))).eval()
     vae.scale.fill_(3.0)
-    return CustomisedModel(base, vae=TrainedVae(vae, "latents"))
+    return CustomisedModel(base, vae=TrainedVae(vae, "latents", CODES))
 
 
 def pixels(images):
@@ -91,12 +98,14 @@ def test_a_start_from_the_prompt_equals_the_pipeline_of_diffusers(base, base_fol
         num_inference_steps=10,
         guidance_scale=3.0,
     ).images
-    ours = model.sample("prompt", [4], SamplingConfig(1, 10, 3.0, "a photo of a cat"))
+    ours = model.sample(
+        "prompt", [4], SamplingConfig(1, 10, 3.0, "a photo of a cat", timestep_spacing="scheduler")
+    )
     assert np.abs(pixels(ours) - pixels(theirs)).max() <= 2
 
 
 def test_fixed_noise_moves_in_smaller_steps_than_free_noise(model):
-    codes = interpolate(*model.draw_codes([1, 2]).split(1), 7)
+    codes = interpolate(*model.draw_codes([1, 2], FEW).split(1), 7)
     fixed = pixels(model.sample_codes(codes, [3] * 7, FEW))
     free = pixels(model.sample_codes(codes, range(3, 10), FEW))
     fixed_gap, free_gap = (np.abs(np.diff(frames, axis=0)).mean() for frames in (fixed, free))
@@ -104,10 +113,10 @@ def test_fixed_noise_moves_in_smaller_steps_than_free_noise(model):
 
 
 def test_the_end_frames_are_the_pictures_of_the_two_ends(model):
-    codes = interpolate(*model.draw_codes([1, 2]).split(1), 5)
+    codes = interpolate(*model.draw_codes([1, 2], FEW).split(1), 5)
     frames = pixels(model.sample_codes(codes, [1] * 5, FEW))
     first = pixels(model.sample("distribution", [1], FEW))
-    last = pixels(model.sample_codes(model.draw_codes([2]), [1], FEW))
+    last = pixels(model.sample_codes(model.draw_codes([2], FEW), [1], FEW))
     assert np.abs(frames[0] - first[0]).max() <= 1
     assert np.abs(frames[-1] - last[0]).max() <= 1
     assert np.abs(frames[0] - frames[-1]).max() > 1
@@ -137,7 +146,55 @@ def test_a_vae_that_works_on_pixels_has_the_same_interface(base):
     codes = model.encode_codes([SKETCH, SKETCH.rotate(90)])
     assert codes.shape == (2, 5)
     assert vae.decode(codes, base).shape == (2, *base.latent_shape)
-    assert len(model.sample("distribution", [1, 2], FEW)) == 2
+    assert len(model.sample("distribution", [1, 2], replace(FEW, codes="prior"))) == 2
+
+
+def test_codes_of_the_set_lie_where_its_mixture_does(model):
+    seeds = range(400)
+    drawn = model.draw_codes(seeds, SamplingConfig(codes="set"))
+    is_first = (drawn > 0).all(dim=1)
+    assert ((drawn > 0).all(dim=1) | (drawn < 0).all(dim=1)).all()
+    assert 0.18 < is_first.float().mean() < 0.32
+    assert drawn[is_first].mean() == pytest.approx(9, abs=0.1)
+    assert drawn[is_first].std() == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_code_near_a_picture_is_its_mean_code_turned_towards_the_seeds_own(model):
+    prior = model.draw_codes([1, 2, 3, 4], SamplingConfig(codes="prior"))
+    kept = model.draw_codes([1, 2, 3, 4], SamplingConfig(codes="near", novelty=0))
+    assert all(any(torch.equal(row, mean) for mean in CODES.posterior_means) for row in kept)
+    anywhere = model.draw_codes([1, 2, 3, 4], SamplingConfig(codes="near", novelty=1))
+    assert torch.equal(anywhere, prior)
+    between = model.draw_codes([1, 2, 3, 4], SamplingConfig(codes="near", novelty=0.6))
+    assert torch.allclose(between, 0.8 * kept + 0.6 * prior, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["set", "near", "prior"])
+def test_the_code_of_a_seed_does_not_depend_on_the_others(model, kind):
+    config = SamplingConfig(codes=kind)
+    batch = model.draw_codes([5, 6, 7], config)
+    assert torch.equal(batch[2:], model.draw_codes([7], config))
+
+
+def test_codes_of_a_set_that_is_not_known_are_refused_with_the_remedy(model):
+    unknown = replace(model, vae=replace(model.vae, codes=None))
+    with pytest.raises(InvalidInputError, match="train 'vae' again, or draw codes from the prior"):
+        unknown.sample("distribution", [1], FEW)
+    assert unknown.sample("distribution", [1], replace(FEW, codes="prior"))
+
+
+def test_a_request_begins_at_the_same_noise_whatever_the_steps(model):
+    firsts = [
+        model.timesteps(SamplingConfig(t0=0.5, num_inference_steps=steps))[0]
+        for steps in (8, 12, 20, 50)
+    ]
+    assert firsts == [499] * 4
+    assert (
+        model.timesteps(
+            SamplingConfig(t0=0.5, num_inference_steps=12, timestep_spacing="scheduler")
+        )[0]
+        != 499
+    )
 
 
 def test_attached_parts_leave_the_base_as_it_was(base):

@@ -170,7 +170,9 @@ def test_both_layouts_of_the_word_and_the_lora_draw_the_same_picture_in_diffuser
     def ours(parts):
         with ExitStack() as stack:
             model = open_customised(stack, base, parts)
-            return model.sample("prompt", [4], SamplingConfig(1, 5, 3.0, prompt))[0]
+            return model.sample(
+                "prompt", [4], SamplingConfig(1, 5, 3.0, prompt, timestep_spacing="scheduler")
+            )[0]
 
     def brought_in(path):
         return read_part(path, read_header(path), base, token=TOKEN, title="")

@@ -41,7 +41,12 @@ def lora_file(base, tmp_path):
 
 def drawn(base):
     model = CustomisedModel(base)
-    return np.asarray(model.sample("prompt", [4], SamplingConfig(1, 10, 3.0, PROMPT))[0], dtype=int)
+    return np.asarray(
+        model.sample(
+            "prompt", [4], SamplingConfig(1, 10, 3.0, PROMPT, timestep_spacing="scheduler")
+        )[0],
+        dtype=int,
+    )
 
 
 @pytest.mark.parametrize("shape", ["sd15"])

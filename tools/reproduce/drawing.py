@@ -11,14 +11,13 @@ from torch import Tensor
 from dyod_studio.datasets.images import centre_crop, prepare, read_image
 from dyod_studio.evaluation.measure import Reference, measure
 from dyod_studio.evaluation.results import Figures
-from dyod_studio.jobs.inputs import load_base_model
-from dyod_studio.models.artifacts import load_artifact
+from dyod_studio.jobs.inputs import load_base_model, load_parts
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.customised import SamplingConfig, Start, open_customised
+from dyod_studio.models.customised import SamplingConfig, open_customised
 from dyod_studio.models.feature_extractors import open_extractor
+from dyod_studio.requests.sampling import Start
 from dyod_studio.settings import STARTER_DIR
 from dyod_studio.store.artifacts import ArtifactRepository
-from dyod_studio.store.files import SAFETENSORS
 from tools.reproduce.bench import Bench
 
 AT_ONCE = 16
@@ -41,10 +40,8 @@ def draw(
     with ExitStack() as stack, bench.storage.database.session() as session:
         found = [ArtifactRepository(session).latest(project, kind) for kind in kinds]
         rows = [row for row in found if row is not None]
-        parts = {
-            row.kind: load_artifact(bench.storage.files.path(row.sha256, SAFETENSORS), row.kind)
-            for row in rows
-        }
+        chosen = {row.kind: row.sha256 for row in rows}
+        parts = load_parts(bench.storage, project, chosen, base)
         model = open_customised(stack, base, parts)
         for first in range(0, num, AT_ONCE):
             seeds = range(first, min(first + AT_ONCE, num))

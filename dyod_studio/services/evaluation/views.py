@@ -9,7 +9,7 @@ from dyod_studio.evaluation.plan import EVALUATION as EVALUATION
 from dyod_studio.evaluation.plan import EvaluationConfig, Sweep
 from dyod_studio.evaluation.results import METRICS as METRICS
 from dyod_studio.evaluation.results import PointResult
-from dyod_studio.requests.sampling import field_title
+from dyod_studio.requests.sampling import DEFAULT_NOVELTY, Codes, Spacing, field_title
 from dyod_studio.services.views import JobView
 
 SWEEPS: dict[Sweep, tuple[str, str]] = {
@@ -53,6 +53,9 @@ class EvaluationSettings:
     t0: float | None = None
     guidance_scale: float | None = None
     num_inference_steps: int = 50
+    codes: Codes = "set"
+    novelty: float = DEFAULT_NOVELTY
+    timestep_spacing: Spacing = "trailing"
     seed: int = 0
     has_baselines: bool = True
     use: Sequence[str] | None = None

@@ -10,13 +10,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from dyod_studio.requests.sampling import AVERAGE, PointRequest
+from dyod_studio.requests.sampling import AVERAGE, EARLIER, PointRequest
 
 NUM_TRAITS = 8
 """How many traits have a slider: the ones that tell the pictures apart most."""
 SPAN = 3
 """How far a slider goes to either side, in standard deviations."""
-COMMON = ("t0", "seed", "num_inference_steps", "guidance_scale", "prompt", "use")
+COMMON = (
+    "t0", "seed", "num_inference_steps", "guidance_scale", "prompt", "use", "codes", "novelty",
+    "timestep_spacing",
+)  # fmt: skip
 
 
 def point_to_json(request: PointRequest) -> dict[str, Any]:
@@ -42,7 +45,7 @@ def point_from_json(stored: Mapping[str, Any]) -> PointRequest:
     if unknown:
         raise KeyError(sorted(unknown)[0])
     coordinates = {int(rank): value for rank, value in stored["values"].items()}
-    values = {name: stored[name] for name in COMMON if name in stored}
+    values = {**EARLIER, **{name: stored[name] for name in COMMON if name in stored}}
     strength = stored.get("strength", 1.0)
     origin = stored.get("origin", AVERAGE)
     return PointRequest.at(origin, coordinates, adapter_strength=strength, **values)
