@@ -100,6 +100,20 @@ def test_the_project_file_comes_in_draws_and_goes_out(tmp_path: Path):
             assert len(ours.namelist()) == len(old.namelist()) + 1  # the picture just drawn
 
 
+def test_a_shape_model_trained_then_learns_where_its_set_lies_when_it_is_first_used(
+    cli: CommandLine, storage: Path, tmp_path: Path
+):
+    arguments = ("--from", "distribution", "--num", 1, "--seed", 11, "--steps", 4, "--t0", 0.5)
+    of_the_set = cli("sample", "faces", *arguments, "--out", tmp_path)["images"]
+    (kept,) = (storage / "cache").glob("codes-*.safetensors")
+    written = kept.stat().st_mtime_ns
+    near = cli("sample", "faces", *arguments, "--codes", "near", "--out", tmp_path)["images"]
+    assert kept.stat().st_mtime_ns == written
+    assert of_the_set[0]["sha256"] != near[0]["sha256"]
+    again = cli("sample", "faces", *arguments, "--out", tmp_path)["images"]
+    assert again[0]["sha256"] == of_the_set[0]["sha256"]
+
+
 @pytest.mark.slow
 def test_a_run_that_was_paused_goes_on_to_its_end(cli: CommandLine):
     assert cli("job", "resume", 3)["state"] == "queued"

@@ -36,8 +36,7 @@ MAX_VALUE = 10.0
 """How far a coordinate may be moved, in standard deviations."""
 Start = Literal["prompt", "distribution", "image"]
 Codes = Literal["set", "near", "prior"]
-"""Where the codes that seeds draw come from: anywhere among those of the set, near one picture of
-it, or N(0, I)."""
+"""Where the codes that seeds draw come from: among the set's, near one picture's, or N(0, I)."""
 Spacing = Literal["trailing", "scheduler"]
 """How the steps are spread: down from t0 itself, or cut out of the base model's own schedule."""
 DEFAULT_NOVELTY = 0.5
@@ -182,7 +181,8 @@ class SampleRequest(SamplingRequest):
     """
 
     kind: Start
-    num_images: int = Field(4, ge=1, le=64, title="Pictures", description="How many pictures.")
+    num_images: int = Field(
+        default=4, ge=1, le=64, title="Pictures", description="How many pictures.")  # fmt: skip
 
     @property
     def is_conditioned(self) -> bool:

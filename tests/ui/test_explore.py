@@ -40,7 +40,7 @@ from dyod_studio.ui.explore.screen import on_around, on_end, restore_updates, sh
 from dyod_studio.ui.explore.strips import how_far, strip_html
 from dyod_studio.ui.explore.traits import on_look, on_origin, on_point, on_reset, where_html
 
-DRAWN = (0.4, "2,5", 20, None, 1.0)
+DRAWN = (0.4, "2,5", 20, "trailing", "set", 0.5, None, 1.0)
 ENDS = {"A": {"ref": "set:1", "picture": "/a.png"}, "B": {"ref": "made:2", "picture": "/b.png"}}
 NOWHERE = (0,) * NUM_TRAITS
 
@@ -213,14 +213,15 @@ def test_where_the_sliders_begin_is_said_in_words(origin):
 
 def test_a_place_is_saved_opened_and_forgotten(studio, learned):
     values = (0.0, -2.0, *NOWHERE[2:])
-    drawn = (0.3, "", 10, ["inversion"], 0.5)
+    drawn = (0.3, "", 10, "trailing", "near", 0.3, ["inversion"], 0.5)
     name, ids, thumbs, empty = on_save(studio, "smile", learned, "average", *values, *drawn)
     assert (name, ids, empty) == ("", (1,), "")
     assert [caption for _, caption in thumbs["value"]] == ["smile"]
     opened = on_open(studio, learned, 1)
     assert (opened[0], opened[1]["value"], opened[2]) == (1, "Forget smile", "average")
     assert opened[4 : 4 + NUM_TRAITS] == values
-    t0, guidance, steps, use, strength, kinds = opened[4 + NUM_TRAITS :]
+    t0, guidance, steps, spacing, codes, novelty, use, strength, kinds = opened[4 + NUM_TRAITS :]
+    assert (spacing, codes, novelty["value"], novelty["visible"]) == ("trailing", "near", 0.3, True)
     assert (t0, guidance, steps, use, kinds) == (0.3, "", 10, ["inversion"], ["inversion"])
     assert strength["value"] == 0.5
     studio.bookmarks.outdate()
@@ -267,7 +268,8 @@ def test_parts_are_offered_once_there_is_a_choice_and_kept_as_settings(studio, p
     assert show_choice(studio, project, now) == gr.skip()
     use, strength = on_choose_kinds(["dreambooth"])
     assert (use, strength["visible"]) == (["dreambooth"], True)
-    settings = read_sampling_controls((0.5, "", 50, use, 0.7))
+    settings = read_sampling_controls((0.5, "", 50, "trailing", "near", 0.2, use, 0.7))
+    assert (settings["codes"], settings["novelty"]) == ("near", 0.2)
     assert (settings["use"], settings["adapter_strength"]) == (("dreambooth",), 0.7)
     assert sampling_control_updates(PointRequest())[:3] == (0.5, "", 50)
 
@@ -289,7 +291,8 @@ def test_the_screen_stands_again_as_it_stood_for_a_picture_of_any_kind():
     between = again(
         "interpolation", a="seed:3", b="b.png", num_frames=5, free_noise=True, is_spherical=False
     )
-    modes, t0, _, steps, use, strength, kinds, *rest = restore_updates(between)
+    modes, t0, _, steps, spacing, codes, _, use, strength, kinds, *rest = restore_updates(between)
+    assert (spacing, codes) == ("scheduler", "prior")  # as before anything else could be chosen
     assert (modes["selected"], t0, steps, use, kinds) == (
         "between", 0.3, 20, ["inversion"], ["inversion"],
     )  # fmt: skip
@@ -299,7 +302,7 @@ def test_the_screen_stands_again_as_it_stood_for_a_picture_of_any_kind():
     place = restore_updates(again("place", origin="average", places=[{"1": -2.0, "0": 9.0}]))
     assert (place[0]["selected"], place[-8:]) == ("traits", (3, -2.0, 0, 0, 0, 0, 0, 0))
     new = restore_updates(again("distribution", num_images=3))
-    assert (new[0]["selected"], new[7], new[9], new[10]) == ("new", "distribution", 3, "7")
+    assert (new[0]["selected"], new[10], new[12], new[13]) == ("new", "distribution", 3, "7")
     assert len({len(made) for made in (place, new, restore_updates(between))}) == 1
     assert set(map(str, restore_updates(None))) == {str(gr.skip())}
     assert set(map(str, restore_updates(again("image")))) == {str(gr.skip())}

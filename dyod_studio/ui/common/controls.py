@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from dyod_studio.requests.sampling import SamplingRequest
+from dyod_studio.requests.sampling import SamplingRequest, field_title
 from dyod_studio.requests.validation import bounds_of
 from dyod_studio.services.views import GenerationView
 from dyod_studio.ui.common.html import note
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
 
 LEAST_STEPS, MOST_STEPS = 5, 100
+SPACINGS = [("Down from t0", "trailing"), ("The base model's own", "scheduler")]
 
 
 def _read_slider(self: Any, payload: float | None) -> float:
@@ -38,6 +39,7 @@ class FineControls(NamedTuple):
 
     guidance_scale: gr.Textbox
     num_inference_steps: gr.Slider
+    timestep_spacing: gr.Radio
 
 
 def field_slider(
@@ -85,7 +87,12 @@ def build_fine_controls(elem_id: str) -> FineControls:
             elem_id=f"{elem_id}-steps",
             info="More is finer and slower (inference steps over the whole way).",
         )  # fmt: skip
-    return FineControls(guidance, steps)
+        spacing = gr.Radio(
+            SPACINGS, value="trailing", label=field_title("timestep_spacing"),
+            elem_id=f"{elem_id}-spacing",
+            info="From t0: the same start at any number of steps (trailing).",
+        )  # fmt: skip
+    return FineControls(guidance, steps, spacing)
 
 
 def captioned(views: Sequence[GenerationView]) -> list[tuple[str, str]]:

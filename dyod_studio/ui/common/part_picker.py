@@ -15,7 +15,7 @@ from dyod_studio.requests.part_kinds import (
     standalone_kinds,
     unet_kinds,
 )
-from dyod_studio.requests.sampling import SamplingRequest
+from dyod_studio.requests.sampling import SamplingRequest, field_title
 from dyod_studio.ui.common.controls import build_fine_controls, field_slider, t0_slider
 from dyod_studio.ui.common.handlers import SILENT, guidance_in, whole_in
 from dyod_studio.ui.common.run_html import method_name
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
 
 MOST_MASKED = 0.9
+CODES = [
+    ("Like those of the set", "set"),
+    ("Near one picture of it", "near"),
+    ("Anywhere, as in the paper", "prior"),
+]
 TURNS = '<div class="heading"><p>Reference pictures: it draws after them, in turn.</p></div>'
 
 SHOWN_ONLY = ("kinds", "conditioning")
@@ -140,6 +145,9 @@ class SamplingControls(NamedTuple):
     t0: gr.Slider
     guidance_scale: gr.Textbox
     num_inference_steps: gr.Slider
+    timestep_spacing: gr.Radio
+    codes: gr.Radio
+    novelty: gr.Slider
     use: gr.State
     adapter_strength: gr.Slider
     kinds: gr.CheckboxGroup
@@ -147,7 +155,7 @@ class SamplingControls(NamedTuple):
     @property
     def inputs(self) -> list[Any]:
         """Components that ``read_sampling_controls`` is given."""
-        return list(self[:5])
+        return list(self[:-1])
 
 
 def build_sampling_controls(studio: "Studio", project: gr.State, tab: gr.Tab) -> SamplingControls:
@@ -169,6 +177,15 @@ def build_sampling_controls(studio: "Studio", project: gr.State, tab: gr.Tab) ->
                 elem_id="explore-strength",
                 info="Of what these parts change; 0 is the base model's own way.",
             )  # fmt: skip
+        with gr.Column(scale=2, min_width=280):
+            codes = gr.Radio(
+                CODES, value="set", label=field_title("codes"), elem_id="explore-codes",
+                info="Where the shape model takes them from (codes).",
+            )  # fmt: skip
+            novelty = field_slider(
+                SamplingRequest, "novelty", step=0.05, visible=False, elem_id="explore-novelty",
+                info="Left: nearly that picture. Right: anywhere.",
+            )  # fmt: skip
         with gr.Column(scale=1, min_width=260):
             fine = build_fine_controls("explore")
     gr.on(
@@ -176,7 +193,8 @@ def build_sampling_controls(studio: "Studio", project: gr.State, tab: gr.Tab) ->
         [panel, kinds, strength, use, shown], **SILENT,
     )  # fmt: skip
     kinds.input(on_choose_kinds, kinds, [use, strength], **SILENT)
-    return SamplingControls(t0, fine.guidance_scale, fine.num_inference_steps, use, strength, kinds)
+    codes.change(lambda codes: gr.update(visible=codes == "near"), codes, novelty, **SILENT)
+    return SamplingControls(t0, *fine, codes, novelty, use, strength, kinds)
 
 
 def show_choice(studio: "Studio", project: int | None, shown: dict[str, Any]) -> Any:
@@ -208,11 +226,14 @@ def _strength(kinds: Sequence[str]) -> Any:
 
 def read_sampling_controls(values: Sequence[Any]) -> dict[str, Any]:
     """The controls as values of any request, from those of ``SamplingControls.inputs``."""
-    t0, guidance, steps, use, strength = values
+    t0, guidance, steps, spacing, codes, novelty, use, strength = values
     return {
         "t0": t0,
         "guidance_scale": guidance_in(guidance),
         "num_inference_steps": whole_in("Steps", steps),
+        "timestep_spacing": spacing,
+        "codes": codes,
+        "novelty": novelty,
         "use": None if use is None else tuple(use),
         "adapter_strength": 1.0 if strength is None else strength,
     }
@@ -226,6 +247,9 @@ def sampling_control_updates(request: SamplingRequest) -> tuple[Any, ...]:
         0.5 if request.t0 is None else request.t0,
         "" if guidance is None else f"{guidance:g}",
         request.num_inference_steps,
+        request.timestep_spacing,
+        request.codes,
+        gr.update(value=request.novelty, visible=request.codes == "near"),
         kinds,
         _strength_of(request, kinds),
         gr.skip() if kinds is None else kinds,

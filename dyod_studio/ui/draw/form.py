@@ -298,6 +298,7 @@ def request_for(
             num_images=whole_in("Pictures", values.get("num_images", 1)),
             guidance_scale=guidance_in(values.get("guidance_scale")),
             num_inference_steps=whole_in("Steps", values.get("num_inference_steps", 50)),
+            timestep_spacing=values.get("timestep_spacing") or "trailing",
             prompt=any_text(values.get("prompt")),
             seed=seed_for(values),
             **parts,

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 NAMES = (
     "canvas", "region", "under", "region_note", "t0", "num_images", "seed", "is_locked", "prompt",
-    "guidance_scale", "num_inference_steps", "use", "adapter_strength", "references",
-    "mask_rate", "condition_text", "text_weight",
+    "guidance_scale", "num_inference_steps", "timestep_spacing", "use", "adapter_strength",
+    "references", "mask_rate", "condition_text", "text_weight",
 )  # fmt: skip
 """What is given a new value, in the order of ``restore_updates``."""
 
@@ -44,6 +44,7 @@ def _settings(request: AnyRequest) -> dict[str, Any]:
         "num_inference_steps": gr.update(
             value=steps, minimum=min(LEAST_STEPS, steps), maximum=max(MOST_STEPS, steps)
         ),
+        "timestep_spacing": request.timestep_spacing,
         "use": list(request.use or ()),
         "adapter_strength": request.adapter_strength,
         "mask_rate": request.mask_rate,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.sampling import PointRequest, SampleRequest, Start
+from dyod_studio.requests.sampling import Codes, PointRequest, SampleRequest, Spacing, Start
 from dyod_studio.services.views import GenerationView
 from dyod_studio.ui.common.controls import captioned, field_slider, seed_field
 from dyod_studio.ui.common.handlers import (
@@ -145,11 +145,14 @@ def _wire(
         t0: float,
         guidance: str | None,
         steps: float,
+        spacing: Spacing,
+        codes: Codes,
+        novelty: float,
         use: Any,
         strength: float | None,
         progress: gr.Progress = PROGRESS,
     ) -> tuple[Any, ...]:
-        drawn = (t0, guidance, steps, use, strength)
+        drawn = (t0, guidance, steps, spacing, codes, novelty, use, strength)
         return on_new_pictures(
             studio, project, start, prompt, number, seed, drawn, visitor_of(request), progress
         )
@@ -176,11 +179,14 @@ def _wire_near(
         t0: float,
         guidance: str | None,
         steps: float,
+        spacing: Spacing,
+        codes: Codes,
+        novelty: float,
         use: Any,
         strength: float | None,
         progress: gr.Progress = PROGRESS,
     ) -> tuple[Any, ...]:
-        drawn = (t0, guidance, steps, use, strength)
+        drawn = (t0, guidance, steps, spacing, codes, novelty, use, strength)
         return on_near(
             studio, project, picked, number, spread, drawn, visitor_of(request), progress
         )

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 TAB_OF_KIND = {"interpolation": "between", "place": "traits", "traversal": "traits"}
 """Which of the three ways makes pictures of a kind; the others are new pictures."""
-NUM_DRAWN, NUM_NEW, NUM_BETWEEN = 6, 4, 7
+NUM_DRAWN, NUM_NEW, NUM_BETWEEN = 9, 4, 7
 
 
 def restore_outputs(

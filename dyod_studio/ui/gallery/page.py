@@ -31,6 +31,7 @@ def details_html(view: GenerationView) -> str:
         field_title("mask_rate"): _unless(parameters.get("mask_rate"), 0.0),
         field_title("guidance_scale"): _number(parameters.get("guidance_scale")),
         field_title("num_inference_steps"): _number(parameters.get("num_inference_steps")),
+        field_title("codes"): parameters.get("codes") if view.kind == "distribution" else "",
         "Size": f"{view.width} x {view.height}",
         "Number": str(view.id),
     }
