@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from torch import Tensor
 
+from dyod_studio.datasets.captions import caption_of
 from dyod_studio.datasets.images import Crop
 from dyod_studio.models.artifacts import Artifact, load_artifact, save_artifact
 from dyod_studio.models.base import BaseModel
@@ -58,6 +59,7 @@ def _pictures(storage: Storage, project_id: int) -> list[TrainingPicture]:
                 path=storage.files.path(row.sha256, row.suffix),
                 crop=Crop(row.crop_left, row.crop_top, row.crop_side),
                 sha256=row.sha256,
+                caption=caption_of(row.caption, row.name),
             )
             for row in PictureRepository(session).all(project_id)
         ]

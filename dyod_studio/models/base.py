@@ -121,6 +121,13 @@ class BaseModel:
         )
         return padded.input_ids.to(self.device)
 
+    def cut_prompt(self, prompt: str) -> str:
+        """The prompt without the last words that the text encoder has no room for."""
+        words = prompt.split(" ")
+        while len(self.tokenizer(" ".join(words)).input_ids) > self.tokenizer.model_max_length:
+            words.pop()
+        return " ".join(words)
+
     def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
         """Last hidden state of the text encoder: B prompts -> (B, L, D) conditioning.
 

@@ -28,7 +28,7 @@ from dyod_studio.models.lora_files import (
     write_layers,
 )
 from dyod_studio.models.placeholder import inversion_header
-from dyod_studio.requests.part_kinds import PART_KINDS
+from dyod_studio.requests.part_kinds import IMPORTED_FROM, PART_KINDS
 
 PEFT_CONFIG = "adapter_config.json"
 PEFT_METADATA = "lora_adapter_metadata"
@@ -80,7 +80,7 @@ def header_for(artifact: Artifact, base: BaseModel) -> dict[str, str]:
 def _foreign(path: Path, header: Header, base: BaseModel, *, token: str, title: str) -> Artifact:
     kind = recognise(header)
     tensors = _load(path)
-    about: dict[str, Any] = {"title": title, "imported_from": header.name}
+    about: dict[str, Any] = {"title": title, IMPORTED_FROM: header.name}
     facts: dict[str, Any] = {}
     if kind == "embedding":
         about["token"] = token

@@ -28,6 +28,11 @@ from dyod_studio.models.whole_unet import attach_unet, beside_unet
 ADAPTER = "dyod"
 UNET_LAYERS = ("to_q", "to_k", "to_v", "to_out.0")
 """Of every attention; keys and values of the cross-attention are among them."""
+ALL_LAYERS = (
+    *UNET_LAYERS, "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out", "conv1", "conv2",
+    "conv_shortcut", "time_emb_proj", "conv",
+)  # fmt: skip
+"""Of every attention and every residual block, up- and down-sampling convolutions too."""
 TEXT_LAYERS = ("q_proj", "k_proj", "v_proj", "out_proj")
 
 Shapes = Mapping[str, tuple[int, float]]
@@ -43,6 +48,7 @@ def with_new_lora(
     has_text_encoder: bool,
     seed: int,
     has_unet: bool = True,
+    unet_layers: Sequence[str] = UNET_LAYERS,
 ) -> Iterator[BaseModel]:
     """The base model with a LoRA on every attention layer that changes nothing yet.
 
@@ -51,7 +57,8 @@ def with_new_lora(
 
     Args:
         has_text_encoder: the attention of the text encoder gets one too.
-        seed: decides A. has_unet: the attention of the U-Net gets one.
+        seed: decides A. has_unet: layers of the U-Net get one.
+        unet_layers: ends of these layers' paths.
 
     Raises:
         InvalidInputError: rank or alpha is not positive, or the base has a LoRA already.
@@ -60,7 +67,7 @@ def with_new_lora(
         raise InvalidInputError(
             f"rank must be at least 1 and alpha above 0, got {rank} and {alpha:g}."
         )
-    suffixes = {"unet": UNET_LAYERS} if has_unet else {}
+    suffixes: dict[str, Sequence[str]] = {"unet": unet_layers} if has_unet else {}
     suffixes |= {"text_encoder": TEXT_LAYERS} if has_text_encoder else {}
     with ExitStack() as stack:
         for network, ends in suffixes.items():

@@ -19,6 +19,8 @@ from dyod_studio.models.artifacts import Artifact, Attachment, check_strength
 from dyod_studio.models.base import BaseModel
 
 PREFIX = "unet."
+SMALL = 100_000_000
+"""Weights below which a U-Net is small enough to be trained whole wherever a LoRA is."""
 LARGE = 250_000_000
 """Weights above which a file holds them in float16: it is then half a gigabyte or more."""
 

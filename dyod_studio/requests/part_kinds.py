@@ -5,7 +5,7 @@ and imported when it is used. Lists of kinds are functions, so that a kind regis
 all of them.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -62,7 +62,8 @@ class PartKind:
         makes_starts: it makes what the reverse process starts from.
         is_default: it is used where nothing else is asked for.
         is_baseline: it is trained to be compared with.
-        is_imported: it is read from a file that was made elsewhere.
+        replaces: a default kind that is not used where this one was trained.
+        can_be_imported: it may be read from a file that was made elsewhere.
         can_be_partial: a strength between 0 and 1 makes sense.
         prompt: template of the prompt it was taught with, of ``config`` and ``facts``.
         prompt_priority: of the prompts of several parts, the highest is the default prompt.
@@ -79,7 +80,8 @@ class PartKind:
     makes_starts: bool = False
     is_default: bool = False
     is_baseline: bool = False
-    is_imported: bool = False
+    replaces: str = ""
+    can_be_imported: bool = False
     can_be_partial: bool = True
     prompt: str = ""
     prompt_priority: int = 0
@@ -87,6 +89,8 @@ class PartKind:
     method: TrainingMethod | None = None
 
 
+IMPORTED_FROM = "imported_from"
+"""In the config of a part that was made elsewhere, the name of its file."""
 PART_KINDS: dict[str, PartKind] = {}
 """Every kind by its name, in the order in which it is offered."""
 
@@ -139,6 +143,30 @@ for _kind in (
             teaches_set=True,
             noun_setting="initializer",
             footprint="dyod_studio.training.footprints:of_inversion",
+        ),
+    ),
+    PartKind(
+        "lora",
+        "Set style",
+        "dyod_studio.models.lora:attach_lora",
+        attach_order=50,
+        changes_unet=True,
+        is_default=True,
+        replaces="inversion",
+        can_be_imported=True,
+        prompt="{facts[prompt]}",
+        prompt_priority=2,
+        file_layout="lora",
+        method=TrainingMethod(
+            "dyod_studio.training.lora:LoraConfig",
+            "Learn the style",
+            "Learns how your pictures are drawn, whatever they show; captions name what they show.",
+            num_pictures="5 to 5,000",
+            cost="Some: minutes on the starter, an hour on a card; a file of a few megabytes.",
+            memory_settings=("batch_size", "layers", "rank", "train_text_encoder"),
+            can_checkpoint_gradients=True,
+            can_shrink=True,
+            footprint="dyod_studio.training.footprints:of_lora",
         ),
     ),
     PartKind(
@@ -262,23 +290,12 @@ for _kind in (
         ),
     ),
     PartKind(
-        "lora",
-        "LoRA from elsewhere",
-        "dyod_studio.models.lora:attach_lora",
-        attach_order=50,
-        changes_unet=True,
-        is_imported=True,
-        prompt="{facts[prompt]}",
-        prompt_priority=2,
-        file_layout="lora",
-    ),
-    PartKind(
         "embedding",
         "Word from elsewhere",
         "dyod_studio.models.placeholder:attach_token",
         attach_order=30,
         teaches_token=True,
-        is_imported=True,
+        can_be_imported=True,
         file_layout="textual-inversion",
     ),
 ):
@@ -286,7 +303,7 @@ for _kind in (
 
 
 def title_of(name: str) -> str:
-    """The title of a kind on the page; a name that is no kind's stands for itself."""
+    """The title of a kind on the page, or the name itself."""
     return PART_KINDS[name].title if name in PART_KINDS else name
 
 
@@ -326,63 +343,20 @@ def standalone_kinds() -> tuple[str, ...]:
     What was trained here comes before imports and baselines, the narrower prompt before the wider.
     """
     kinds = [kind for kind in PART_KINDS.values() if not kind.is_default]
-    kinds.sort(key=lambda kind: (not kind.changes_unet, kind.is_baseline, kind.is_imported,
+    kinds.sort(key=lambda kind: (not kind.changes_unet, kind.is_baseline, kind.can_be_imported,
                                  -kind.prompt_priority))  # fmt: skip
     return tuple(kind.name for kind in kinds)
 
 
 def training_methods() -> dict[str, TrainingMethod]:
-    """How each kind that can be trained is trained, in the order in which they are offered."""
+    """How each kind is trained, in the order in which they are offered."""
     return {name: kind.method for name, kind in PART_KINDS.items() if kind.method is not None}
 
 
-def default_parts(trained: Collection[str]) -> tuple[str, ...]:
-    """Parts used where none are named: the inversion and the vae, where they are trained.
-
-    Without an inversion the first of the others takes its place, for a project trained by that
-    alone.
-    """
-    usual = [name for name in default_kinds() if name in trained]
-    if not any(PART_KINDS[name].teaches_token for name in usual):
-        usual[:0] = [name for name in standalone_kinds() if name in trained][:1]
-    return tuple(usual)
-
-
-def check_known(use: Collection[str]) -> None:
-    """Refuse a kind that nothing is drawn with.
-
-    Raises:
-        InvalidInputError: one of the names is no kind's.
-    """
-    for name in use:
-        if name not in PART_KINDS:
-            known = ", ".join(part_kinds())
-            raise InvalidInputError(f"use must name parts among {known}, got {name!r}.")
-
-
-def check_tokens(configs: Mapping[str, Mapping[str, Any]]) -> None:
-    """Check that no token is taught twice, and that none is missing.
-
-    Args:
-        configs: what each part was trained with, by its kind.
-
-    Raises:
-        InvalidInputError: two parts teach one token, or a part was trained beside the token of an
-            inversion that is not among them.
-    """
-    taught: dict[str, str] = {}
-    for name in (name for name in token_kinds() if name in configs):
-        token = str(configs[name].get("token"))
-        if token in taught:
-            raise InvalidInputError(
-                f"The {taught[token]} and the {name} both taught {token}: use one of them."
-            )
-        taught[token] = name
-    for name, config in configs.items():
-        if config.get("word") and "inversion" not in configs:
-            raise InvalidInputError(
-                f"The {name} was trained beside the word of an inversion: use the inversion too."
-            )
+def usual_methods() -> tuple[str, ...]:
+    """Methods that a set is trained with where nothing else is chosen."""
+    replaced = {PART_KINDS[name].replaces for name in default_kinds()}
+    return tuple(name for name in default_kinds() if name not in replaced)
 
 
 def _names(is_meant: Callable[[PartKind], bool]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.jobs.one_shot import Run, convert_part
 from dyod_studio.models.foreign_headers import Header, read_header, recognise
-from dyod_studio.requests.part_kinds import PART_KINDS
+from dyod_studio.requests.part_kinds import IMPORTED_FROM, PART_KINDS
 from dyod_studio.services.exchange.export import part_files
 from dyod_studio.services.projects import Projects, token_for
 from dyod_studio.settings import Settings
@@ -20,7 +20,6 @@ from dyod_studio.store.records import Artifact
 from dyod_studio.store.storage import Storage
 
 MAX_TITLE = 80
-IMPORTED_FROM = "imported_from"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from dyod_studio.datasets.importing import PreparedPicture, import_pictures
 from dyod_studio.datasets.outcomes import DuplicateFile, RejectedFile
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.references import check_base_ref
-from dyod_studio.requests.part_kinds import PART_KINDS, check_tokens, default_parts, part_kinds
+from dyod_studio.requests.part_choice import check_tokens
+from dyod_studio.requests.part_kinds import PART_KINDS, part_kinds
 from dyod_studio.requests.sampling import STARTER
 from dyod_studio.services.views import (
     ImportReport,
@@ -210,14 +211,14 @@ def choose_parts(
     Raises:
         InvalidInputError: one of them is not trained, or they do not go together.
     """
-    asked = default_parts(project.artifacts) if use is None else use
+    asked = project.default_parts if use is None else use
     kinds = [kind for kind in part_kinds() if kind in asked or (needs_vae and kind == "vae")]
     repository, chosen = ArtifactRepository(session), {}
     for kind in kinds:
         row = repository.latest(project.id, kind)
         if row is None:
             lack = f"imported {kind} yet: import a file"
-            if not PART_KINDS[kind].is_imported:
+            if PART_KINDS[kind].method is not None:
                 lack = f"trained {kind} yet: train {kind!r}"
             raise InvalidInputError(f"Project {project.name!r} has no {lack} first.")
         chosen[kind] = row

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from dyod_studio.datasets.outcomes import DuplicateFile, RejectedFile
 from dyod_studio.evaluation.plan import EVALUATION as EVALUATION
+from dyod_studio.requests.part_choice import default_parts
+from dyod_studio.requests.part_kinds import IMPORTED_FROM
 from dyod_studio.requests.sampling import AnyRequest
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.database import Session
@@ -20,7 +22,9 @@ from dyod_studio.store.storage import Storage
 
 @dataclass(frozen=True, slots=True)
 class ProjectView:
-    """One project. ``artifacts`` names the kinds that are trained; ``cover`` is a thumbnail."""
+    """One project. ``artifacts`` names the kinds that are trained, ``default_parts`` those that
+    are used where none are named; ``cover`` is a thumbnail.
+    """
 
     id: int
     name: str
@@ -28,6 +32,7 @@ class ProjectView:
     token: str
     num_pictures: int
     artifacts: tuple[str, ...]
+    default_parts: tuple[str, ...]
     cover: Path | None
     created_at: datetime
 
@@ -314,13 +319,16 @@ def _not_of(job: Job) -> tuple[str, ...]:
 def project_view(storage: Storage, session: Session, row: Project) -> ProjectView:
     pictures = PictureRepository(session)
     first = pictures.page(row.id, offset=0, limit=1)
+    newest = ArtifactRepository(session).newest(row.id)
+    imported = [part.kind for part in newest if IMPORTED_FROM in part.config]
     return ProjectView(
         id=row.id,
         name=row.name,
         base=row.base,
         token=row.token,
         num_pictures=pictures.count(row.id),
-        artifacts=tuple(ArtifactRepository(session).kinds(row.id)),
+        artifacts=tuple(part.kind for part in newest),
+        default_parts=default_parts([part.kind for part in newest], imported),
         cover=storage.files.path(first[0].thumbnail_sha256, WEBP) if first else None,
         created_at=row.created_at,
     )

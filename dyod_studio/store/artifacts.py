@@ -83,6 +83,11 @@ class ArtifactRepository:
         chosen = select(ArtifactRow.kind).where(ArtifactRow.project_id == project_id).distinct()
         return list(self._session.scalars(chosen.order_by(ArtifactRow.kind)))
 
+    def newest(self, project_id: int) -> list[Artifact]:
+        """The newest artifact of each kind, by the kinds' names."""
+        newest = {row.kind: row for row in self.of_project(project_id)}
+        return [newest[kind] for kind in sorted(newest)]
+
     def of_project(self, project_id: int) -> list[Artifact]:
         """Every artifact of the project, the oldest first."""
         chosen = select(ArtifactRow).where(ArtifactRow.project_id == project_id)

@@ -38,11 +38,12 @@ Cached = NDArray[np.float32] | NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class TrainingPicture:
-    """One picture on disk and the square of it that is used."""
+    """One picture on disk, the square of it that is used, and what it shows, in words or empty."""
 
     path: Path
     crop: Crop
     sha256: str
+    caption: str = ""
 
 
 @dataclass(frozen=True, slots=True)

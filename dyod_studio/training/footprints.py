@@ -4,6 +4,7 @@ C channels of a place in the U-Net, n cells, D the prompt's width, H the text en
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from dyod_studio.models.base_size import FLOAT_BYTES, AttachmentPoint, BaseSize
@@ -17,6 +18,10 @@ Formula = Callable[[Settings, BaseSize], Footprint]
 USUAL_CLIP_WIDTH = 768
 """Of the CLIP that suits Stable Diffusion 1.x, where the base brings none."""
 TEXT_TOKENS = 77
+SMALL_UNET = 100_000_000
+"""As ``models.whole_unet`` says; that loads torch."""
+EVERY = 4
+"""How many times as much a LoRA on every layer holds as one on the attention layers."""
 TEXT_TENSORS = 24
 """Tensors of the text encoder's width that a layer leaves for the way back."""
 ATTENDED, SELF_ATTENDED = 3, 5
@@ -46,6 +51,14 @@ def of_dreambooth(settings: Settings, size: BaseSize) -> Footprint:
     trained = size.num_unet_parameters if is_unet else rank * _sides_of_attention(size)
     trained += in_text * rank * size.text_layers * 4 * 2 * size.text_width
     return Footprint(trained, text_mb=in_text * _text_mb(size), is_unet=is_unet)
+
+
+def of_lora(settings: Settings, size: BaseSize) -> Footprint:
+    """A LoRA on attention layers or on every layer; all weights where the base is small."""
+    layers = settings.get("layers", "auto")
+    is_unet = layers == "all" or (layers == "auto" and size.num_unet_parameters < SMALL_UNET)
+    found = of_dreambooth({**settings, "layers": "all" if is_unet else "attention"}, size)
+    return replace(found, num_trained=found.num_trained * (EVERY if layers == "every" else 1))
 
 
 def of_custom_diffusion(settings: Settings, size: BaseSize) -> Footprint:

@@ -7,9 +7,10 @@ import pytest
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.requests import part_kinds as table
-from dyod_studio.requests.part_kinds import PART_KINDS, PartKind, check_tokens, registered
+from dyod_studio.requests.part_choice import check_known, check_tokens, default_parts
+from dyod_studio.requests.part_kinds import PART_KINDS, PartKind, registered
 
-TOY = PartKind("toy", "Toy", attach="nowhere:attach", teaches_token=True, is_imported=True)
+TOY = PartKind("toy", "Toy", attach="nowhere:attach", teaches_token=True, can_be_imported=True)
 LISTS = (
     table.part_kinds,
     table.unet_kinds,
@@ -66,8 +67,8 @@ def test_a_kind_registered_later_is_in_every_list_that_it_belongs_to_and_gone_af
     with registered(TOY):
         having = {kinds.__name__ for kinds in LISTS if "toy" in kinds()}
         assert table.title_of("toy") == "Toy"
-        assert table.default_parts(["toy", "vae"]) == ("toy", "vae")
-        table.check_known(["toy"])
+        assert default_parts(["toy", "vae"]) == ("toy", "vae")
+        check_known(["toy"])
     assert having == {
         "part_kinds",
         "token_kinds",

@@ -12,6 +12,7 @@ from PIL import Image
 
 from dyod_studio.datasets.outcomes import DuplicateFile, RejectedFile
 from dyod_studio.errors import InvalidInputError, NotFoundError
+from dyod_studio.requests.part_choice import default_parts
 from dyod_studio.requests.sampling import (
     InterpolationRequest,
     SampleRequest,
@@ -56,7 +57,7 @@ class FakeProjects:
         if name in {view.name for view in self._views.values()}:
             raise InvalidInputError(f"There is a project named {name!r} already.")
         number = len(self._views) + 1
-        view = ProjectView(number, name, base or "starter", "<toy>", 0, (), None, NOW)
+        view = ProjectView(number, name, base or "starter", "<toy>", 0, (), (), None, NOW)
         self._views[number] = view
         self._pictures[number] = []
         return view
@@ -75,7 +76,8 @@ class FakeProjects:
 
     def learn(self, ref: int, *kinds: str) -> None:
         view = self.get(ref)
-        self._views[ref] = replace(view, artifacts=(*view.artifacts, *kinds))
+        learned = (*view.artifacts, *kinds)
+        self._views[ref] = replace(view, artifacts=learned, default_parts=default_parts(learned))
 
     def add_pictures(
         self,

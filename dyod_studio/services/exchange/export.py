@@ -20,7 +20,7 @@ from safetensors.numpy import save as save_tensors
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.jobs.images import A1111_KEY, METADATA_KEY, base_name, encode_png
-from dyod_studio.requests.part_kinds import PART_KINDS
+from dyod_studio.requests.part_kinds import IMPORTED_FROM, PART_KINDS
 from dyod_studio.services.exchange.project_export import project_entries
 from dyod_studio.services.gallery.png_metadata import read_texts
 from dyod_studio.services.gallery.service import Gallery
@@ -213,7 +213,7 @@ class Exports:
             if row is None:
                 continue
             path = self._storage.files.path(row.sha256, SAFETENSORS)
-            if not PART_KINDS[kind].is_imported:
+            if IMPORTED_FROM not in row.config:
                 yield from part_files(kind, path, word)
                 continue
             called = str(row.config.get("token") or row.config.get("title") or kind)

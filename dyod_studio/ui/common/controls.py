@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
+from dyod_studio.requests.part_kinds import PART_KINDS
 from dyod_studio.requests.sampling import SamplingRequest, field_title
 from dyod_studio.requests.validation import bounds_of
 from dyod_studio.services.views import GenerationView
@@ -101,13 +102,14 @@ def captioned(views: Sequence[GenerationView]) -> list[tuple[str, str]]:
 
 
 def training_note(studio: "Studio", project: int | None, needed: Sequence[str]) -> str:
-    """A hint when a part is missing that this screen draws with; else nothing."""
+    """A hint when a part is missing that this screen draws with, or the style; else nothing."""
     if project is None:
         return ""
-    learned = studio.projects.get(project).artifacts
-    if all(kind in learned for kind in needed):
+    view = studio.projects.get(project)
+    has_style = any(not PART_KINDS[kind].makes_starts for kind in view.default_parts)
+    if has_style and all(kind in view.artifacts for kind in needed):
         return ""
-    if not learned:
+    if not view.artifacts:
         return note("This project has not learned anything yet. Go to Train first.")
     return note("One part is still missing here: train both on the Train screen.")
 

@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError, StudioError
-from dyod_studio.requests.part_kinds import (
-    default_parts,
-)
 from dyod_studio.requests.sampling import SamplingProgress, condition_inputs
 
 if TYPE_CHECKING:
@@ -140,10 +137,10 @@ def whole_in(name: str, value: float | None) -> int:
     return int(value)
 
 
-def read_parts(trained: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
+def read_parts(usual: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
     """The choice as values of a request; references count only while an ANL is in use."""
     use = values.get("use")
-    used = default_parts(trained) if use is None else tuple(use)
+    used = tuple(usual) if use is None else tuple(use)
     has_anl = "anl" in used
     references = values.get("references") or ()
     pictures = [Path(path) for path, _ in references] if has_anl else []

@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from dyod_studio.requests.part_kinds import (
-    default_parts,
-    selectable_kinds,
-    standalone_kinds,
-    unet_kinds,
-)
+from dyod_studio.requests.part_kinds import selectable_kinds, standalone_kinds, unet_kinds
 from dyod_studio.requests.sampling import SamplingRequest, field_title
 from dyod_studio.ui.common.controls import build_fine_controls, field_slider, t0_slider
 from dyod_studio.ui.common.handlers import SILENT, guidance_in, whole_in
@@ -101,13 +96,13 @@ def show_parts(
     A choice that was made before this screen was ever in sight, by going back to how a picture
     was made, stays.
     """
-    trained = studio.projects.get(project).artifacts if project is not None else ()
+    trained, usual = _trained(studio, project)
     kinds = [kind for kind in selectable_kinds() if kind in trained]
     now = {"project": project, "kinds": kinds}
     if now == shown:
         return gr.skip()
     is_first, is_other = not shown, shown.get("project") != project
-    proposed = use if is_first and use is not None else default_parts(trained)
+    proposed = use if is_first and use is not None else usual
     usual = [kind for kind in proposed if kind in kinds]
     return (
         gr.update(visible=any(kind in standalone_kinds() for kind in kinds)),
@@ -117,6 +112,14 @@ def show_parts(
         gr.skip() if is_first else None,
         now,
     )
+
+
+def _trained(studio: "Studio", project: int | None) -> tuple[Sequence[str], Sequence[str]]:
+    """The kinds that are trained, and those that are used where none are named."""
+    if project is None:
+        return (), ()
+    view = studio.projects.get(project)
+    return view.artifacts, view.default_parts
 
 
 def on_choose(kinds: Sequence[str] | None) -> tuple[list[str], Any, Any]:
@@ -199,12 +202,12 @@ def build_sampling_controls(studio: "Studio", project: gr.State, tab: gr.Tab) ->
 
 def show_choice(studio: "Studio", project: int | None, shown: dict[str, Any]) -> Any:
     """Show what is trained, with the usual parts chosen; what the page shows is not sent again."""
-    trained = studio.projects.get(project).artifacts if project is not None else ()
+    trained, usual = _trained(studio, project)
     kinds = [kind for kind in selectable_kinds() if kind in trained]
     now = {"project": project, "kinds": kinds}
     if now == shown:
         return gr.skip()
-    usual = [kind for kind in default_parts(trained) if kind in kinds]
+    usual = [kind for kind in usual if kind in kinds]
     return (
         gr.update(visible=any(kind in standalone_kinds() for kind in kinds)),
         gr.update(choices=[(method_name(kind), kind) for kind in kinds], value=usual),

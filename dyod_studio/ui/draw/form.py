@@ -286,8 +286,8 @@ def request_for(
     """
     sketch = sketch_from_canvas(values.get("canvas"))
     region = region_from_canvas(values.get("region"))
-    trained = studio.projects.get(chosen(values.get("project"))).artifacts
-    parts = read_parts(trained, values)
+    usual = studio.projects.get(chosen(values.get("project"))).default_parts
+    parts = read_parts(usual, values)
     with ExitStack() as stack:
         parts["inputs"][IMAGE] = stack.enter_context(saved(sketch, scratch))
         if region is not None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import SampleCancelledError
-from dyod_studio.requests.part_kinds import standalone_kinds
 from dyod_studio.requests.sampling import SampleRequest
 from dyod_studio.services.sampling.dispatcher import OnProgress
 from dyod_studio.ui.common.controls import build_fine_controls, field_slider, training_note
@@ -215,7 +214,4 @@ def count_strokes(is_live: bool, strokes: int) -> Any:
 
 def show_studio(studio: "Studio", project: int | None) -> str:
     """A hint while nothing is trained that draws a sketch in the manner of the set."""
-    trained = studio.projects.get(project).artifacts if project is not None else ()
-    if any(kind in trained for kind in standalone_kinds()):
-        return ""
-    return training_note(studio, project, ("inversion",))
+    return training_note(studio, project, ())

@@ -173,7 +173,7 @@ def build_explore(
 
 def show_explore(studio: "Studio", project: int | None) -> tuple[Any, ...]:
     """Show what is missing, with the button that goes there; else the whole screen."""
-    text = training_note(studio, project, ("inversion", "vae"))
+    text = training_note(studio, project, ("vae",))
     has_shapes = project is not None and "vae" in studio.projects.get(project).artifacts
     return (
         text,

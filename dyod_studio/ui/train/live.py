@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dyod_studio.requests.part_kinds import PART_KINDS, default_kinds
+from dyod_studio.requests.part_kinds import PART_KINDS, usual_methods
 from dyod_studio.services.training.report import curve_svg
 from dyod_studio.services.views import CheckpointView, JobView, ProjectView
 from dyod_studio.ui.common.handlers import SILENT, quiet_on_timer
@@ -189,7 +189,7 @@ def describe_run(studio: "Studio", job: JobView) -> dict[str, Any]:
 
 def learned_chips(view: ProjectView) -> str:
     """The two that everybody needs, trained or not; of the others those that are trained."""
-    needed = default_kinds()
+    needed = usual_methods()
     more = [kind for kind in PART_KINDS if kind in view.artifacts and kind not in needed]
     chips = "".join(
         f'<span class="chip chip-{"succeeded" if kind in view.artifacts else "none"}">'

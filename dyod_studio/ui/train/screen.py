@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dyod_studio.requests.part_kinds import default_kinds
+from dyod_studio.requests.part_kinds import usual_methods
 from dyod_studio.services.training.methods import method_summaries
 from dyod_studio.services.views import FieldView, MethodView
 from dyod_studio.ui.common.handlers import PRIVATE, SILENT, chosen, shown_to_user
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
 
 HOW = """
-<ol class="how"><li><b>Style word</b> looks for the one word that describes your whole set
-<span>(textual inversion)</span></li><li><b>Shape model</b> learns the variety of shapes in it, for
+<ol class="how"><li><b>Set style</b> learns how your pictures are drawn, whatever they show
+<span>(LoRA)</span></li><li><b>Shape model</b> learns the variety of shapes in it, for
 new pictures and sliders <span>(initial VAE)</span></li></ol>
 """
 
@@ -37,12 +37,12 @@ def build_train(
         with gr.Column(scale=2, min_width=340):
             gr.HTML(heading("Train", "It runs in the background: draw, or close the page."))
             gr.HTML(HOW, padding=False)
-            plan = build_plan(studio, project, tab, [(method, {}) for method in default_kinds()])
+            plan = build_plan(studio, project, tab, [(method, {}) for method in usual_methods()])
             both = gr.Button("Train both", variant="primary", elem_id="train-both")
             with gr.Accordion("One method, with its own settings", open=False) as drawer:
                 method = gr.Radio(
                     choices=[(method_name(name), name) for name in method_summaries()],
-                    value=default_kinds()[0], label="Method", elem_id="method",
+                    value=usual_methods()[0], label="Method", elem_id="method",
                 )  # fmt: skip
                 form = Form(drawer, method, proposed, queued)
                 _draw_forms(studio, project, form, plan)
@@ -130,7 +130,7 @@ def draw_field(view: FieldView) -> gr.components.Component:
 def on_train_both(studio: "Studio", project: int | None, queued: int) -> int:
     """Queue both methods, but none twice; returns how often something was queued on this page."""
     active = {job.kind for job in studio.training.jobs(chosen(project)) if not job.is_final}
-    for method in default_kinds():
+    for method in usual_methods():
         if method not in active:
             studio.training.start(chosen(project), method, {})
     gr.Info("Both are in the queue. Watch them here, or go on and draw.")
