@@ -107,7 +107,7 @@ def test_a_shape_model_trained_then_learns_where_its_set_lies_when_it_is_first_u
     of_the_set = cli("sample", "faces", *arguments, "--out", tmp_path)["images"]
     (kept,) = (storage / "cache").glob("codes-*.safetensors")
     written = kept.stat().st_mtime_ns
-    near = cli("sample", "faces", *arguments, "--codes", "near", "--out", tmp_path)["images"]
+    near = cli("sample", "faces", *arguments, "--codes", "set", "--out", tmp_path)["images"]
     assert kept.stat().st_mtime_ns == written
     assert of_the_set[0]["sha256"] != near[0]["sha256"]
     again = cli("sample", "faces", *arguments, "--out", tmp_path)["images"]

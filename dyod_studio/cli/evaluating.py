@@ -79,7 +79,7 @@ def evaluate(
     t0: T0 = None,
     guidance: Guidance = None,
     steps: Steps = 50,
-    codes: CodesFrom = "set",
+    codes: CodesFrom = "near",
     novelty: Novelty = DEFAULT_NOVELTY,
     spacing: StepSpacing = "trailing",
     seed: Seed = 0,

@@ -50,7 +50,7 @@ def near(
     num: Annotated[int, typer.Option(help="How many pictures.")] = 4,
     t0: T0 = None, seed: Seed = None, steps: Steps = 50, guidance: Guidance = None,
     prompt: Prompt = None, use: Use = None, strength: Strength = 1.0,
-    codes: CodesFrom = "set", novelty: Novelty = DEFAULT_NOVELTY,
+    codes: CodesFrom = "near", novelty: Novelty = DEFAULT_NOVELTY,
     spacing: StepSpacing = "trailing", out: Out = None,
 ) -> Reply:  # fmt: skip
     """Make new pictures that are like one."""
@@ -71,7 +71,7 @@ def place(
     move: Moves = None,
     t0: T0 = None, seed: Seed = None, steps: Steps = 50, guidance: Guidance = None,
     prompt: Prompt = None, use: Use = None, strength: Strength = 1.0,
-    codes: CodesFrom = "set", novelty: Novelty = DEFAULT_NOVELTY,
+    codes: CodesFrom = "near", novelty: Novelty = DEFAULT_NOVELTY,
     spacing: StepSpacing = "trailing",
 ) -> Reply:  # fmt: skip
     """Draw a place among the learned shapes and save it under a name."""

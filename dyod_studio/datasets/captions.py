@@ -1,11 +1,11 @@
-"""What a picture shows, in words: its caption, or its cleaned file name if that says anything."""
+"""Captions: what a picture shows, in words, or its cleaned file name if that says anything."""
 
 import re
 from pathlib import PurePosixPath
 
 CAMERA = re.compile(
     r"(img|dsc[fn]?|pict?|mvi|pxl|vid|gopr|p\d|dcim|image|images|photo|picture|scan|scanned|"
-    r"screenshot|screen shot|untitled|unnamed|download|file|copy|whatsapp image|edited|final)",
+    r"screenshot|screen shot|untitled|unnamed|download|file|copy|whats|app|whatsapp|edited|final)",
     re.IGNORECASE,
 )
 """What cameras, scanners and programs call every picture alike."""

@@ -61,7 +61,7 @@ class EvaluationConfig(BaseModel):
     """Where another setting is swept."""
     guidance_scale: float | None = Field(None, ge=0)
     num_inference_steps: int = Field(50, ge=1, le=1000)
-    codes: Codes = "set"
+    codes: Codes = "near"
     """Where the codes that seeds draw come from."""
     novelty: float = Field(DEFAULT_NOVELTY, ge=0, le=1)
     timestep_spacing: Spacing = "trailing"

@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 
-from torch import Tensor
-
 from dyod_studio.datasets.captions import caption_of
 from dyod_studio.datasets.images import Crop
 from dyod_studio.models.artifacts import Artifact, load_artifact, save_artifact
@@ -84,33 +82,35 @@ def load_parts(
         kind: load_artifact(storage.files.path(sha256, SAFETENSORS), kind)
         for kind, sha256 in artifacts.items()
     }
-    if "vae" in parts and SetCodes.find(parts["vae"].tensors) is None:
-        codes = _codes_of_set(storage, project_id, parts["vae"], artifacts["vae"], base)
-        parts["vae"] = replace(parts["vae"], tensors={**parts["vae"].tensors, **codes})
+    if "vae" in parts and SetCodes.find(parts["vae"]) is None:
+        parts["vae"] = _with_codes(storage, project_id, parts["vae"], artifacts["vae"], base)
     return parts
 
 
-def _codes_of_set(
+def _with_codes(
     storage: Storage, project_id: int, part: Artifact, sha256: str, base: BaseModel
-) -> Mapping[str, Tensor]:
-    """The codes that a part trained by an earlier release lacks, from the set as it is now.
+) -> Artifact:
+    """A part trained by an earlier release with the codes that it lacks, of the set as it is now.
 
-    They are found once and kept; empty when the project has no pictures.
+    They are found once and kept; without pictures the part stays as it is.
     """
     path = storage.cache_dir / f"codes-{sha256}.safetensors"
     if not path.exists():
         pictures = _pictures(storage, project_id)
         if not pictures:
-            return {}
+            return part
         vae = load_vae(part, base)
         dataset = TrainingSet(pictures, storage.cache_dir)
         is_latents = vae.space == "latents"
         side = vae.network.shape.side
         prepared = dataset.prepare_latents(base) if is_latents else dataset.prepare_pixels(side)
         items = returned(prepared)
-        codes = fit_set_codes(*posteriors(vae.network, items, base.device))
-        save_artifact(replace(part, tensors=codes.tensors()), path)
-    return load_artifact(path, part.kind).tensors
+        captions = [picture.caption for picture in pictures]
+        codes = fit_set_codes(*posteriors(vae.network, items, base.device), captions)
+        facts = {**part.facts, "captions": list(codes.captions)}
+        save_artifact(replace(part, facts=facts, tensors=codes.tensors()), path)
+    kept = load_artifact(path, part.kind)
+    return replace(kept, tensors={**part.tensors, **kept.tensors})
 
 
 @contextmanager

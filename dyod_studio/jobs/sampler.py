@@ -41,6 +41,7 @@ from dyod_studio.requests.sampling import (
     PointRequest,
     SampleRequest,
     TraversalRequest,
+    default_t0,
     read_request,
 )
 from dyod_studio.settings import Settings
@@ -54,16 +55,7 @@ from dyod_studio.store.storage import Storage
 
 def draw(model: CustomisedModel, request: AnyRequest, on_step: OnStep) -> list[Image.Image]:
     """The images of one request, in their order."""
-    config = SamplingConfig(
-        t0=request.default_t0 if request.t0 is None else request.t0,
-        num_inference_steps=request.num_inference_steps,
-        guidance_scale=request.guidance_scale,
-        prompt=request.prompt,
-        condition=_condition(request),
-        codes=request.codes,
-        novelty=request.novelty,
-        timestep_spacing=request.timestep_spacing,
-    )
+    config = _config(request)
     seeds = request.seeds()
     if isinstance(request, SampleRequest):
         inputs = request.inputs
@@ -74,6 +66,22 @@ def draw(model: CustomisedModel, request: AnyRequest, on_step: OnStep) -> list[I
         )
     codes = _codes(model, request, config)
     return model.sample_codes(codes, seeds, config, on_step=on_step)
+
+
+def _config(request: AnyRequest) -> SamplingConfig:
+    """How the reverse process runs for a request."""
+    return SamplingConfig(
+        t0=default_t0(request.kind, request.base, request.artifacts)
+        if request.t0 is None
+        else request.t0,
+        num_inference_steps=request.num_inference_steps,
+        guidance_scale=request.guidance_scale,
+        prompt=request.prompt,
+        condition=_condition(request),
+        codes=request.codes,
+        novelty=request.novelty,
+        timestep_spacing=request.timestep_spacing,
+    )
 
 
 def _condition(request: AnyRequest) -> Condition | None:
@@ -197,8 +205,8 @@ def _carry_out(settings: Settings, storage: Storage, claimed: ClaimedRequest) ->
     with ExitStack() as stack:
         model = open_customised(stack, base, parts, request.adapter_strength)
         images = draw(model, request, Progress(storage, claimed.id))
-        resolved = _resolve(model, claimed)
-    retry_while_busy(partial(_finish, storage, claimed, images, resolved))
+        resolved, each = _resolve(model, claimed), _own_values(model, request)
+    retry_while_busy(partial(_finish, storage, claimed, images, resolved, each))
 
 
 class Progress:
@@ -240,16 +248,31 @@ def _resolve(model: CustomisedModel, claimed: ClaimedRequest) -> dict[str, Any]:
     }
 
 
+def _own_values(model: CustomisedModel, request: AnyRequest) -> list[dict[str, Any]]:
+    """Seed and prompt of each image."""
+    seeds = request.seeds()
+    if not isinstance(request, SampleRequest):
+        return [{"seed": seed} for seed in seeds]
+    prompts = model.prompts(request.kind, seeds, _config(request))
+    return [{"seed": s, "prompt": prompt} for s, prompt in zip(seeds, prompts, strict=True)]
+
+
 def _finish(
-    storage: Storage, claimed: ClaimedRequest, images: list[Image.Image], resolved: dict[str, Any]
+    storage: Storage,
+    claimed: ClaimedRequest,
+    images: list[Image.Image],
+    resolved: dict[str, Any],
+    each: list[dict[str, Any]],
 ) -> None:
-    """Store the images; then their rows and the end of the request, in one transaction."""
+    """Store the images; then their rows and the end of the request, in one transaction.
+
+    Args:
+        resolved: parameters of all images. each: what an image has of its own.
+    """
     with storage.files.guard():
         rows = [
-            _store(storage, claimed, image, {**resolved, "seed": seed, "position": position})
-            for position, (image, seed) in enumerate(
-                zip(images, claimed.request.seeds(), strict=True)
-            )
+            _store(storage, claimed, image, {**resolved, **own, "position": position})
+            for position, (image, own) in enumerate(zip(images, each, strict=True))
         ]
         try:
             with storage.database.session() as session:

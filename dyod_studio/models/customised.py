@@ -14,12 +14,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
 from torch import Tensor
-from torch.nn import functional
 
 from dyod_studio.diffusion.sampling import (
     ConditionedPredictor,
@@ -33,73 +30,11 @@ from dyod_studio.models.anl import AnlConditioner, Condition
 from dyod_studio.models.artifacts import Artifact, Attachment, check_strength
 from dyod_studio.models.base import BaseModel, fit, to_pictures, to_tensor
 from dyod_studio.models.initial_vae import TrainedVae, draw_codes
+from dyod_studio.models.region import Region, region_of
 from dyod_studio.models.whole_unet import has_unet
 from dyod_studio.requests.part_choice import check_tokens
 from dyod_studio.requests.part_kinds import PART_KINDS, load_reference, part_kinds, unet_kinds
 from dyod_studio.requests.sampling import DEFAULT_NOVELTY, Codes, Spacing, Start
-
-MARKED = 128
-"""From this brightness on, of 255, a pixel of a mask belongs to the region."""
-EDGE_SHARE = 1 / 48
-"""Width of the soft edge inside the region, as a share of the picture's side."""
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """``inside``: (R, R), true where the picture is drawn again."""
-
-    inside: NDArray[np.bool_]
-
-    def cells(self, side: int) -> Tensor:
-        """(1, 1, side, side) bool: the latent cells that hold any pixel of the region."""
-        pixels = torch.from_numpy(self.inside).float()[None, None]
-        return functional.adaptive_max_pool2d(pixels, side) > 0
-
-    def put_back(self, original: Image.Image, drawn: Image.Image) -> Image.Image:
-        """``drawn`` inside the region, ``original`` outside, where no bit of it changes.
-
-        Both are RGB pictures of R x R pixels. The edge is soft on the inside only.
-        """
-        share = self._opacity()[..., None]
-        before, after = (np.asarray(image, np.float32) for image in (original, drawn))
-        mixed = (before + share * (after - before)).round().astype(np.uint8)
-        kept = np.asarray(original.convert("RGB"))
-        return Image.fromarray(np.where(self.inside[..., None], mixed, kept))
-
-    def _opacity(self) -> NDArray[np.float32]:
-        """(R, R) in [0, 1]: 0 outside, growing from the edge inwards, 1 in the depth."""
-        mask = Image.fromarray(self.inside.astype(np.uint8))
-        num_steps = max(1, round(len(self.inside) * EDGE_SHARE))
-        depth = np.zeros(self.inside.shape, np.float32)
-        for _ in range(num_steps):
-            depth += np.asarray(mask, np.float32)
-            mask = mask.filter(ImageFilter.MinFilter(3))
-        opacity = (depth + np.asarray(mask, np.float32)) / (num_steps + 1)
-        return opacity.astype(np.float32)
-
-
-def region_of(mask: Image.Image, side_px: int) -> Region:
-    """The region that a square mask shows: bright where the picture is drawn again.
-
-    A pixel belongs to it only when all of what the mask shows there does.
-
-    Args:
-        side_px: R.
-
-    Raises:
-        InvalidInputError: nothing is marked, or too little to be seen at this size.
-    """
-    brightest = np.asarray(mask.convert("RGB")).max(axis=2)
-    marked = Image.fromarray(np.where(brightest >= MARKED, 255, 0).astype(np.uint8))
-    method = Image.Resampling.BOX if marked.width >= side_px else Image.Resampling.NEAREST
-    inside = np.asarray(marked.resize((side_px, side_px), method)) == 255
-    if not inside.any():
-        raise InvalidInputError(
-            "The region is empty, or smaller than a pixel of the picture: brush over the part "
-            "that shall be drawn again."
-        )
-    return Region(inside)
-
 
 OnStep = Callable[[int, int], None]
 """Called after every denoiser call with (finished, total); raise in it to stop."""
@@ -123,7 +58,7 @@ class SamplingConfig:
     guidance_scale: float | None = None
     prompt: str | None = None
     condition: Condition | None = None
-    codes: Codes = "set"
+    codes: Codes = "near"
     novelty: float = DEFAULT_NOVELTY
     timestep_spacing: Spacing = "trailing"
 
@@ -161,6 +96,25 @@ class CustomisedModel:
             return self.default_prompt
         return reverse.prompt.replace(TOKEN, self.default_prompt)
 
+    def prompts(self, start: Start, seeds: Sequence[int], reverse: SamplingConfig) -> list[str]:
+        """The prompt of each picture.
+
+        Where none is given and none was taught, a picture near one of the set is said to show the
+        same.
+        """
+        prompt = self.prompt_of(reverse)
+        codes = None if self.vae is None else self.vae.codes
+        is_near = start == "distribution" and reverse.codes == "near"
+        if (
+            reverse.prompt is not None
+            or prompt
+            or codes is None
+            or not (is_near and codes.captions)
+        ):
+            return [prompt] * len(seeds)
+        captions = [codes.captions[index] for index in codes.pictures_near(seeds)]
+        return [self.base.cut_prompt(caption) for caption in captions]
+
     def sample(
         self,
         start: Start,
@@ -182,7 +136,8 @@ class CustomisedModel:
         """
         starts = self._starts(start, seeds, images, reverse)
         if region is None:
-            return self._refine(starts, seeds, reverse, on_step)
+            prompts = self.prompts(start, seeds, reverse)
+            return self._refine(starts, seeds, reverse, on_step, prompts=prompts)
         if start != "image" or not images or len(images) != 1:
             raise InvalidInputError("A region is a part of one picture: give that to start from.")
         part = region_of(region, self.base.resolution)
@@ -251,12 +206,16 @@ class CustomisedModel:
         reverse: SamplingConfig,
         on_step: OnStep | None,
         region: Region | None = None,
+        prompts: Sequence[str] | None = None,
     ) -> list[Image.Image]:
-        """The reverse process for any number of seeds, a chunk at a time."""
+        """The reverse process for any number of seeds, a chunk at a time.
+
+        Args:
+            prompts: one a seed; None for the same for all.
+        """
         base = self.base
         cells = None if region is None else region.cells(base.latent_shape[-1]).to(base.device)
-        with torch.no_grad():
-            texts = base.encode_prompts(["", self.prompt_of(reverse)])
+        said = [self.prompt_of(reverse)] * len(seeds) if prompts is None else prompts
         conditioned = self._conditioned(seeds, reverse)
         calls = len(self.timesteps(reverse))
         size = max(1, PIXELS_AT_ONCE // base.resolution**2)
@@ -267,6 +226,8 @@ class CustomisedModel:
             begin = None if starts is None else starts[chunk]
             latents = self._noise(seeds[chunk]) if begin is None else begin
             predict = base.predict_noise if conditioned is None else conditioned(chunk)
+            with torch.no_grad():
+                texts = base.encode_prompts(["", *said[chunk]])
             steps = self._steps(predict, begin, self._noise(seeds[chunk]), texts, reverse, cells)
             for call, newest in enumerate(steps, start=1):
                 latents = newest
@@ -297,14 +258,13 @@ class CustomisedModel:
         cells: Tensor | None,
     ) -> Iterator[Tensor]:
         base, scale = self.base, reverse.guidance_scale
-        without, with_condition = (text.expand(len(noise), -1, -1) for text in texts.split(1))
+        without, with_condition = texts[:1].expand(len(noise), -1, -1), texts[1:]
+        if scale is None:
+            scale = base.guidance_scale
+        if predict == base.predict_noise and torch.equal(without, with_condition):
+            scale = 1.0  # nothing is said that could guide: the same noise in half the time
         return reverse_from_start(
-            guided(
-                predict,
-                with_condition,
-                without,
-                base.guidance_scale if scale is None else scale,
-            ),
+            guided(predict, with_condition, without, scale),
             begin,
             noise,
             base.schedule.spaced(reverse.timestep_spacing),

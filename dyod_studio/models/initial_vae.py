@@ -4,8 +4,8 @@ It works on the base model's latents or, as in the paper, on pixels; both are on
 ``sample``, ``encode``, ``decode``. Shapes: B items of K channels and S x S cells, d coordinates.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -22,8 +22,11 @@ from dyod_studio.requests.sampling import Codes
 
 CODES_PREFIX = "codes."
 """Begins the names of an artifact's tensors that tell where the codes of its set lie."""
+CODES_TENSORS = ("weights", "means", "deviations", "posterior_means")
 CODE_SALT = 0x5EED_C0DE
 """Keeps the code that a seed draws apart from the noise that it draws."""
+PICTURE_SALT = 0x5EED_91C7
+"""Keeps the picture that a seed's code lies near apart from both."""
 NO_CODES = (
     "Where the codes of this set lie is not known, for the shape model holds none and the project "
     "has no pictures: train 'vae' again, or draw codes from the prior."
@@ -116,24 +119,33 @@ class SetCodes:
     Args:
         weights: (K,) shares, which sum to 1. means, deviations: (K, d).
         posterior_means: (N, d), the mean code of each picture.
+        captions: what each of these pictures shows, in words or empty; N, or none at all.
     """
 
     weights: Tensor
     means: Tensor
     deviations: Tensor
     posterior_means: Tensor
+    captions: tuple[str, ...] = ()
 
     def tensors(self) -> dict[str, Tensor]:
-        """The fields under their names in an artifact."""
-        return {f"{CODES_PREFIX}{field.name}": getattr(self, field.name) for field in fields(self)}
+        """The tensors under their names in an artifact."""
+        return {f"{CODES_PREFIX}{name}": getattr(self, name) for name in CODES_TENSORS}
 
     @classmethod
-    def find(cls, tensors: Mapping[str, Tensor]) -> "SetCodes | None":
+    def find(cls, artifact: Artifact) -> "SetCodes | None":
         """The codes that an artifact holds; None when it was trained before they were kept."""
-        names = {field.name: f"{CODES_PREFIX}{field.name}" for field in fields(cls)}
-        if not set(names.values()) <= set(tensors):
+        stored = {name: artifact.tensors.get(f"{CODES_PREFIX}{name}") for name in CODES_TENSORS}
+        found = {name: tensor for name, tensor in stored.items() if tensor is not None}
+        if len(found) < len(CODES_TENSORS):
             return None
-        return cls(**{name: tensors[stored] for name, stored in names.items()})
+        return cls(**found, captions=tuple(artifact.facts.get("captions", ())))
+
+    def pictures_near(self, seeds: Sequence[int]) -> list[int]:
+        """The picture of the set that the code of each seed lies near."""
+        generators = generators_of([seed ^ PICTURE_SALT for seed in seeds])
+        number = len(self.posterior_means)
+        return [int(torch.randint(number, (), generator=each)) for each in generators]
 
 
 def draw_codes(
@@ -155,9 +167,7 @@ def draw_codes(
     if known is None:
         raise InvalidInputError(NO_CODES)
     if kind == "near":
-        means = known.posterior_means
-        chosen = [int(torch.randint(len(means), (), generator=g)) for g in generators]
-        return spread_codes(means[chosen], drawn, novelty)
+        return spread_codes(known.posterior_means[known.pictures_near(seeds)], drawn, novelty)
     chosen = [int(torch.multinomial(known.weights, 1, generator=g)) for g in generators]
     return known.means[chosen] + known.deviations[chosen] * drawn
 
@@ -208,5 +218,5 @@ def load_vae(artifact: Artifact, base: BaseModel) -> TrainedVae:
     network = InitialVae(shape)
     weights = {n: t for n, t in artifact.tensors.items() if not n.startswith(CODES_PREFIX)}
     network.load_state_dict(weights)
-    codes = SetCodes.find(artifact.tensors)
+    codes = SetCodes.find(artifact)
     return TrainedVae(network.eval().to(base.device), artifact.config["space"], codes)

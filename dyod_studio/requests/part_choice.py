@@ -25,8 +25,7 @@ def default_parts(trained: Collection[str], imported: Collection[str] = ()) -> t
     replaced = {PART_KINDS[name].replaces for name in usual}
     usual = [name for name in usual if name not in replaced]
     if all(PART_KINDS[name].makes_starts for name in usual):
-        others = [*standalone_kinds(), *(name for name in default_kinds() if name in imported)]
-        usual[:0] = [name for name in others if name in trained][:1]
+        usual[:0] = [name for name in standalone_kinds() if name in trained][:1]
     return tuple(usual)
 
 

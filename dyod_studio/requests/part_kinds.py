@@ -64,6 +64,7 @@ class PartKind:
         is_baseline: it is trained to be compared with.
         replaces: a default kind that is not used where this one was trained.
         can_be_imported: it may be read from a file that was made elsewhere.
+        imported_title: on the page, of one that was.
         can_be_partial: a strength between 0 and 1 makes sense.
         prompt: template of the prompt it was taught with, of ``config`` and ``facts``.
         prompt_priority: of the prompts of several parts, the highest is the default prompt.
@@ -82,6 +83,7 @@ class PartKind:
     is_baseline: bool = False
     replaces: str = ""
     can_be_imported: bool = False
+    imported_title: str = ""
     can_be_partial: bool = True
     prompt: str = ""
     prompt_priority: int = 0
@@ -154,6 +156,7 @@ for _kind in (
         is_default=True,
         replaces="inversion",
         can_be_imported=True,
+        imported_title="LoRA from elsewhere",
         prompt="{facts[prompt]}",
         prompt_priority=2,
         file_layout="lora",
@@ -302,9 +305,12 @@ for _kind in (
     register_part_kind(_kind)
 
 
-def title_of(name: str) -> str:
+def title_of(name: str, *, is_imported: bool = False) -> str:
     """The title of a kind on the page, or the name itself."""
-    return PART_KINDS[name].title if name in PART_KINDS else name
+    if name not in PART_KINDS:
+        return name
+    kind = PART_KINDS[name]
+    return kind.imported_title or kind.title if is_imported else kind.title
 
 
 def part_kinds() -> tuple[str, ...]:
@@ -342,7 +348,7 @@ def standalone_kinds() -> tuple[str, ...]:
 
     What was trained here comes before imports and baselines, the narrower prompt before the wider.
     """
-    kinds = [kind for kind in PART_KINDS.values() if not kind.is_default]
+    kinds = [kind for kind in PART_KINDS.values() if not kind.is_default or kind.can_be_imported]
     kinds.sort(key=lambda kind: (not kind.changes_unet, kind.is_baseline, kind.can_be_imported,
                                  -kind.prompt_priority))  # fmt: skip
     return tuple(kind.name for kind in kinds)

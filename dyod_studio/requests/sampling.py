@@ -8,7 +8,7 @@ request begins from stand beside it by their names: ``image``, ``region`` (a mas
 the pictures that an ANL draws after.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -42,10 +42,11 @@ Spacing = Literal["trailing", "scheduler"]
 DEFAULT_NOVELTY = 0.5
 EARLIER = {"codes": "prior", "timestep_spacing": "scheduler"}
 """What requests that do not say it were made with, by releases that knew nothing else."""
-DEFAULT_T0: dict[str, float] = {"prompt": 1.0, "distribution": 0.5, "image": 0.5}
+DEFAULT_T0: dict[str, float] = {"prompt": 1.0, "image": 0.5}
+T0_OF_STYLE = 0.7
+"""Where new shapes are closest to a set whose own style the U-Net has learned."""
 CLOSEST_T0, CLOSEST_T0_OF_STARTER = 0.6, 0.3
-"""Where pictures from the learned distribution are closest to a set: on Stable Diffusion by Table 1
-of DYOD, on the starter as measured in docs/reproduction.md."""
+"""The same without that: by Table 1 of DYOD, and as measured in docs/methods.md."""
 
 
 class SamplingRequest(BaseModel):
@@ -83,9 +84,9 @@ class SamplingRequest(BaseModel):
     )  # fmt: skip
     """None for what the parts were taught with, which also stands for ``{token}`` in it."""
     codes: Codes = Field(
-        default="set", title="New shapes",
-        description="Where new shapes come from: set (like the set's), near (a picture of it, "
-        "varied) or prior (anywhere, as in the paper).",
+        default="near", title="New shapes",
+        description="Where new shapes come from: near (a picture of the set, varied), set (like "
+        "the set's) or prior (anywhere, as in the paper).",
     )  # fmt: skip
     novelty: float = Field(
         default=DEFAULT_NOVELTY, ge=0, le=1, title="Novelty",
@@ -147,11 +148,6 @@ class SamplingRequest(BaseModel):
     def alone(self, position: int, seed: int) -> Self | None:
         """The request for one of its images without its siblings; None where it needs them all."""
         return None
-
-    @property
-    def default_t0(self) -> float:
-        """The t0 of this kind where none is given."""
-        return DEFAULT_T0.get(self.kind, DEFAULT_T0["distribution"])
 
     @property
     def needs_vae(self) -> bool:
@@ -374,12 +370,16 @@ def condition_inputs(paths: Iterable[Path]) -> dict[str, Path]:
     }
 
 
-def closest_t0(base: str) -> float:
-    """The t0 for first pictures of a set that nobody has measured yet.
+def default_t0(kind: str, base: str, parts: Collection[str]) -> float:
+    """The t0 of a request that gives none, for a set that nobody has measured yet.
 
     Args:
-        base: how the user named the base model.
+        kind: of the request. base: how the user named the base model. parts: kinds in use.
     """
+    if kind in DEFAULT_T0:
+        return DEFAULT_T0[kind]
+    if "lora" in parts:
+        return T0_OF_STYLE
     return CLOSEST_T0_OF_STARTER if base == STARTER else CLOSEST_T0
 
 

@@ -23,7 +23,7 @@ from dyod_studio.store.storage import Storage
 @dataclass(frozen=True, slots=True)
 class ProjectView:
     """One project. ``artifacts`` names the kinds that are trained, ``default_parts`` those that
-    are used where none are named; ``cover`` is a thumbnail.
+    are used where none are named, ``imported`` those made elsewhere; ``cover`` is a thumbnail.
     """
 
     id: int
@@ -33,6 +33,7 @@ class ProjectView:
     num_pictures: int
     artifacts: tuple[str, ...]
     default_parts: tuple[str, ...]
+    imported: tuple[str, ...]
     cover: Path | None
     created_at: datetime
 
@@ -329,6 +330,7 @@ def project_view(storage: Storage, session: Session, row: Project) -> ProjectVie
         num_pictures=pictures.count(row.id),
         artifacts=tuple(part.kind for part in newest),
         default_parts=default_parts([part.kind for part in newest], imported),
+        imported=tuple(imported),
         cover=storage.files.path(first[0].thumbnail_sha256, WEBP) if first else None,
         created_at=row.created_at,
     )

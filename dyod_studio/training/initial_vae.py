@@ -115,11 +115,11 @@ class VaeTask:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.vae.load_state_dict(state)
 
-    def measure_codes(self) -> SetCodes:
+    def measure_codes(self, captions: Sequence[str] = ()) -> SetCodes:
         """Where the set's codes lie; the mean KL of every coordinate is stored in the VAE."""
         means, log_variances = posteriors(self.vae, self._items, self._base.device)
         self.vae.kl.copy_(kl_per_coordinate(means, log_variances))
-        return fit_set_codes(means, log_variances)
+        return fit_set_codes(means, log_variances, captions)
 
     def _statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each channel over the set, streamed: (K, 1, 1) each."""
@@ -154,13 +154,14 @@ def run(config: VaeConfig, base: BaseModel, dataset: TrainingSet, run: Run) -> I
     accelerator = Accelerator(cpu=base.device.type == "cpu", mixed_precision="no")
     task = VaeTask(base, items, config)
     done = yield from train(task, config, accelerator, run)
-    codes = task.measure_codes()
+    codes = task.measure_codes([picture.caption for picture in dataset.pictures])
     shape = task.vae.shape
     facts = {
         "channels": shape.channels,
         "side": shape.side,
         "widths": list(shape.widths),
         "steps_done": done,
+        "captions": list(codes.captions),
     }
     settings = config.model_dump(mode="json")
     tensors = {**task.state_dict(), **codes.tensors()}

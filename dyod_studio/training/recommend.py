@@ -93,8 +93,8 @@ def _for_few(number: int, device: DeviceFacts) -> tuple[list[str], list[str]]:
     reasons = [
         f"With {number} pictures the model can learn one thing that they all show, and put it "
         "into new scenes.",
-        "If they show different things in one style, learn the word instead: it keeps the style "
-        "and forgets the single things.",
+        "If they show different things in one style, learn the set style instead: it keeps the "
+        "style and lets words say what is drawn.",
     ]
     if device.needs["dreambooth"].fits or not device.needs["custom-diffusion"].fits:
         return ["dreambooth"], reasons
@@ -104,13 +104,18 @@ def _for_few(number: int, device: DeviceFacts) -> tuple[list[str], list[str]]:
 
 
 def _for_many(number: int, device: DeviceFacts) -> tuple[list[str], list[str]]:
-    """The word of the whole set, then its shapes, then its examples."""
-    methods = ["inversion"]
-    reasons = [f"{number} pictures are enough to find the word for what they have in common."]
+    """The style of the whole set, then its shapes; the word where the style does not fit."""
+    methods, reasons = ["lora"], [f"{number} pictures are enough to learn how they are drawn."]
+    if not device.needs["lora"].fits and device.needs["inversion"].fits:
+        methods = ["inversion"]
+        reasons = [
+            _too_large("lora", device.needs["lora"], device),
+            "The word for what they have in common takes less: it changes nothing of the model.",
+        ]
     if number >= ENOUGH_FOR_SHAPES:
         methods.append("vae")
         reasons.append(
-            "The small generator of shapes adds what a word cannot say: size, place, view. New "
+            "The small generator of shapes adds what no word can say: size, place, view. New "
             "pictures from nothing and the sliders need it."
         )
     else:
@@ -122,10 +127,10 @@ def _for_many(number: int, device: DeviceFacts) -> tuple[list[str], list[str]]:
         return methods, reasons
     if device.has_clip:
         reasons.append(
-            f"{number} pictures are also enough to learn from examples: the model then draws "
+            f"{number} pictures are also enough to learn from examples: tick that as well to draw "
             "after a reference picture of yours."
         )
-        return [*methods, "anl"], reasons
+        return methods, reasons
     reasons.append(
         "To draw after reference pictures, ANL needs a CLIP, which this base model does not "
         "bring: give its folder in the method's settings, and train it when the rest is done."

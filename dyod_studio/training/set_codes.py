@@ -6,7 +6,7 @@ density estimation, sec. 4 of arXiv:1903.12436); nothing is trained again. N pic
 coordinates.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from sklearn.mixture import GaussianMixture
@@ -39,11 +39,12 @@ def posteriors(vae: InitialVae, items: Cached, device: torch.device) -> tuple[Te
     return means, log_variances
 
 
-def fit_set_codes(means: Tensor, log_variances: Tensor) -> SetCodes:
+def fit_set_codes(means: Tensor, log_variances: Tensor, captions: Sequence[str] = ()) -> SetCodes:
     """The mixture of diagonal Gaussians that samples of the posteriors are likeliest under.
 
     Args:
         means, log_variances: (N, d) of the posteriors; thousands of pictures are thinned evenly.
+        captions: what each picture shows, in words; N, or none at all.
     """
     kept = torch.arange(0, len(means), -(-len(means) // NUM_SAMPLES))
     means, deviations = means[kept], (0.5 * log_variances[kept]).exp()
@@ -58,4 +59,5 @@ def fit_set_codes(means: Tensor, log_variances: Tensor) -> SetCodes:
         torch.from_numpy(values).float()
         for values in (mixture.weights_, mixture.means_, mixture.covariances_)
     )
-    return SetCodes(weights, centres, variances.sqrt(), means.contiguous())
+    said = tuple(captions[index] for index in kept.tolist()) if captions else ()
+    return SetCodes(weights, centres, variances.sqrt(), means.contiguous(), said)

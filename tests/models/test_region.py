@@ -7,7 +7,8 @@ from PIL import Image, ImageDraw
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.base import fit
-from dyod_studio.models.customised import CustomisedModel, SamplingConfig, region_of
+from dyod_studio.models.customised import CustomisedModel, SamplingConfig
+from dyod_studio.models.region import region_of
 
 SKETCH = Image.linear_gradient("L").convert("RGB").rotate(30, fillcolor="red")
 FEW = SamplingConfig(t0=0.8, num_inference_steps=5, prompt="a photo of a cat", guidance_scale=3)

@@ -36,9 +36,11 @@ def test_the_kinds_and_the_order_in_which_they_are_attached():
     )
     assert table.token_kinds() == ("inversion", "custom-diffusion", "embedding")
     assert table.baseline_kinds() == ("full-finetune", "scratch")
-    assert table.default_kinds() == ("inversion", "vae")
-    imported = {name for name, kind in PART_KINDS.items() if kind.is_imported}
-    assert imported == set(PART_KINDS) - set(table.training_methods())
+    assert table.default_kinds() == ("inversion", "lora", "vae")
+    assert table.usual_methods() == ("lora", "vae")
+    imported = {name for name, kind in PART_KINDS.items() if kind.can_be_imported}
+    assert imported == {"lora", "embedding"}
+    assert set(PART_KINDS) - set(table.training_methods()) == {"embedding"}
     assert table.standalone_kinds() == (
         "dreambooth",
         "custom-diffusion",
@@ -58,6 +60,26 @@ def test_every_reference_of_a_kind_leads_somewhere(kind):
         fields = table.load_reference(kind.method.config).model_fields
         assert {*kind.method.memory_settings} <= set(fields)
         assert kind.method.noun_setting in {"", *fields}
+
+
+@pytest.mark.parametrize(
+    ("trained", "imported", "used"),
+    [
+        ("inversion vae", "", "inversion vae"),
+        ("inversion vae lora", "", "lora vae"),
+        ("inversion vae lora", "lora", "inversion vae"),
+        ("vae lora", "lora", "lora vae"),
+        ("vae lora dreambooth", "", "lora vae"),
+        ("lora embedding", "lora embedding", "lora"),
+        ("dreambooth vae", "", "dreambooth vae"),
+        ("vae", "", "vae"),
+        ("", "", ""),
+    ],
+)
+def test_the_style_of_the_set_takes_the_place_of_its_word_unless_it_was_made_elsewhere(
+    trained, imported, used
+):
+    assert default_parts(trained.split(), imported.split()) == tuple(used.split())
 
 
 def test_a_kind_registered_later_is_in_every_list_that_it_belongs_to_and_gone_afterwards():

@@ -95,7 +95,7 @@ def test_a_request_draws_with_what_was_brought_in(settings, storage, lora_file, 
     studio.projects.create("Boots")
     ask = {"kind": "prompt", "seed": 3, "num_images": 1, "num_inference_steps": 2}
     plain = studio.sampling.sample("Boots", SampleRequest(prompt="a dog", **ask))
-    with pytest.raises(InvalidInputError, match="has no imported lora yet: import a file first"):
+    with pytest.raises(InvalidInputError, match="has no trained lora yet: train 'lora' first"):
         studio.sampling.sample("Boots", SampleRequest(use=("lora",), **ask))
     studio.artifacts.import_file("Boots", lora_file)
     studio.artifacts.import_file("Boots", word_file)

@@ -165,7 +165,7 @@ def test_every_recommendation_is_a_method_that_is_offered_and_fits(
         image = Image.frombytes("RGB", (8, 8), pixels).resize((64, 64), Image.Resampling.NEAREST)
         image.save(tmp_path / f"{number}.png")
     studio.projects.add_pictures(shoes.id, sorted(tmp_path.glob("*.png")))
-    assert studio.training.recommend("Shoes").methods == ("inversion", "vae")
+    assert studio.training.recommend("Shoes").methods == ("lora", "vae")
     with_free_memory(monkeypatch, 1)
     none = studio.training.recommend("Shoes")
     assert none.methods == ()

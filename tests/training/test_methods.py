@@ -181,7 +181,7 @@ def test_every_epoch_sees_each_picture_once_in_another_order():
         ("vae", {"space": "words"}, "space must be one of latents, pixels, got 'words'"),
         ("vae", {"learning_rate": "nan"}, "learning_rate must .*got nan"),
         ("inversion", {"token": "two words"}, "token: .*got 'two words'"),
-        ("magic", {}, "There is no method 'magic': choose one of inversion, vae"),
+        ("magic", {}, "There is no method 'magic': choose one of inversion, lora, vae"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(method, values, message):

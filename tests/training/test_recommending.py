@@ -22,12 +22,12 @@ def machine(*, has_clip=True, too_large=(), seconds=600.0, device="cuda"):
         (0, (), "no pictures yet: add at least 3"),
         (1, (), "There is 1 picture: add"),
         (2, (), "There are 2 pictures: add"),
-        (3, ("dreambooth",), "learn the word instead"),
+        (3, ("dreambooth",), "learn the set style instead"),
         (20, ("dreambooth",), "one thing that they all show"),
-        (21, ("inversion",), "40 pictures are too few to miss"),
-        (40, ("inversion", "vae"), "what a word cannot say"),
-        (100, ("inversion", "vae", "anl"), "after a reference picture"),
-        (30_000, ("inversion", "vae", "anl"), "after a reference picture"),
+        (21, ("lora",), "40 pictures are too few to miss"),
+        (40, ("lora", "vae"), "what no word can say"),
+        (100, ("lora", "vae"), "after a reference picture"),
+        (30_000, ("lora", "vae"), "after a reference picture"),
     ],
 )
 def test_the_number_of_pictures_decides_what_is_trained(number, methods, reason):
@@ -37,7 +37,7 @@ def test_the_number_of_pictures_decides_what_is_trained(number, methods, reason)
 
 
 def test_what_does_not_fit_is_left_out_and_said_with_its_figures():
-    found = recommend(SetFacts(200), machine(too_large={"anl"}))
+    found = recommend(SetFacts(200), machine(too_large={"lora"}))
     assert found.methods == ("inversion", "vae")
     said = "about 9,000 MB on the card would be needed, and 8,000 MB are free: left out."
     assert any(reason.endswith(said) for reason in found.reasons)
@@ -54,15 +54,15 @@ def test_the_smaller_way_takes_the_place_of_dreambooth_where_that_does_not_fit()
 
 def test_without_a_clip_examples_are_left_out_and_the_way_to_one_is_said():
     found = recommend(SetFacts(500), machine(has_clip=False))
-    assert found.methods == ("inversion", "vae")
+    assert found.methods == ("lora", "vae")
     assert any("give its folder" in reason for reason in found.reasons)
 
 
 def test_what_is_trained_already_is_not_proposed_again():
-    found = recommend(SetFacts(60, ["inversion"]), machine())
+    found = recommend(SetFacts(60, ["lora"]), machine())
     assert found.methods == ("vae",)
-    assert any("trained “Style word” already" in reason for reason in found.reasons)
-    done = recommend(SetFacts(60, ["inversion", "vae"]), machine())
+    assert any("trained “Set style” already" in reason for reason in found.reasons)
+    done = recommend(SetFacts(60, ["lora", "vae"]), machine())
     assert done.methods == ()
     assert done.reasons[-1] == "Nothing is left to train for this set: draw with it."
 

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
+from dyod_studio.models.artifacts import Artifact
 from dyod_studio.models.initial_vae import SetCodes
 from dyod_studio.training.set_codes import MOST_GAUSSIANS, NUM_SAMPLES, fit_set_codes
 
@@ -42,7 +45,9 @@ def test_of_thousands_of_pictures_some_are_kept():
 
 def test_codes_are_found_again_among_the_tensors_of_a_part():
     codes = fit_set_codes(*two_heaps(20))
-    found = SetCodes.find({**codes.tensors(), "kl": torch.zeros(3)})
+    part = Artifact("vae", "starter", "", {}, {"captions": ["a"] * 20}, codes.tensors())
+    found = SetCodes.find(part)
     assert found is not None
     assert torch.equal(found.means, codes.means)
-    assert SetCodes.find({"kl": torch.zeros(3)}) is None
+    assert found.captions == ("a",) * 20
+    assert SetCodes.find(replace(part, tensors={"kl": torch.zeros(3)})) is None

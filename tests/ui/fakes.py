@@ -57,7 +57,7 @@ class FakeProjects:
         if name in {view.name for view in self._views.values()}:
             raise InvalidInputError(f"There is a project named {name!r} already.")
         number = len(self._views) + 1
-        view = ProjectView(number, name, base or "starter", "<toy>", 0, (), (), None, NOW)
+        view = ProjectView(number, name, base or "starter", "<toy>", 0, (), (), (), None, NOW)
         self._views[number] = view
         self._pictures[number] = []
         return view

@@ -9,7 +9,7 @@ def test_what_trains_is_told_with_its_share_and_the_wait(studio, project):
     on_train_both(studio, project, 0)
     studio.training.advance(1, 400)
     text = describe_running(studio, project)
-    for word in ("Style word", "50%", "about 2 min left", "1 more", 'data-go="train"'):
+    for word in ("Set style", "50%", "about 2 min left", "1 more", 'data-go="train"'):
         assert word in text
     assert " in " not in text
 

@@ -262,7 +262,7 @@ def test_parts_are_offered_once_there_is_a_choice_and_kept_as_settings(studio, p
     panel, kinds, *_ = show_choice(studio, project, {})
     assert (panel["visible"], kinds["value"]) == (False, [])
     studio.projects.learn(project, "inversion", "vae", "dreambooth")
-    panel, kinds, strength, use, now = show_choice(studio, project, {})
+    panel, kinds, strength, use, now, t0 = show_choice(studio, project, {})
     assert (panel["visible"], kinds["value"], use) == (True, ["inversion"], None)
     assert strength["visible"] is False
     assert show_choice(studio, project, now) == gr.skip()

@@ -25,7 +25,7 @@ def shown(studio, project, before=None):
 
 def test_every_method_has_a_plain_name_on_the_page():
     names = [*PART_KINDS, "evaluation"]
-    assert [method_name(name) for name in names[:2]] == ["Style word", "Shape model"]
+    assert [method_name(name) for name in names[:2]] == ["Style word", "Set style"]
     titles = {method_name(name) for name in names}
     assert len(titles) == len(names)
     assert titles.isdisjoint(names)

@@ -21,9 +21,9 @@ def parts(updates):
     return dict(zip((*PARTS, "seen"), updates, strict=False))
 
 
-def test_train_both_queues_the_word_first_and_then_the_shapes(studio, project):
+def test_train_both_queues_the_style_first_and_then_the_shapes(studio, project):
     assert on_train_both(studio, project, 0) == 1
-    assert [method for _, method, _ in studio.training.started] == ["inversion", "vae"]
+    assert [method for _, method, _ in studio.training.started] == ["lora", "vae"]
 
 
 def test_pressing_train_both_twice_queues_nothing_twice(studio, project):

@@ -49,7 +49,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--train", type=float, default=1.0, help="share of the usual training")
     parser.add_argument("--beta", type=float, default=4.0, help="of the VAE; the paper's is 1")
     parser.add_argument("--guidance", type=float, help="the base model's own when left out")
-    parser.add_argument("--codes", choices=("set", "near", "prior"), default="set")
+    parser.add_argument("--codes", choices=("set", "near", "prior"), default="near")
     parser.add_argument("--spacing", choices=("trailing", "scheduler"), default="trailing")
     parser.add_argument("--extractor", action="append", help="base when left out; repeat for more")
     return parser.parse_args()

@@ -17,7 +17,7 @@ from dyod_studio.evaluation.plan import (
     read_evaluation,
 )
 from dyod_studio.evaluation.results import read_errors, read_points
-from dyod_studio.requests.sampling import DEFAULT_T0
+from dyod_studio.requests.sampling import default_t0
 from dyod_studio.requests.validation import sentence_of
 from dyod_studio.services.evaluation.report import write_reports
 from dyod_studio.services.evaluation.summary import summary_of
@@ -100,7 +100,8 @@ class Evaluation:
                 config = read_evaluation(row.config)
                 newest = {kind: repository.latest(project.id, kind) for kind in config.artifacts}
                 now = {kind: part.sha256 for kind, part in newest.items() if part is not None}
-                if config.sweep == "t0" and now == config.artifacts:
+                is_usual = config.codes == SETTINGS.codes and {*now} == {*project.default_parts}
+                if config.sweep == "t0" and now == config.artifacts and is_usual:
                     run_dir = self._storage.run_dir(row.id)
                     found = advise(read_points(run_dir), read_errors(run_dir))
                     if found is not None and found.is_clear:
@@ -175,7 +176,7 @@ def _config(
         )
     anl = ArtifactRepository(session).latest(project.id, "anl")
     _check_sweep(project, settings, anl)
-    usual = DEFAULT_T0["distribution"] if advice is None else advice.t0
+    usual = default_t0("distribution", project.base, parts) if advice is None else advice.t0
     compared = _compared(session, project, settings.compare) if settings.sweep == "artifact" else {}
     try:
         return EvaluationConfig(

@@ -53,7 +53,7 @@ class EvaluationSettings:
     t0: float | None = None
     guidance_scale: float | None = None
     num_inference_steps: int = 50
-    codes: Codes = "set"
+    codes: Codes = "near"
     novelty: float = DEFAULT_NOVELTY
     timestep_spacing: Spacing = "trailing"
     seed: int = 0

@@ -19,6 +19,7 @@ from dyod_studio.requests.sampling import (
     SamplingProgress,
     SamplingRequest,
     TraversalRequest,
+    default_t0,
 )
 from dyod_studio.services.projects import Projects, check_conditionable, choose_parts
 from dyod_studio.services.sampling.dispatcher import Live, OnProgress, RequestDispatcher
@@ -225,7 +226,8 @@ def complete(session: Session, project: ProjectView, request: R) -> R:
         InvalidInputError: a part or an input file lacks, or they do not go together.
     """
     parts = choose_parts(session, project, request.use, needs_vae=request.needs_vae)
-    t0 = request.default_t0 if request.t0 is None else request.t0
+    usual = default_t0(request.kind, project.base, parts)
+    t0 = usual if request.t0 is None else request.t0
     if isinstance(request, SampleRequest):
         request.check_inputs()
         if request.is_conditioned:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.requests.part_kinds import selectable_kinds, standalone_kinds, unet_kinds
-from dyod_studio.requests.sampling import SamplingRequest, field_title
+from dyod_studio.requests.sampling import SamplingRequest, default_t0, field_title
 from dyod_studio.ui.common.controls import build_fine_controls, field_slider, t0_slider
 from dyod_studio.ui.common.handlers import SILENT, guidance_in, whole_in
 from dyod_studio.ui.common.run_html import method_name
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 MOST_MASKED = 0.9
 CODES = [
+    ("Each near a picture of the set", "near"),
     ("Like those of the set", "set"),
-    ("Near one picture of it", "near"),
     ("Anywhere, as in the paper", "prior"),
 ]
 TURNS = '<div class="heading"><p>Reference pictures: it draws after them, in turn.</p></div>'
@@ -96,7 +96,7 @@ def show_parts(
     A choice that was made before this screen was ever in sight, by going back to how a picture
     was made, stays.
     """
-    trained, usual = _trained(studio, project)
+    trained, usual, imported = _trained(studio, project)
     kinds = [kind for kind in selectable_kinds() if kind in trained]
     now = {"project": project, "kinds": kinds}
     if now == shown:
@@ -106,7 +106,7 @@ def show_parts(
     usual = [kind for kind in proposed if kind in kinds]
     return (
         gr.update(visible=any(kind in standalone_kinds() for kind in kinds)),
-        gr.update(choices=[(method_name(kind), kind) for kind in kinds], value=usual),
+        gr.update(choices=_named(kinds, imported), value=usual),
         *_in_sight(usual),
         None if is_other and not is_first else gr.skip(),
         gr.skip() if is_first else None,
@@ -114,12 +114,16 @@ def show_parts(
     )
 
 
-def _trained(studio: "Studio", project: int | None) -> tuple[Sequence[str], Sequence[str]]:
-    """The kinds that are trained, and those that are used where none are named."""
+def _trained(studio: "Studio", project: int | None) -> tuple[Sequence[str], ...]:
+    """The kinds that are there, those that are used where none are named, and the imported."""
     if project is None:
-        return (), ()
+        return (), (), ()
     view = studio.projects.get(project)
-    return view.artifacts, view.default_parts
+    return view.artifacts, view.default_parts, view.imported
+
+
+def _named(kinds: Sequence[str], imported: Sequence[str]) -> list[tuple[str, str]]:
+    return [(method_name(kind, is_imported=kind in imported), kind) for kind in kinds]
 
 
 def on_choose(kinds: Sequence[str] | None) -> tuple[list[str], Any, Any]:
@@ -182,18 +186,18 @@ def build_sampling_controls(studio: "Studio", project: gr.State, tab: gr.Tab) ->
             )  # fmt: skip
         with gr.Column(scale=2, min_width=280):
             codes = gr.Radio(
-                CODES, value="set", label=field_title("codes"), elem_id="explore-codes",
+                CODES, value="near", label=field_title("codes"), elem_id="explore-codes",
                 info="Where the shape model takes them from (codes).",
             )  # fmt: skip
             novelty = field_slider(
-                SamplingRequest, "novelty", step=0.05, visible=False, elem_id="explore-novelty",
+                SamplingRequest, "novelty", step=0.05, elem_id="explore-novelty",
                 info="Left: nearly that picture. Right: anywhere.",
             )  # fmt: skip
         with gr.Column(scale=1, min_width=260):
             fine = build_fine_controls("explore")
     gr.on(
         [project.change, tab.select], partial(show_choice, studio), [project, shown],
-        [panel, kinds, strength, use, shown], **SILENT,
+        [panel, kinds, strength, use, shown, t0], **SILENT,
     )  # fmt: skip
     kinds.input(on_choose_kinds, kinds, [use, strength], **SILENT)
     codes.change(lambda codes: gr.update(visible=codes == "near"), codes, novelty, **SILENT)
@@ -202,7 +206,7 @@ def build_sampling_controls(studio: "Studio", project: gr.State, tab: gr.Tab) ->
 
 def show_choice(studio: "Studio", project: int | None, shown: dict[str, Any]) -> Any:
     """Show what is trained, with the usual parts chosen; what the page shows is not sent again."""
-    trained, usual = _trained(studio, project)
+    trained, usual, imported = _trained(studio, project)
     kinds = [kind for kind in selectable_kinds() if kind in trained]
     now = {"project": project, "kinds": kinds}
     if now == shown:
@@ -210,11 +214,21 @@ def show_choice(studio: "Studio", project: int | None, shown: dict[str, Any]) ->
     usual = [kind for kind in usual if kind in kinds]
     return (
         gr.update(visible=any(kind in standalone_kinds() for kind in kinds)),
-        gr.update(choices=[(method_name(kind), kind) for kind in kinds], value=usual),
+        gr.update(choices=_named(kinds, imported), value=usual),
         _strength(usual),
         None,
         now,
+        gr.skip() if project is None else usual_t0(studio, project),
     )
+
+
+def usual_t0(studio: "Studio", project: int) -> float:
+    """The t0 for new shapes of a project: as measured, else what suits its parts."""
+    advice = studio.evaluation.advice(project)
+    if advice is not None:
+        return advice.t0
+    view = studio.projects.get(project)
+    return default_t0("distribution", view.base, view.default_parts)
 
 
 def on_choose_kinds(kinds: Sequence[str] | None) -> tuple[list[str], Any]:

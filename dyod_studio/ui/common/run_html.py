@@ -39,9 +39,9 @@ ACTION_NAMES = {
 }
 
 
-def method_name(kind: str) -> str:
+def method_name(kind: str, *, is_imported: bool = False) -> str:
     """Name of a kind of part or of run on the page."""
-    return "Evaluation" if kind == EVALUATION else title_of(kind)
+    return "Evaluation" if kind == EVALUATION else title_of(kind, is_imported=is_imported)
 
 
 def state_name(job: JobView) -> str:

@@ -143,8 +143,8 @@ def _bring_part(studio: "Studio", project: int, path: Path, beside: Path | None)
             part = studio.artifacts.import_file(project, both[0])
     word = f", and say {part.token} in the prompt" if part.token else ""
     gr.Info(
-        f"{part.title} is here ({method_name(part.kind)}): choose it under “Trained parts to use” "
-        f"in the Studio{word}."
+        f"{part.title} is here ({method_name(part.kind, is_imported=True)}): choose it under "
+        f"“Trained parts to use” in the Studio{word}."
     )
 
 

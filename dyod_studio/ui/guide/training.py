@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.sampling import SampleRequest, closest_t0
+from dyod_studio.requests.sampling import SampleRequest
 from dyod_studio.services.views import JobView, ProjectView
 from dyod_studio.ui.common.controls import captioned
 from dyod_studio.ui.common.handlers import (
@@ -185,9 +185,8 @@ def first_request(project: ProjectView) -> SampleRequest:
     if not project.artifacts:
         raise InvalidInputError("Nothing is learned yet: train something first.")
     if "vae" in project.artifacts:
-        t0 = closest_t0(project.base)
-        return SampleRequest(kind="distribution", t0=t0, num_images=NUM_FIRST)
-    return SampleRequest(kind="prompt", t0=None, num_images=NUM_FIRST)
+        return SampleRequest(kind="distribution", num_images=NUM_FIRST)
+    return SampleRequest(kind="prompt", num_images=NUM_FIRST)
 
 
 def show_first(made: Made | None, project: int | None) -> Any:

@@ -191,9 +191,13 @@ def learned_chips(view: ProjectView) -> str:
     """The two that everybody needs, trained or not; of the others those that are trained."""
     needed = usual_methods()
     more = [kind for kind in PART_KINDS if kind in view.artifacts and kind not in needed]
-    chips = "".join(
-        f'<span class="chip chip-{"succeeded" if kind in view.artifacts else "none"}">'
-        f"{method_name(kind)}: {'ready' if kind in view.artifacts else 'not trained'}</span>"
-        for kind in (*needed, *more)
+    return f'<div class="chips">{"".join(_chip(view, kind) for kind in (*needed, *more))}</div>'
+
+
+def _chip(view: ProjectView, kind: str) -> str:
+    is_ready = kind in view.artifacts
+    name = method_name(kind, is_imported=kind in view.imported)
+    state = "succeeded" if is_ready else "none"
+    return (
+        f'<span class="chip chip-{state}">{name}: {"ready" if is_ready else "not trained"}</span>'
     )
-    return f'<div class="chips">{chips}</div>'
