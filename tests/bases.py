@@ -44,8 +44,12 @@ CROSS_DOWN, CROSS_UP = "CrossAttnDownBlock2D", "CrossAttnUpBlock2D"
 PLAIN_DOWN, PLAIN_UP = "DownBlock2D", "UpBlock2D"
 
 
-def sd15_shaped(folder: Path, *, seed: int = 0) -> Path:
-    """Write a base built like Stable Diffusion 1.5: 64 px, f = 8, epsilon prediction."""
+def sd15_shaped(folder: Path, *, seed: int = 0, layers_per_block: int = 2) -> Path:
+    """Write a base built like Stable Diffusion 1.5: 64 px, f = 8, epsilon prediction.
+
+    Args:
+        layers_per_block: 2 as in the original; with 1 its networks take about half the time.
+    """
     return _save(
         folder,
         seed=seed,
@@ -55,10 +59,10 @@ def sd15_shaped(folder: Path, *, seed: int = 0) -> Path:
             "down_block_types": (CROSS_DOWN, CROSS_DOWN, CROSS_DOWN, PLAIN_DOWN),
             "up_block_types": (PLAIN_UP, CROSS_UP, CROSS_UP, CROSS_UP),
             "block_out_channels": (16, 32, 32, 32),
-            "layers_per_block": 2,
+            "layers_per_block": layers_per_block,
             "attention_head_dim": 4,
         },
-        vae={"block_out_channels": (8, 8, 16, 16), "layers_per_block": 2},
+        vae={"block_out_channels": (8, 8, 16, 16), "layers_per_block": layers_per_block},
         prediction_type="epsilon",
     )
 

@@ -40,13 +40,19 @@ from dyod_studio.training.data import (
     shares,
     step_generator,
 )
-from dyod_studio.training.denoising import Draw, draw, fixed_loss, loss_of, steady_end
+from dyod_studio.training.denoising import (
+    PREVIEW_STEPS,
+    Draw,
+    draw,
+    fixed_loss,
+    loss_of,
+    steady_end,
+)
 from dyod_studio.training.loop import accelerator_for, train
 from dyod_studio.training.registry import PromptedConfig
 from dyod_studio.training.run import ArtifactReady, Event, PicturesPrepared, Run
 
 NUM_PREVIEWS = 4
-PREVIEW_STEPS = 20
 EMBEDDED_AT_ONCE = 32
 
 

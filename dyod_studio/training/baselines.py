@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dyod_studio.models.artifacts import Artifact, save_artifact
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.customised import CustomisedModel, SamplingConfig
+from dyod_studio.models.customised import CustomisedModel
 from dyod_studio.models.whole_unet import load_unet, to_store, unet_tensors, with_own_unet
 from dyod_studio.training.data import (
     Cached,
@@ -25,7 +25,7 @@ from dyod_studio.training.data import (
     shares,
     step_generator,
 )
-from dyod_studio.training.denoising import draw, fixed_loss, loss_of, steady_end
+from dyod_studio.training.denoising import draw, fixed_loss, loss_of, preview_config, steady_end
 from dyod_studio.training.loop import accelerator_for, train
 from dyod_studio.training.registry import PromptedConfig
 from dyod_studio.training.run import ArtifactReady, Event, Run
@@ -102,9 +102,7 @@ class BaselineTask:
     def previews(self) -> list[Image.Image]:
         prompt = self._config.prompt
         guidance_scale = None if prompt else 1.0  # guidance needs something that it leads towards
-        reverse = SamplingConfig(
-            num_inference_steps=20, guidance_scale=guidance_scale, prompt=prompt
-        )
+        reverse = preview_config(prompt, guidance_scale)
         return CustomisedModel(self._base).sample("prompt", PREVIEW_SEEDS, reverse)
 
     def state_dict(self) -> dict[str, Tensor]:

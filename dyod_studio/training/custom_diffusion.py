@@ -15,11 +15,11 @@ from torch import Tensor
 from dyod_studio.models.artifacts import Artifact, save_artifact
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.custom_diffusion import CrossAttentionChange, with_custom_diffusion
-from dyod_studio.models.customised import CustomisedModel, SamplingConfig
+from dyod_studio.models.customised import CustomisedModel
 from dyod_studio.models.placeholder import trained_vectors, with_placeholder
 from dyod_studio.models.rare_tokens import find_rare_tokens
 from dyod_studio.training.data import Cached, TrainingSet
-from dyod_studio.training.denoising import fixed_loss
+from dyod_studio.training.denoising import fixed_loss, preview_config
 from dyod_studio.training.loop import accelerator_for, train
 from dyod_studio.training.run import ArtifactReady, Event, Run
 from dyod_studio.training.subjects import (
@@ -94,7 +94,7 @@ class CustomDiffusionTask:
         """The update is all there is."""
 
     def previews(self) -> list[Image.Image]:
-        reverse = SamplingConfig(num_inference_steps=20, prompt=self._config.prompts[0])
+        reverse = preview_config(self._config.prompts[0])
         return CustomisedModel(self._base).sample("prompt", PREVIEW_SEEDS, reverse)
 
     def state_dict(self) -> dict[str, Tensor]:

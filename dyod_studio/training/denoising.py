@@ -12,11 +12,16 @@ from torch import Tensor
 from dyod_studio.diffusion.losses import denoising_loss
 from dyod_studio.diffusion.sampling import generators_of, randn_per_image
 from dyod_studio.models.base import BaseModel
+from dyod_studio.models.customised import SamplingConfig
 from dyod_studio.training.data import Cached, rows_at
 from dyod_studio.training.registry import MethodConfig
 
 STEADY_SHARE = 0.2
 """The last part of a run, in which the updates grow smaller."""
+NUM_DRAWS = 32
+"""Noises on which states of a run are compared."""
+PREVIEW_STEPS = 20
+"""Denoiser calls for a preview."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,6 @@ def fixed_loss(
     base: BaseModel,
     latents: Cached,
     loss_at: Callable[[Draw, int], Tensor],
-    num_draws: int = 32,
 ) -> float:
     """Mean loss on fixed pictures, noises and timesteps, to compare states of a run.
 
@@ -80,13 +84,22 @@ def fixed_loss(
         loss_at: the loss of one draw of the picture with that index.
     """
     losses = []
-    for number in range(num_draws):
+    for number in range(NUM_DRAWS):
         index = number % len(latents)
         clean = rows_at(latents, [index])
         noise = randn_per_image(clean, generators_of([number]))
-        t = (2 * number + 1) * base.schedule.num_timesteps // (2 * num_draws)
+        t = (2 * number + 1) * base.schedule.num_timesteps // (2 * NUM_DRAWS)
         losses.append(loss_at(Draw(clean, noise, torch.tensor([t])), index))
     return float(torch.stack(losses).mean())
+
+
+def preview_config(
+    prompt: str | None = None, guidance_scale: float | None = None
+) -> SamplingConfig:
+    """How a preview is drawn: in fewer steps than a picture."""
+    return SamplingConfig(
+        num_inference_steps=PREVIEW_STEPS, guidance_scale=guidance_scale, prompt=prompt
+    )
 
 
 def steady_end(config: MethodConfig, step: int) -> float:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dyod_studio.models.artifacts import Artifact, save_artifact
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.customised import CustomisedModel, SamplingConfig
+from dyod_studio.models.customised import CustomisedModel
 from dyod_studio.models.lora import load_lora, lora_parameters, lora_tensors, with_new_lora
 from dyod_studio.models.lora_files import lora_header
 from dyod_studio.models.rare_tokens import Subject, name_subject
@@ -30,7 +30,7 @@ from dyod_studio.models.whole_unet import (
     with_own_unet,
 )
 from dyod_studio.training.data import Cached, TrainingSet, rows_at
-from dyod_studio.training.denoising import fixed_loss
+from dyod_studio.training.denoising import NUM_DRAWS, fixed_loss, preview_config
 from dyod_studio.training.loop import accelerator_for, train
 from dyod_studio.training.run import ArtifactReady, Event, Run
 from dyod_studio.training.subjects import (
@@ -46,7 +46,6 @@ from dyod_studio.training.subjects import (
 PREVIEW_SEEDS = (1, 2, 3, 4)
 NUM_COMPARED = 12
 """Pictures of the class that diversity is measured on, before and after."""
-NUM_DRAWS = 32
 
 log = logging.getLogger(__name__)
 
@@ -147,13 +146,13 @@ class DreamboothTask:
     def fixed_loss(self, rows: Sequence[int]) -> float:
         """The instance term on fixed noises and timesteps, over at most 32 of these pictures."""
         latents = self._instances[list(rows[:NUM_DRAWS])]
-        return fixed_loss(self._base, latents, lambda drawn, _: self.terms.of(drawn), NUM_DRAWS)
+        return fixed_loss(self._base, latents, lambda drawn, _: self.terms.of(drawn))
 
     def after_step(self) -> None:
         """The update is all there is."""
 
     def previews(self) -> list[Image.Image]:
-        reverse = SamplingConfig(num_inference_steps=20, prompt=self._subject.prompt)
+        reverse = preview_config(self._subject.prompt)
         return CustomisedModel(self._base).sample("prompt", PREVIEW_SEEDS, reverse)
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ from torch import Tensor
 from dyod_studio.diffusion.losses import min_snr_weights
 from dyod_studio.models.artifacts import Artifact, save_artifact
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.customised import CustomisedModel, SamplingConfig
+from dyod_studio.models.customised import CustomisedModel
 from dyod_studio.models.lora import (
     ALL_LAYERS,
     UNET_LAYERS,
@@ -47,7 +47,14 @@ from dyod_studio.training.data import (
     shares,
     step_generator,
 )
-from dyod_studio.training.denoising import Draw, draw, fixed_loss, loss_of, steady_end
+from dyod_studio.training.denoising import (
+    Draw,
+    draw,
+    fixed_loss,
+    loss_of,
+    preview_config,
+    steady_end,
+)
 from dyod_studio.training.loop import accelerator_for, train
 from dyod_studio.training.registry import MethodConfig
 from dyod_studio.training.run import ArtifactReady, Event, Run
@@ -202,11 +209,9 @@ class LoraTask:
         model, chosen = CustomisedModel(self._base), self.learned[:NUM_PREVIEWS]
         with self.averaged():
             return [
-                model.sample("prompt", [seed], SamplingConfig(
-                    num_inference_steps=20, prompt=self._captions[row]
-                ))[0]
+                model.sample("prompt", [seed], preview_config(self._captions[row]))[0]
                 for seed, row in enumerate(chosen, start=1)
-            ]  # fmt: skip
+            ]
 
     def tensors(self) -> dict[str, Tensor]:
         """The trained weights as an artifact holds them."""

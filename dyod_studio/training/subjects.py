@@ -202,13 +202,13 @@ def _chunks(base: BaseModel, prompt: str, number: int, seed: int) -> Iterator[tu
 
 @torch.no_grad()
 def draw_class(
-    base: BaseModel, prompt: str, indices: Sequence[int], seed: int, *, num_steps: int = CLASS_STEPS
+    base: BaseModel, prompt: str, indices: Sequence[int], seed: int, *, num_steps: int = 0
 ) -> Tensor:
     """Latents of the class pictures with these indices, (B, C, h, w) float32, by the base as it is.
 
     Args:
         base: with an adapter attached, what has become of its idea of the class.
-        num_steps: denoiser calls of the ancestral sampler for one picture.
+        num_steps: denoiser calls for one picture; 0 means ``CLASS_STEPS``.
     """
     generators = generators_of([_seed_of(seed, index) for index in indices])
     like = torch.empty(len(generators), *base.latent_shape)
@@ -217,7 +217,7 @@ def draw_class(
         text.expand(len(latents), -1, -1) for text in base.encode_prompts(["", prompt]).split(1)
     )
     predict = guided(base.predict_noise, with_class, without, base.guidance_scale)
-    timesteps = base.schedule.full_timesteps(num_steps)
+    timesteps = base.schedule.full_timesteps(num_steps or CLASS_STEPS)
     for newest in ancestral_steps(predict, latents, base.schedule, timesteps, generators):
         latents = newest
     return latents

@@ -26,7 +26,7 @@ from dyod_studio.diffusion.sampling import generators_of, randn_per_image
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import Artifact, save_artifact
 from dyod_studio.models.base import BaseModel
-from dyod_studio.models.customised import CustomisedModel, SamplingConfig
+from dyod_studio.models.customised import CustomisedModel
 from dyod_studio.models.placeholder import inversion_header, trained_vectors, with_placeholder
 from dyod_studio.training.data import (
     Cached,
@@ -37,6 +37,7 @@ from dyod_studio.training.data import (
     shares,
     step_generator,
 )
+from dyod_studio.training.denoising import Draw, fixed_loss, preview_config
 from dyod_studio.training.loop import accelerator_for, train
 from dyod_studio.training.registry import MethodConfig
 from dyod_studio.training.run import ArtifactReady, Event, Note, PicturesPrepared, Run
@@ -224,17 +225,13 @@ class InversionTask:
         return noise_error_weights(schedule, timesteps, CLEAN_SHARE)
 
     @torch.no_grad()
-    def fixed_loss(self, num_draws: int = 32) -> float:
+    def fixed_loss(self) -> float:
         """Loss on a fixed set of pictures, noises and timesteps, to compare states of a run."""
-        losses = []
-        for draw in range(num_draws):
-            t = torch.tensor(
-                [(2 * draw + 1) * self._base.schedule.num_timesteps // (2 * num_draws)]
-            )
-            clean = rows_at(self._latents, [draw % len(self._latents)])
-            noise = randn_per_image(clean, generators_of([draw]))
-            losses.append(self._loss_at(clean, noise, t, self._prompts[:1]))
-        return float(torch.stack(losses).mean())
+
+        def loss_at(drawn: Draw, _: int) -> Tensor:
+            return self._loss_at(drawn.clean, drawn.noise, drawn.timesteps, self._prompts[:1])
+
+        return fixed_loss(self._base, self._latents, loss_at)
 
     @torch.no_grad()
     def after_step(self) -> None:
@@ -242,7 +239,7 @@ class InversionTask:
 
     def previews(self) -> list[Image.Image]:
         model = CustomisedModel(self._base, token=self._config.token)
-        return model.sample("prompt", PREVIEW_SEEDS, SamplingConfig(num_inference_steps=20))
+        return model.sample("prompt", PREVIEW_SEEDS, preview_config())
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"emb_params": self._vectors.detach()}

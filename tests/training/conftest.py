@@ -7,13 +7,29 @@ from PIL import Image, ImageDraw
 
 from dyod_studio.datasets.images import Crop
 from dyod_studio.models.base import BaseModel
-from dyod_studio.training import dreambooth
+from dyod_studio.training import anl, denoising, dreambooth
 from dyod_studio.training import subjects as class_pictures
 from dyod_studio.training import textual_inversion as first_words
 from dyod_studio.training.data import TrainingPicture, TrainingSet
+from tests import bases
 from tests.conftest import open_base
 
 COLOURS = ("tomato", "gold", "teal", "navy")
+
+
+@pytest.fixture(scope="session")
+def base_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Each shape of base with fewer layers: what is learned does not depend on their number."""
+    root = tmp_path_factory.mktemp("small-bases")
+    return {
+        "starter": bases.starter_shaped(root / "starter"),
+        "sd15": bases.sd15_shaped(root / "sd15", layers_per_block=1),
+    }
+
+
+@pytest.fixture(scope="session")
+def base_models(base_folders: dict[str, Path]) -> dict[str, BaseModel]:
+    return {name: open_base(folder) for name, folder in base_folders.items()}
 
 
 @pytest.fixture
@@ -36,9 +52,11 @@ def own_base(base_folders: dict[str, Path]) -> BaseModel:
 
 
 @pytest.fixture(autouse=True)
-def short_class_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Class pictures of random networks are noise, however many steps they take; words too."""
+def short_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What random networks draw is noise, however many steps it takes; words too."""
     monkeypatch.setattr(class_pictures, "CLASS_STEPS", 2)
     monkeypatch.setattr(first_words, "NUM_DRAWS", 2)
-    monkeypatch.setattr(dreambooth, "NUM_DRAWS", 4)
+    monkeypatch.setattr(denoising, "NUM_DRAWS", 4)
+    monkeypatch.setattr(denoising, "PREVIEW_STEPS", 2)
+    monkeypatch.setattr(anl, "PREVIEW_STEPS", 2)
     monkeypatch.setattr(dreambooth, "NUM_COMPARED", 3)
