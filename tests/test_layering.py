@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "dyod_studio"
 
-LEAVES = {"diffusion", "errors", "requests"}
+LEAVES = {"diffusion", "disk", "errors", "requests"}
 BELOW_SERVICES = {
     *LEAVES,
     "settings",
@@ -22,6 +22,7 @@ BELOW_SERVICES = {
     "jobs",
 }
 MAY_IMPORT: dict[str, set[str]] = {
+    "disk": set(),
     "errors": set(),
     "settings": set(),
     "requests": {"errors"},
@@ -30,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "datasets": LEAVES,
     "training": {*LEAVES, "models", "datasets"},
     "evaluation": {*LEAVES, "models", "datasets"},
-    "store": {"errors"},
+    "store": {"disk", "errors"},
     "jobs": {*LEAVES, "settings", "models", "datasets", "training", "evaluation", "store"},
     "services": BELOW_SERVICES,
     "ui": {"errors", "requests", "settings", "services"},

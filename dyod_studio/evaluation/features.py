@@ -4,8 +4,6 @@ Shapes: N pictures, D features. Thirty thousand pictures stream: only their feat
 """
 
 import hashlib
-import os
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -17,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from dyod_studio.disk import write_beside_and_rename
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.evaluation.results import FEATURES_FILE
 from dyod_studio.models.feature_extractors import FeatureExtractor
@@ -59,14 +58,8 @@ class FeatureCache:
 
     def write(self, extractor: str, shard: str, features: dict[str, Tensor]) -> None:
         """Put the file there whole, or not at all."""
-        path = self._path(extractor, shard)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{uuid.uuid4().hex}.partial")
-        try:
+        with write_beside_and_rename(self._path(extractor, shard)) as partial:
             save_file(features, partial)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def _path(self, extractor: str, shard: str) -> Path:
         return self._root / "features" / extractor / f"{shard}.safetensors"

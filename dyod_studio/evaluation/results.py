@@ -4,13 +4,13 @@
 """
 
 import json
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from dyod_studio.disk import flush, put_in_place, write_beside_and_rename
 from dyod_studio.errors import InvalidInputError
 
 Better = Literal["lower", "higher", "neither"]
@@ -181,16 +181,15 @@ def finish_point(run_dir: Path, index: int, result: PointResult) -> None:
             path.unlink()
     (partial / POINT_FILE).write_text(json.dumps(result.to_dict(), indent=1), encoding="utf-8")
     target = point_dir(run_dir, index)
+    flush(partial)
     shutil.rmtree(target, ignore_errors=True)
-    os.replace(partial, target)
+    put_in_place(partial, target)
 
 
 def write_errors(run_dir: Path, errors: Mapping[str, float]) -> None:
     """Keep the standard errors of the points' differences in KID from the best, by their names."""
-    target = points_dir(run_dir) / ERRORS_FILE
-    partial = target.with_suffix(".partial")
-    partial.write_text(json.dumps(errors, indent=1), encoding="utf-8")
-    os.replace(partial, target)
+    with write_beside_and_rename(points_dir(run_dir) / ERRORS_FILE) as partial:
+        partial.write_text(json.dumps(errors, indent=1), encoding="utf-8")
 
 
 def read_errors(run_dir: Path) -> dict[str, float]:

@@ -6,7 +6,6 @@ modelspec 1.0.1 so that other tools show a title and a trigger word.
 """
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from dyod_studio.disk import write_beside_and_rename
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.base import BaseModel
 
@@ -42,7 +42,7 @@ class Artifact:
 
 
 def save_artifact(artifact: Artifact, path: Path, extra: Mapping[str, str] | None = None) -> Path:
-    """Write beside, flush, rename: a reader never meets half a file.
+    """Write the file whole: a reader never meets half of it.
 
     Equal parts are equal files, byte for byte.
     """
@@ -59,15 +59,14 @@ def save_artifact(artifact: Artifact, path: Path, extra: Mapping[str, str] | Non
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in artifact.tensors.items()
     }
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata=header)
-    _settle(partial)
-    os.replace(partial, path)
+    with write_beside_and_rename(path) as partial:
+        save_file(tensors, partial, metadata=header)
+        _settle(partial)
     return path
 
 
 def _settle(path: Path) -> None:
-    """Put the header's keys in order, which safetensors writes in a random one, and flush."""
+    """Put the header's keys in order, which safetensors writes in a random one."""
     with path.open("r+b") as file:
         size = int.from_bytes(file.read(HEADER_SIZE_BYTES), "little")
         header = json.loads(file.read(size))
@@ -75,8 +74,6 @@ def _settle(path: Path) -> None:
         if len(ordered.encode()) <= size:  # always so far: the same JSON in another order
             file.seek(HEADER_SIZE_BYTES)
             file.write(ordered.encode().ljust(size))
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def load_artifact(path: Path, kind: str) -> Artifact:

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from dyod_studio.disk import write_beside_and_rename
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.jobs.one_shot import Run, convert_part
 from dyod_studio.models.foreign_headers import Header, read_header, recognise
@@ -186,17 +187,12 @@ def _check_kind(header: Header) -> None:
 
 
 def _write(target: Path, content: Path | bytes) -> Path:
-    """Write beside, then rename."""
-    partial = target.with_name(target.name + ".partial")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(content, Path):
-            shutil.copyfile(content, partial)
-        else:
-            partial.write_bytes(content)
-        partial.replace(target)
+        with write_beside_and_rename(target) as partial:
+            if isinstance(content, Path):
+                shutil.copyfile(content, partial)
+            else:
+                partial.write_bytes(content)
     except OSError as exc:
         raise InvalidInputError(f"{target} cannot be written: {exc.strerror}.") from exc
-    finally:
-        partial.unlink(missing_ok=True)
     return target

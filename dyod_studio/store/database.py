@@ -1,7 +1,6 @@
 """One database: how it is opened, brought up to date, and how a transaction is held."""
 
 import logging
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +27,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import StaticPool
 
+from dyod_studio.disk import write_beside_and_rename
 from dyod_studio.errors import DatabaseBusyError, InvalidInputError, StorageFullError
 
 __all__ = ["Database", "DatabaseFault", "Session"]
@@ -85,10 +85,12 @@ def newest_revision() -> str | None:
 
 def back_up(source: Path, target: Path) -> Path:
     """Copy a live SQLite database, with what still stands in its write-ahead log."""
-    partial = target.with_name(target.name + ".partial")
-    with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(partial)) as copy:
+    with (
+        write_beside_and_rename(target) as partial,
+        closing(sqlite3.connect(source)) as live,
+        closing(sqlite3.connect(partial)) as copy,
+    ):
         live.backup(copy)
-    os.replace(partial, target)
     return target
 
 

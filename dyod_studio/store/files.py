@@ -6,7 +6,6 @@ both happen inside ``guard()``.
 """
 
 import hashlib
-import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import IO
 
 from filelock import FileLock
+
+from dyod_studio.disk import flush, put_in_place
 
 PNG = ".png"
 WEBP = ".webp"
@@ -94,20 +95,7 @@ class FileStore:
             path.unlink(missing_ok=True)
 
     def _keep(self, file: IO[bytes], target: Path) -> None:
-        file.flush()
-        os.fsync(file.fileno())
         file.close()
         target.parent.mkdir(exist_ok=True)
-        os.replace(file.name, target)
-        _flush_folder(target.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a rename outlive a power cut; Windows can neither do it nor needs it."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        flush(Path(file.name))
+        put_in_place(Path(file.name), target)

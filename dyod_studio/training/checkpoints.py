@@ -18,6 +18,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from dyod_studio.disk import flush, put_in_place
 from dyod_studio.errors import StorageFullError
 
 KEPT_CHECKPOINTS = 2
@@ -74,10 +75,9 @@ def new_checkpoint(run_dir: Path, step: int) -> Iterator[tuple[Path, Path]]:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             yield partial, folder
-            _flush(partial)
+            flush(partial)
             _drop(folder)
-            os.replace(partial, folder)
-            _flush_folder(folder.parent)
+            put_in_place(partial, folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -136,23 +136,3 @@ def _drop(folder: Path) -> None:
         shutil.rmtree(dropped, ignore_errors=True)
         os.replace(folder, dropped)
         shutil.rmtree(dropped)
-
-
-def _flush(folder: Path) -> None:
-    """Everything below is on the disk, not only in the machine's memory."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())
-    for path in (*folder.rglob("*/"), folder):
-        _flush_folder(path)
-
-
-def _flush_folder(folder: Path) -> None:
-    if os.name == "nt":  # there a folder cannot be opened
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import time
-import uuid
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from dyod_studio.datasets.images import Crop, prepare, read_image
+from dyod_studio.disk import write_beside_and_rename
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.base import BaseModel, from_pixels, to_tensor
 from dyod_studio.training.checkpoints import translate_full_disk
@@ -115,10 +115,8 @@ def cached_rows(
         what: the rows, in a word for the log.
     """
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path)
-        unfinished = path.with_suffix(f".{uuid.uuid4().hex}.partial")
-        try:
+        with write_beside_and_rename(path) as unfinished:
             with translate_full_disk(path.parent):
                 rows = open_empty(unfinished, mode="w+")
                 _allocate(unfinished)
@@ -126,9 +124,6 @@ def cached_rows(
                 rows[first : first + len(values)] = values
                 yield PicturesPrepared(first + len(values), total, what)
             del rows
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
     return open_memmap(path, mode="r")
 
 
@@ -144,7 +139,7 @@ def returned(prepared: Generator[PicturesPrepared, None, Cached]) -> Cached:
 
 def _remove_leftovers(path: Path) -> None:
     """Remove a killed process's files; one that is at work has touched its own within a day."""
-    for leftover in path.parent.glob(f"{path.stem}.*.partial"):
+    for leftover in path.parent.glob(f"*{path.stem}.*.partial"):
         with suppress(FileNotFoundError):  # it was finished in this moment
             if time.time() - leftover.stat().st_mtime > LEFT_FOR_S:
                 leftover.unlink()

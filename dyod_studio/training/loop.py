@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 import time
 import traceback
 from collections import deque
@@ -15,6 +14,7 @@ from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor
 
+from dyod_studio.disk import write_beside_and_rename
 from dyod_studio.errors import InvalidInputError, OutOfMemoryError, TrainingDivergedError
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.memory import peak_memory_mb, release_memory
@@ -203,10 +203,8 @@ class _Training:
 
 def _save_previews(images: list[Image.Image], run_dir: Path, step: int) -> tuple[Path, ...]:
     folder = run_dir / "previews"
-    folder.mkdir(parents=True, exist_ok=True)
     paths = tuple(folder / f"step_{step:06d}_{index}.png" for index in range(len(images)))
     for image, path in zip(images, paths, strict=True):
-        partial = path.with_suffix(".partial")
-        image.save(partial, format="PNG")
-        os.replace(partial, path)
+        with write_beside_and_rename(path) as partial:
+            image.save(partial, format="PNG")
     return paths

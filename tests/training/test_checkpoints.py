@@ -219,7 +219,7 @@ list(events_of(Toy(config_of()), Run(run_dir)))
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL")
 @pytest.mark.parametrize(
     ("module", "name", "number"),
-    [("run_state", "save_file", 5), ("checkpoints", "_flush", 2), ("checkpoints", "_drop", 3)],
+    [("run_state", "save_file", 5), ("checkpoints", "flush", 2), ("checkpoints", "_drop", 3)],
     ids=["between the files", "before they are on the disk", "before the rename"],
 )
 def test_a_run_killed_while_it_saves_leaves_whole_checkpoints_only_and_ends_bit_identical(

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dyod_studio.disk import write_beside_and_rename
 from dyod_studio.errors import InvalidInputError
 
 MANIFEST, SETTINGS = "manifest.jsonl", "augmentation.json"
@@ -89,17 +90,10 @@ class AugmentFolder:
         return rows
 
     def _write(self, target: Path, content: bytes) -> None:
-        """Write beside, flush, rename."""
-        partial = target.with_name(f".{target.name}.partial")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, target)
+            with write_beside_and_rename(target) as partial:
+                partial.write_bytes(content)
         except OSError as exc:
-            partial.unlink(missing_ok=True)
             raise InvalidInputError(f"{target} cannot be written: {exc.strerror}.") from exc
 
 

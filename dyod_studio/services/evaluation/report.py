@@ -2,12 +2,12 @@
 
 import base64
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 from dyod_studio import __version__
+from dyod_studio.disk import write_beside_and_rename
 from dyod_studio.evaluation.results import METRICS, ExampleImage, Figure, PointResult
 from dyod_studio.services.evaluation.plot import plot_of, svg_of
 from dyod_studio.services.evaluation.summary import copies_sentence, distances, how_to_read
@@ -223,10 +223,6 @@ def _put(path: Path, text: str) -> Path:
 
 
 def _written(path: Path, write: Callable[[Path], object]) -> Path:
-    partial = path.with_name(f"{path.name}.partial")
-    try:
+    with write_beside_and_rename(path) as partial:
         write(partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -18,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from safetensors import safe_open
 from safetensors.numpy import save as save_tensors
 
+from dyod_studio.disk import write_beside_and_rename
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.jobs.images import A1111_KEY, METADATA_KEY, base_name, encode_png
 from dyod_studio.requests.part_kinds import IMPORTED_FROM, PART_KINDS
@@ -248,22 +248,16 @@ def _line(name: str, made: GenerationView) -> str:
 
 
 def _write_zip(out: Path, entries: Iterator[Entry]) -> int:
-    """Write beside, then rename; returns the number of files and touches no disk when it is 0."""
+    """Write the file whole; returns the number of files and touches no disk when it is 0."""
     first = next(entries, None)
     if first is None:
         return 0
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial_out = out.with_name(out.name + ".partial")
     count = 0
-    try:
-        with ZipFile(partial_out, "w") as archive:
-            for name, content in chain([first], entries):
-                count += 1
-                if isinstance(content, Path):
-                    archive.write(content, name, compress_type=ZIP_STORED)
-                else:
-                    archive.writestr(name, content, compress_type=ZIP_DEFLATED)
-        os.replace(partial_out, out)
-    finally:
-        partial_out.unlink(missing_ok=True)
+    with write_beside_and_rename(out) as beside, ZipFile(beside, "w") as archive:
+        for name, content in chain([first], entries):
+            count += 1
+            if isinstance(content, Path):
+                archive.write(content, name, compress_type=ZIP_STORED)
+            else:
+                archive.writestr(name, content, compress_type=ZIP_DEFLATED)
     return count

@@ -1,14 +1,13 @@
 """Frames as something that moves: an animated GIF, a video, a strip of sprites."""
 
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import av
 from PIL import Image
 
+from dyod_studio.disk import write_beside_and_rename
 from dyod_studio.errors import InvalidInputError
 
 MAX_FPS = 60.0
@@ -30,7 +29,7 @@ def write_gif(frames: Sequence[Path], out: Path, *, fps: float = DEFAULT_FPS) ->
         sheet.paste(image, (0, index * height))
     palette = sheet.quantize(GIF_COLOURS, method=Image.Quantize.MEDIANCUT)
     first, *others = [image.quantize(palette=palette) for image in images]
-    with _replacing(out, "gif") as partial:
+    with write_beside_and_rename(check_name(out, "gif")) as partial:
         first.save(
             partial, "GIF", save_all=True, append_images=others, duration=round(1000 / fps), loop=0
         )
@@ -39,7 +38,10 @@ def write_gif(frames: Sequence[Path], out: Path, *, fps: float = DEFAULT_FPS) ->
 def write_mp4(frames: Sequence[Path], out: Path, *, fps: float = DEFAULT_FPS) -> None:
     """Write an H.264 video that every browser plays."""
     images = [_for_video(image) for image in _opened(frames, fps)]
-    with _replacing(out, "mp4") as partial, av.open(str(partial), "w", format="mp4") as container:
+    with (
+        write_beside_and_rename(check_name(out, "mp4")) as partial,
+        av.open(str(partial), "w", format="mp4") as container,
+    ):
         stream = container.add_stream("libx264", rate=round(fps), options={"crf": "14"})
         stream.width, stream.height = images[0].size
         stream.pix_fmt = "yuv420p"
@@ -69,9 +71,10 @@ def write_sprite(frames: Sequence[Path], out: Path, *, fps: float = DEFAULT_FPS)
             for i, (x, y) in enumerate(places)
         ],
     }
-    with _replacing(out, "sprite") as partial:
+    with write_beside_and_rename(check_name(out, "sprite")) as partial:
         sheet.save(partial, "PNG")
-    out.with_suffix(".json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    with write_beside_and_rename(out.with_suffix(".json")) as partial:
+        partial.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
 WRITERS: dict[str, Callable[..., None]] = {
@@ -86,14 +89,15 @@ def there_and_back(frames: Sequence[Path]) -> list[Path]:
     return [*frames, *frames[-2:0:-1]]
 
 
-def check_name(out: Path, form: str) -> None:
-    """Refuse a file's name that does not say what the file is.
+def check_name(out: Path, form: str) -> Path:
+    """The file's name; refused when it does not say what the file is.
 
     Raises:
         InvalidInputError: which ending it must have.
     """
     if out.suffix.lower() != SUFFIXES[form]:
         raise InvalidInputError(f"{form} needs a file named *{SUFFIXES[form]}, got {out.name!r}.")
+    return out
 
 
 def _opened(frames: Sequence[Path], fps: float) -> list[Image.Image]:
@@ -113,16 +117,3 @@ def _for_video(image: Image.Image) -> Image.Image:
     scale = max(1.0, VIDEO_SIDE_PX / max(image.size))
     width, height = (max(2, round(side * scale / 2) * 2) for side in image.size)
     return image.resize((width, height), Image.Resampling.LANCZOS)
-
-
-@contextmanager
-def _replacing(out: Path, form: str) -> Iterator[Path]:
-    """A side file that takes the place of ``out`` when it is complete."""
-    check_name(out, form)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        yield partial
-        os.replace(partial, out)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 import base64
 import math
-import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -13,6 +12,7 @@ from pathlib import Path
 from statistics import fmean
 
 from dyod_studio import __version__
+from dyod_studio.disk import write_beside_and_rename
 from dyod_studio.services.views import CheckpointView, JobView
 
 MAX_POINTS = 200
@@ -167,13 +167,8 @@ def failure_text(record: RunRecord) -> str:
 
 def write_report(record: RunRecord, out: Path) -> Path:
     """Write ``out``, complete or not at all."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(out.name + ".partial")
-    try:
+    with write_beside_and_rename(out) as partial:
         partial.write_text(report_html(record), encoding="utf-8")
-        os.replace(partial, out)
-    finally:
-        partial.unlink(missing_ok=True)
     return out
 
 
