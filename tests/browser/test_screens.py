@@ -165,7 +165,7 @@ def test_a_run_is_paused_used_and_gone_on_with_by_its_buttons(url, visit: Visit)
     visitor.press("#jobs .job[data-job='2'] [data-press=move] >> nth=1")
     with visitor.page.expect_download() as caught:
         visitor.press("#report")
-    assert caught.value.suggested_filename == "run-4-inversion.html"
+    assert caught.value.suggested_filename == "run-4-lora.html"
     assert visitor.errors == []
 
 
@@ -175,6 +175,8 @@ def test_a_failure_is_read_copied_and_its_settings_come_back_into_the_form(url, 
     begin_with_examples(visitor)
     visitor.open_screen("Train")
     visitor.page.get_by_text("One method, with its own settings").click()
+    visitor.find("#method").get_by_text("Style word").click()
+    visitor.see("#train-inversion")
     visitor.find("#field-steps input").fill("13")
     visitor.press("#train-inversion")
     visitor.read("Halve the learning rate, and go on from an earlier state.")
