@@ -20,10 +20,10 @@ def caption_of(caption: str | None, name: str) -> str:
     Args:
         name: of the file, with the folders that it lay in.
     """
-    return caption or said_by_name(name)
+    return caption or caption_of_name(name)
 
 
-def said_by_name(name: str) -> str:
+def caption_of_name(name: str) -> str:
     """``shoes/Red_boot-02.png`` says "red boot"; ``IMG_2034.JPG``, ``1f600.png`` say nothing."""
     stem = PurePosixPath(name.replace("\\", "/")).stem
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", stem)

@@ -215,7 +215,7 @@ class CustomisedModel:
         """
         base = self.base
         cells = None if region is None else region.cells(base.latent_shape[-1]).to(base.device)
-        said = [self.prompt_of(reverse)] * len(seeds) if prompts is None else prompts
+        each_prompt = [self.prompt_of(reverse)] * len(seeds) if prompts is None else prompts
         conditioned = self._conditioned(seeds, reverse)
         calls = len(self.timesteps(reverse))
         size = max(1, PIXELS_AT_ONCE // base.resolution**2)
@@ -227,7 +227,7 @@ class CustomisedModel:
             latents = self._noise(seeds[chunk]) if begin is None else begin
             predict = base.predict_noise if conditioned is None else conditioned(chunk)
             with torch.no_grad():
-                texts = base.encode_prompts(["", *said[chunk]])
+                texts = base.encode_prompts(["", *each_prompt[chunk]])
             steps = self._steps(predict, begin, self._noise(seeds[chunk]), texts, reverse, cells)
             for call, newest in enumerate(steps, start=1):
                 latents = newest

@@ -141,9 +141,9 @@ class LoraTask:
         if config.noise_offset:
             offset = torch.randn(*drawn.noise.shape[:2], 1, 1, generator=generator)
             drawn = Draw(drawn.clean, drawn.noise + config.noise_offset * offset, drawn.timesteps)
-        is_said = torch.rand(len(rows), generator=generator) >= config.caption_dropout
+        is_captioned = torch.rand(len(rows), generator=generator) >= config.caption_dropout
         for part in shares(len(rows), num_parts):
-            texts = self._texts(rows[part], is_said[part].tolist())
+            texts = self._texts(rows[part], is_captioned[part].tolist())
             yield self._loss_at(drawn[part], texts) * (len(rows[part]) / len(rows))
 
     def _loss_at(self, drawn: Draw, texts: Tensor) -> Tensor:
@@ -151,13 +151,13 @@ class LoraTask:
         weights = min_snr_weights(schedule, drawn.timesteps, gamma) if gamma else None
         return loss_of(self._base, drawn, texts, weights)
 
-    def _texts(self, rows: Sequence[int], is_said: Sequence[bool]) -> Tensor:
+    def _texts(self, rows: Sequence[int], is_captioned: Sequence[bool]) -> Tensor:
         """(B, L, D): each picture's caption, or the empty prompt."""
         if self._config.train_text_encoder:
-            said = zip(rows, is_said, strict=True)
-            return self._base.encode_prompts([self._captions[r] if s else "" for r, s in said])
+            chosen = zip(rows, is_captioned, strict=True)
+            return self._base.encode_prompts([self._captions[r] if s else "" for r, s in chosen])
         captions, empty = self._encoded
-        is_kept = torch.tensor(is_said, device=captions.device)[:, None, None]
+        is_kept = torch.tensor(is_captioned, device=captions.device)[:, None, None]
         return torch.where(is_kept, captions[list(rows)], empty)
 
     @cached_property

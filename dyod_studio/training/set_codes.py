@@ -59,5 +59,5 @@ def fit_set_codes(means: Tensor, log_variances: Tensor, captions: Sequence[str] 
         torch.from_numpy(values).float()
         for values in (mixture.weights_, mixture.means_, mixture.covariances_)
     )
-    said = tuple(captions[index] for index in kept.tolist()) if captions else ()
-    return SetCodes(weights, centres, variances.sqrt(), means.contiguous(), said)
+    kept_captions = tuple(captions[index] for index in kept.tolist()) if captions else ()
+    return SetCodes(weights, centres, variances.sqrt(), means.contiguous(), kept_captions)

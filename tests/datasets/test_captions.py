@@ -1,6 +1,6 @@
 import pytest
 
-from dyod_studio.datasets.captions import caption_of, said_by_name
+from dyod_studio.datasets.captions import caption_of, caption_of_name
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from dyod_studio.datasets.captions import caption_of, said_by_name
     ],
 )
 def test_a_file_name_that_says_what_is_seen_is_read_as_words(name, said):
-    assert said_by_name(name) == said
+    assert caption_of_name(name) == said
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_a_file_name_that_says_what_is_seen_is_read_as_words(name, said):
     ],
 )  # fmt: skip
 def test_what_cameras_and_programs_call_every_picture_says_nothing(name):
-    assert said_by_name(name) == ""
+    assert caption_of_name(name) == ""
 
 
 def test_what_a_person_wrote_goes_before_the_name():
