@@ -14,6 +14,7 @@ from dyod_studio.services.views import JobView
 from tests.ui.drawing import draw_picture
 from tests.ui.fake_training import NOW
 
+DEFAULT_SETTINGS = EvaluationSettings()
 KID = {0.2: 9.0, 0.4: 3.0, 0.5: 2.0, 0.6: 2.05, 0.8: 4.0, 1.0: 6.0}
 
 
@@ -25,7 +26,7 @@ class FakeEvaluation:
         self.asked: list[EvaluationSettings] = []
         self.views: list[EvaluationView] = []
 
-    def start(self, ref: int | str, settings: EvaluationSettings) -> JobView:
+    def start(self, ref: int | str, settings: EvaluationSettings = DEFAULT_SETTINGS) -> JobView:
         if "nonsense" in settings.extractors:
             raise InvalidInputError("There is no extractor 'nonsense'.")
         self.asked.append(settings)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dyod_studio.errors import InvalidInputError, NotFoundError
-from dyod_studio.requests.sampling import InterpolationRequest, PointRequest
+from dyod_studio.requests.sampling import InterpolationRequest, PointRequest, SamplingProgress
 from dyod_studio.services.explore.strips import Step, StripPlan, around, interpolation, key_of
 from dyod_studio.services.explore.views import (
     BookmarkView,
@@ -32,24 +32,24 @@ class FakePrefetcher:
         self.drawn: dict[str, Path] = {}
         self.error: str | None = None
 
-    def begin(self, visitor: str, walk: StripPlan) -> None:
-        self.begun.append((visitor, walk))
+    def begin(self, visitor: str, plan: StripPlan) -> None:
+        self.begun.append((visitor, plan))
 
-    def look(self, visitor: str, walk: StripPlan) -> StripsView:
+    def look(self, visitor: str, plan: StripPlan) -> StripsView:
         if self.error is None:
-            lacking = [step.key for step in walk.steps if step.key not in self.drawn]
+            lacking = [step.key for step in plan.steps if step.key not in self.drawn]
             for key in lacking[:FRAMES_A_LOOK]:
                 path = self._folder / "files" / f"{key}.png"
                 self.drawn[key] = draw_picture(path, int(key[:6], 16) / 16**6)
         strips = tuple(
             tuple(FrameView(at, key, self.drawn.get(key)) for at, key in strip)
-            for strip in walk.strips
+            for strip in plan.strips
         )
-        done = sum(step.key in self.drawn for step in walk.steps)
-        return StripsView(strips, done, len(walk.steps), self.error)
+        done = sum(step.key in self.drawn for step in plan.steps)
+        return StripsView(strips, done, len(plan.steps), self.error)
 
-    def finished(self, visitor: str, walk: StripPlan) -> StripsView:
-        view = self.look(visitor, walk)
+    def finished(self, visitor: str, plan: StripPlan) -> StripsView:
+        view = self.look(visitor, plan)
         if not view.is_complete:
             raise InvalidInputError("Wait until the strip is whole.")
         return view
@@ -86,7 +86,7 @@ class FakeExploring:
         self.near_requests.append(request)
         return self._make(int(ref), "near", request, len(request.places), on_progress)
 
-    def keep(self, ref: int | str, key: str) -> None:
+    def keep(self, ref: int | str, key: str, *, is_favorite: bool = False) -> None:
         if key not in self.prefetcher.drawn:
             raise NotFoundError("This picture is not drawn yet: wait until it is there.")
         self.kept.append(key)
@@ -106,7 +106,10 @@ class FakePlaces:
     def name_trait(self, ref: int | str, rank: int, name: str) -> None:
         self.names[rank] = name
 
-    def save(self, ref: int | str, name: str, point: PointRequest) -> BookmarkView:
+    def save(
+        self, ref: int | str, name: str, point: PointRequest,
+        on_progress: Callable[[SamplingProgress], None] | None = None,
+    ) -> BookmarkView:  # fmt: skip
         if not name:
             raise InvalidInputError("A name has 1 to 60 characters, got 0.")
         walk = self._exploring.point(ref, point)

@@ -126,13 +126,14 @@ class FakeImports:
         self._projects = projects
 
     def import_project(
-        self, path: Path, *, on_progress: Callable[[int, int], None] | None = None
-    ) -> Any:
+        self, path: Path, *, name: str | None = None, base: str | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Any:  # fmt: skip
         if not zipfile.is_zipfile(path):
             raise InvalidInputError(f"{path.name} is no readable ZIP archive.")
         if on_progress is not None:
             on_progress(1, 1)
-        project = self._projects.create(path.stem)
+        project = self._projects.create(name or path.stem, base)
         return SimpleNamespace(project=project, num_pictures=0, num_parts=0, num_images=0)
 
 
@@ -142,11 +143,13 @@ class FakeArtifacts:
     def __init__(self, projects: Any) -> None:
         self._projects = projects
 
-    def import_file(self, ref: int, path: Path) -> Any:
+    def import_file(
+        self, ref: int | str, path: Path, *, token: str | None = None, title: str | None = None
+    ) -> Any:
         kind = recognise(read_header(path))
         self._projects.learn(ref, kind)
-        token = f"<{path.stem}>" if kind == "embedding" else None
-        return SimpleNamespace(title=path.stem, kind=kind, token=token)
+        token = (token or f"<{path.stem}>") if kind == "embedding" else None
+        return SimpleNamespace(title=title or path.stem, kind=kind, token=token)
 
 
 class FakeRecalling:
@@ -155,8 +158,8 @@ class FakeRecalling:
     def __init__(self, gallery: FakeGallery) -> None:
         self._gallery = gallery
 
-    def read(self, path: Path, ref: int) -> Provenance:
-        newest = self._gallery.ids(ref)[:1]
+    def read(self, path: Path, ref: int | str | None = None) -> Provenance:
+        newest = [] if ref is None else self._gallery.ids(int(ref))[:1]
         if not newest:
             raise InvalidInputError(f"{path.name} says nothing of how it was made.")
         return self._gallery.provenance(newest[0])

@@ -19,6 +19,7 @@ from dyod_studio.services.views import (
 from tests.ui.drawing import draw_picture
 
 NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+NOTHING: Mapping[str, Any] = {}
 METHODS = (
     MethodView(
         "inversion",
@@ -195,11 +196,14 @@ class FakeTraining:
     def checkpoints(self, job_id: int) -> list[CheckpointView]:
         return self.saved.get(job_id, [])
 
-    def retry(self, job_id: int, step: int | None = None, *, fresh: bool = False) -> JobView:
+    def retry(
+        self, job_id: int, step: int | None = None, *, fresh: bool = False,
+        changes: Mapping[str, Any] = NOTHING,
+    ) -> JobView:  # fmt: skip
         self.pressed.append(("fresh" if fresh else "retry", job_id, step))
         job = self.rows[job_id]
         return self._add(
-            project_id=job.project_id, kind=job.kind,
+            project_id=job.project_id, kind=job.kind, settings={**job.settings, **changes},
             continues_job_id=None if fresh else job_id, start_step=step,
         )  # fmt: skip
 

@@ -185,23 +185,23 @@ class FakeSampling:
         self.kept: list[str] = []
 
     def sample(
-        self, ref: int | str, settings: SampleRequest,
+        self, ref: int | str, request: SampleRequest,
         on_progress: Callable[[SamplingProgress], None] | None = None,
         *, visitor: str | None = None,
     ) -> list[GenerationView]:  # fmt: skip
         for path, seen in (
-            (settings.inputs.get("image"), self.sketches),
-            (settings.inputs.get("region"), self.regions),
+            (request.inputs.get("image"), self.sketches),
+            (request.inputs.get("region"), self.regions),
         ):
             if path is not None:
                 with Image.open(path) as image:
                     seen.append(image.copy())
-        return self._make(int(ref), settings.kind, settings, settings.num_images, on_progress)
+        return self._make(int(ref), request.kind, request, request.num_images, on_progress)
 
     def live(
-        self, ref: int | str, settings: SampleRequest, *, visitor: str
+        self, ref: int | str, request: SampleRequest, *, visitor: str
     ) -> GenerationView | None:
-        return self.sample(ref, settings)[0]
+        return self.sample(ref, request)[0]
 
     def keep_live(self, visitor: str) -> None:
         self.kept.append(visitor)
@@ -223,18 +223,18 @@ class FakeSampling:
         return ("#203040", "#d0a020", "#ffffff")
 
     def interpolate(
-        self, ref: int | str, settings: InterpolationRequest,
+        self, ref: int | str, request: InterpolationRequest,
         on_progress: Callable[[SamplingProgress], None] | None = None,
         *, visitor: str | None = None,
     ) -> list[GenerationView]:  # fmt: skip
-        return self._make(int(ref), "interpolation", settings, settings.num_frames, on_progress)
+        return self._make(int(ref), "interpolation", request, request.num_frames, on_progress)
 
     def traverse(
-        self, ref: int | str, settings: TraversalRequest,
+        self, ref: int | str, request: TraversalRequest,
         on_progress: Callable[[SamplingProgress], None] | None = None,
         *, visitor: str | None = None,
     ) -> list[GenerationView]:  # fmt: skip
-        return self._make(int(ref), "traversal", settings, settings.num_frames, on_progress)
+        return self._make(int(ref), "traversal", request, request.num_frames, on_progress)
 
     def coordinates(self, ref: int | str) -> list[CoordinateView]:
         return [CoordinateView(rank, 7 - rank, 2.0 / (rank + 1)) for rank in range(4)]
