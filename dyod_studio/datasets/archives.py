@@ -19,6 +19,7 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
+from dyod_studio.datasets.caption_files import CaptionFiles, Read
 from dyod_studio.datasets.images import NOT_AN_IMAGE, image_suffix
 from dyod_studio.datasets.outcomes import FoundFile, Gathered, RejectedFile
 from dyod_studio.errors import RejectedImageError
@@ -86,8 +87,12 @@ class Unpacker:
         num_found = 0
         try:
             with _opened(path, self._limits.max_files) as archive:
+                captions = CaptionFiles(_readers(archive, name))
+                yield from captions.problems
                 for info in sorted(archive.infolist(), key=_inner_name):
-                    for item in self._unpack_member(archive, info, name, depth):
+                    if captions.is_caption(f"{name}/{_inner_name(info)}"):
+                        continue
+                    for item in self._unpack_member(archive, info, name, depth, captions):
                         num_found += isinstance(item, FoundFile)
                         yield item
         except RejectedImageError as exc:
@@ -97,7 +102,12 @@ class Unpacker:
             yield RejectedFile(name, NO_PICTURES)
 
     def _unpack_member(
-        self, archive: ZipFile, info: ZipInfo, archive_name: str, depth: int
+        self,
+        archive: ZipFile,
+        info: ZipInfo,
+        archive_name: str,
+        depth: int,
+        captions: CaptionFiles,
     ) -> Iterator[Gathered]:
         inner_name = _inner_name(info)
         if info.is_dir() or any(map(is_junk, PurePosixPath(inner_name).parts)):
@@ -111,7 +121,7 @@ class Unpacker:
             yield RejectedFile(name, str(exc))
             return
         if path.suffix != ARCHIVE_SUFFIX:
-            yield FoundFile(path, name, is_temporary=True)
+            yield FoundFile(path, name, is_temporary=True, caption=captions.of(name))
             return
         try:
             yield from self.unpack(path, name, depth + 1)
@@ -187,6 +197,25 @@ def _opened(path: Path, max_files: int) -> Iterator[ZipFile]:
                     f"holds {len(archive.infolist()):,} files; at most {max_files:,} are read"
                 )
             yield archive
+
+
+def _readers(archive: ZipFile, archive_name: str) -> dict[str, Read]:
+    """How each member is read, by its name; nothing of one that is encrypted or damaged."""
+
+    def reader_of(info: ZipInfo) -> Read:
+        def read(most: int) -> bytes:
+            if info.flag_bits & ENCRYPTED or info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+                return b""
+            try:
+                with _damage_as_reason("is damaged in the archive"), archive.open(info) as source:
+                    return source.read(most)
+            except RejectedImageError:  # the picture beside it comes without a caption
+                return b""
+
+        return read
+
+    files = (info for info in archive.infolist() if not info.is_dir())
+    return {f"{archive_name}/{_inner_name(info)}": reader_of(info) for info in files}
 
 
 def _chunks(archive: ZipFile, info: ZipInfo) -> Iterator[bytes]:

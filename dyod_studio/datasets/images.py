@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
+from dyod_studio.datasets.caption_files import embedded_caption
 from dyod_studio.errors import RejectedImageError
 
 Colour = tuple[int, int, int]
@@ -160,6 +161,15 @@ def read_image(
         raise RejectedImageError(_os_reason(exc)) from exc
     except _DECODER_ERRORS as exc:
         raise RejectedImageError("is damaged") from exc
+
+
+def read_embedded_caption(path: Path) -> str:
+    """Caption inside a readable picture; empty when there is none."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return embedded_caption(image)
+    except _DECODER_ERRORS:  # its pixels are sound, what is written beside them is not
+        return ""
 
 
 def _set_up_pillow() -> None:

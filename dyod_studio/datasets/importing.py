@@ -26,6 +26,7 @@ from dyod_studio.datasets.images import (
     centre_crop,
     content_crop,
     image_suffix,
+    read_embedded_caption,
     read_image,
     thumbnail,
 )
@@ -85,6 +86,7 @@ class PreparedPicture:
     ``NUM_KEPT`` more pictures have been asked for. ``suffix`` is that of its real format. Width,
     height and crop are in pixels of the upright original. ``repeats`` is the earlier picture that
     this one shows again, in another size or compression; of equal files only the first is yielded.
+    ``caption`` is what a file beside it or the picture itself says that it shows, or empty.
     """
 
     name: str
@@ -98,6 +100,7 @@ class PreparedPicture:
     thumbnail: bytes
     sharpness: float
     ground: str
+    caption: str = ""
     repeats: Earlier | None = None
 
 
@@ -107,6 +110,7 @@ Imported = PreparedPicture | RejectedFile | DuplicateFile
 @dataclass(frozen=True, slots=True)
 class _Inspected:
     suffix: str
+    caption: str
     fingerprint: Fingerprint
     size: tuple[int, int]
     crop: Crop
@@ -191,6 +195,7 @@ def _inspect(
         suffix = image_suffix(file.read(HEAD_BYTES))
     return _Inspected(
         suffix=suffix or path.suffix,
+        caption=read_embedded_caption(path),
         fingerprint=fingerprint(path, image),
         size=image.size,
         crop=content_crop(image) if crop_mode == "content" else centre_crop(image.size),
@@ -223,5 +228,6 @@ def _conclude(pending: _Pending, finder: DuplicateFinder) -> Imported:
         thumbnail=seen.thumbnail,
         sharpness=seen.sharpness,
         ground=seen.ground,
+        caption=found.caption or seen.caption,
         repeats=earlier,
     )

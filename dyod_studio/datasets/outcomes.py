@@ -9,12 +9,13 @@ class FoundFile:
     """A file that claims to be a picture.
 
     ``name`` is what the user knows it by. When ``is_temporary``, ``path`` was unpacked from an
-    archive: whoever is done with it deletes it.
+    archive: whoever is done with it deletes it. ``caption`` lay beside it, or is empty.
     """
 
     path: Path
     name: str
     is_temporary: bool = False
+    caption: str = ""
 
 
 @dataclass(frozen=True, slots=True)

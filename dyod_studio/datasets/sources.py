@@ -18,6 +18,7 @@ from dyod_studio.datasets.archives import (
     is_junk,
     num_members,
 )
+from dyod_studio.datasets.caption_files import CaptionFiles, Read
 from dyod_studio.datasets.images import HEAD_BYTES, NOT_AN_IMAGE, image_suffix
 from dyod_studio.datasets.outcomes import FoundFile, Gathered, RejectedFile
 
@@ -39,12 +40,30 @@ def gather(
         OSError: the disk is full or broken.
     """
     unpacker = Unpacker(work_dir, limits or ArchiveLimits())
+    loose = [path for path in paths if path.is_symlink() or not path.is_dir()]
+    captions = CaptionFiles({printable(path.name): reader_of(path) for path in loose})
+    yield from captions.problems
     for path in paths:
         name = printable(path.name or path.absolute().name)
         if path.is_dir() and not path.is_symlink():
             yield from _gather_folder(path, name, work_dir.resolve(), unpacker)
-        else:
-            yield from _gather_file(path, name, unpacker)
+        elif not captions.is_caption(name):
+            yield from _gather_file(path, name, unpacker, captions.of(name))
+
+
+def reader_of(path: Path) -> Read:
+    """Bytes of a regular file; nothing of what is none, or cannot be opened."""
+
+    def read(most: int) -> bytes:
+        try:
+            if not stat.S_ISREG(path.lstat().st_mode):
+                return b""
+            with path.open("rb") as file:
+                return file.read(most)
+        except (PermissionError, FileNotFoundError, NotADirectoryError):
+            return b""
+
+    return read
 
 
 def count_files(paths: Sequence[Path]) -> int:
@@ -70,7 +89,7 @@ def _num_files_in(path: Path) -> int:
 def _gather_folder(
     root: Path, root_name: str, work_dir: Path, unpacker: Unpacker
 ) -> Iterator[Gathered]:
-    folders = [(root, root_name)]
+    folders, told = [(root, root_name)], dict[str, str]()
     num_found = 0
     while folders:
         folder, folder_name = folders.pop()
@@ -80,12 +99,16 @@ def _gather_folder(
             yield RejectedFile(folder_name, f"cannot be opened ({exc.strerror})")
             continue
         inner = []
+        captions = CaptionFiles(_readers(entries, folder_name), told)
+        yield from captions.problems
         for entry in entries:
             path, name = Path(entry.path), f"{folder_name}/{printable(entry.name)}"
             if entry.is_dir(follow_symlinks=False):
                 inner.append((path, name))
                 continue
-            for item in _gather_file(path, name, unpacker):
+            if captions.is_caption(name):
+                continue
+            for item in _gather_file(path, name, unpacker, captions.of(name)):
                 num_found += isinstance(item, FoundFile)
                 yield item
         folders.extend(pair for pair in reversed(inner) if pair[0].resolve() != work_dir)
@@ -93,12 +116,23 @@ def _gather_folder(
         yield RejectedFile(root_name, NO_PICTURES)
 
 
+def _readers(entries: Sequence[os.DirEntry[str]], folder_name: str) -> dict[str, Read]:
+    """How each file of a folder is read, by its name."""
+    return {
+        f"{folder_name}/{printable(entry.name)}": reader_of(Path(entry.path))
+        for entry in entries
+        if not entry.is_dir(follow_symlinks=False)
+    }
+
+
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         return [entry for entry in entries if not is_junk(entry.name)]
 
 
-def _gather_file(path: Path, name: str, unpacker: Unpacker) -> Iterator[Gathered]:
+def _gather_file(
+    path: Path, name: str, unpacker: Unpacker, caption: str = ""
+) -> Iterator[Gathered]:
     try:
         reason, head = _look_at(path)
     except FileNotFoundError:
@@ -108,7 +142,7 @@ def _gather_file(path: Path, name: str, unpacker: Unpacker) -> Iterator[Gathered
     if reason is not None:
         yield RejectedFile(name, reason)
     elif image_suffix(head):
-        yield FoundFile(path, name)
+        yield FoundFile(path, name, caption=caption)
     elif path.suffix.lower() == ARCHIVE_SUFFIX:
         yield from unpacker.unpack(path, name)
     else:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dyod_studio.datasets.advice import PictureFacts, advise, small_ones, soft_ones
+from dyod_studio.datasets.caption_files import MAX_CAPTION_LENGTH
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.store.database import Session
 from dyod_studio.store.files import WEBP
@@ -12,7 +13,6 @@ from dyod_studio.store.projects import PictureRepository, ProjectRepository
 from dyod_studio.store.records import Picture, utc_now
 from dyod_studio.store.storage import Storage
 
-MAX_CAPTION_LENGTH = 500
 MIN_CROP_PX = 32
 
 

@@ -150,6 +150,7 @@ def _row_of(project_id: int, prepared: PreparedPicture, files: FileStore) -> Pic
         thumbnail_sha256=thumbnail.sha256,
         sharpness=prepared.sharpness,
         ground=prepared.ground,
+        caption=prepared.caption or None,
         repeats_sha256=prepared.repeats.sha256 if prepared.repeats else None,
         is_left_out=prepared.repeats is not None,
     )

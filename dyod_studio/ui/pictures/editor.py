@@ -46,8 +46,8 @@ def build_editor(studio: "Studio", project: gr.State, name: str = "") -> Editor:
             across = _share("From the left", "Where the square lies.", f"{name}crop-across")
             down = _share("From the top", "Where the square lies.", f"{name}crop-down")
             caption = gr.Textbox(
-                label="Caption, if you like", max_lines=2, elem_id=f"{name}caption",
-                info="A note for yourself; press Enter to keep it. Training does not read it.",
+                label="Caption", max_lines=2, elem_id=f"{name}caption",
+                info="What it shows, for the set style to learn. Empty: its file name. Enter keeps it.",
             )  # fmt: skip
             with gr.Row():
                 out = gr.Button("Leave it out", size="sm", elem_id=f"{name}leave-out", min_width=90)
