@@ -16,6 +16,12 @@ SOFT_SHARE = 0.4
 SMALL_SHARE = 0.5
 """Of the set's median, below which a picture stands out."""
 NEARLY_WHITE = 232
+SCENES_SHARE = 0.5
+"""Of a set, whose ground is not plain: from there on it shows photographs or whole scenes."""
+ICONS_ONLY = (
+    "These look like photographs or whole scenes. The starter was taught icons on plain grounds "
+    "and cannot draw such pictures: make the project on Stable Diffusion instead."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +53,25 @@ def soft_ones(pictures: Sequence[PictureFacts]) -> list[int]:
     ]
 
 
-def advise(pictures: Sequence[PictureFacts], *, num_repeats: int = 0) -> list[str]:
-    """Sentences about the set, the most important first."""
+def are_scenes(pictures: Sequence[PictureFacts]) -> bool:
+    """Whether most pictures fill their frame, as photographs do and icons do not."""
+    judged = [picture.ground for picture in pictures if picture.ground is not None]
+    return bool(judged) and sum(not ground for ground in judged) >= SCENES_SHARE * len(judged)
+
+
+def advise(
+    pictures: Sequence[PictureFacts], *, num_repeats: int = 0, knows_icons_only: bool = False
+) -> list[str]:
+    """Sentences about the set, the most important first.
+
+    Args:
+        knows_icons_only: the base model was taught nothing else.
+    """
     number = len(pictures)
+    sentences = [ICONS_ONLY] if knows_icons_only and are_scenes(pictures) else []
     if number < FEW_FOR_ANYTHING:
-        return [f"{_counted(number)}: add more, 20 at least for a style."]
-    sentences = [f"{_counted(number)} {_grounds(pictures)}: {_good_for(pictures)}"]
+        return [*sentences, f"{_counted(number)}: add more, 20 at least for a style."]
+    sentences += [f"{_counted(number)} {_grounds(pictures)}: {_good_for(pictures)}"]
     if ENOUGH_FOR_STYLE <= number < ENOUGH_FOR_SHAPES:
         sentences.append(
             f"From {ENOUGH_FOR_SHAPES} on, new shapes come out well too: "

@@ -7,6 +7,7 @@ from pathlib import Path
 from dyod_studio.datasets.advice import PictureFacts, advise, small_ones, soft_ones
 from dyod_studio.datasets.caption_files import MAX_CAPTION_LENGTH
 from dyod_studio.errors import InvalidInputError, NotFoundError
+from dyod_studio.requests.sampling import STARTER
 from dyod_studio.store.database import Session
 from dyod_studio.store.files import WEBP
 from dyod_studio.store.projects import PictureRepository, ProjectRepository
@@ -74,7 +75,13 @@ class Pictures:
             )
             return CheckView(
                 num_pictures=len(rows),
-                advice=tuple(advise(facts, num_repeats=len(repeats))),
+                advice=tuple(
+                    advise(
+                        facts,
+                        num_repeats=len(repeats),
+                        knows_icons_only=project.base == STARTER,
+                    )
+                ),
                 repeats=repeats,
                 soft=self._picked(rows, soft_ones(facts)),
                 small=self._picked(rows, small_ones(facts)),

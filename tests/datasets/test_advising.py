@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image, ImageFilter
 
-from dyod_studio.datasets.advice import PictureFacts, advise, small_ones, soft_ones
+from dyod_studio.datasets.advice import ICONS_ONLY, PictureFacts, advise, small_ones, soft_ones
 from dyod_studio.datasets.importing import plain_ground, sharpness
 from dyod_studio.settings import ASSETS_DIR
 from tests.datasets.pictures import photo
@@ -89,3 +89,20 @@ def test_a_plain_ground_is_told_by_its_colour_and_a_photograph_has_none():
     assert plain_ground(face()) == "#ffffff"
     assert plain_ground(Image.new("RGB", (40, 90), "#102030")) == "#102030"
     assert plain_ground(photo(1)) == ""
+
+
+@pytest.mark.parametrize(
+    ("grounds", "is_told"),
+    [
+        (["", "", "#ffffff"], True),
+        (["", "", "", ""], True),
+        (["", "#ffffff", "#ffffff"], False),
+        ([None, None, None], False),
+        ([], False),
+    ],
+)
+def test_photographs_are_told_that_a_base_of_icons_cannot_draw_them(grounds, is_told):
+    pictures = [PictureFacts(512, 200.0, ground) for ground in grounds]
+    told = advise(pictures, knows_icons_only=True)
+    assert (told[0] == ICONS_ONLY) is is_told
+    assert ICONS_ONLY not in advise(pictures)

@@ -47,7 +47,7 @@ def build_editor(studio: "Studio", project: gr.State, name: str = "") -> Editor:
             down = _share("From the top", "Where the square lies.", f"{name}crop-down")
             caption = gr.Textbox(
                 label="Caption", max_lines=2, elem_id=f"{name}caption",
-                info="What it shows, for the set style to learn. Empty: its file name. Enter keeps it.",
+                info="What it shows, for the set style. Empty: its file name. Enter keeps it.",
             )  # fmt: skip
             with gr.Row():
                 out = gr.Button("Leave it out", size="sm", elem_id=f"{name}leave-out", min_width=90)
