@@ -1,7 +1,7 @@
 """Run the whole main job from the command line and say what it costs.
 
 ``python -m tools.main_job PICTURES --out DIR`` makes a project from a folder in a storage of its
-own, trains inversion and VAE with their defaults, samples from all three initialisations,
+own, trains its style and its shapes with their defaults, samples from all three initialisations,
 interpolates and traverses; then writes times, peak memory, a sheet of the pictures, and with
 ``--judge`` how far new pictures are from the set.
 """
@@ -23,6 +23,7 @@ from PIL import Image, ImageDraw
 from dyod_studio.evaluation.distances import kid
 from dyod_studio.models.base import to_tensor
 from dyod_studio.models.clip import load_clip
+from dyod_studio.requests.part_kinds import usual_methods
 
 SKETCH_SIDE = 256
 CELL = 128
@@ -99,25 +100,26 @@ def _resident_mb(pid: int) -> float:
 
 
 def run_main_job(
-    pictures: Path, out: Path, project: str, base: str, seed: int, initializer: str = ""
+    pictures: Path, out: Path, project: str, base: str, seed: int, prompt: str
 ) -> MainJob:
     """Everything from the folder to the pictures, with the defaults that a user gets.
 
     Args:
-        initializer: the word that the inversion starts from; empty for the one it finds itself.
+        prompt: what is drawn from the prompt alone.
     """
     storage = out / "storage"
     job = MainJob(storage, out)
     job.run("project create", "project", "create", project, "--base", base)
     job.run("dataset add", "dataset", "add", project, pictures)
-    word = ("--set", f"initializer={initializer}") if initializer else ()
-    job.run("train inversion", "train", project, "inversion", *word, "--wait")
-    job.run("train vae", "train", project, "vae", "--wait")
+    for method in usual_methods():
+        job.run(f"train {method}", "train", project, method, "--wait")
     sketch = _sketch(out / "sketch.png")
     photo = next(path for path in sorted(pictures.rglob("*.png")))
     many = ("--num", ROW, "--seed", seed)
-    job.draw("from the prompt", "sample", project, "--from", "prompt", *many)
-    for t0 in (0.3, 0.5, 0.7):
+    job.draw("first pictures", "sample", project, "--from", "distribution", "--num", 12)
+    said = ("--prompt", prompt) if prompt else ()
+    job.draw("from the prompt", "sample", project, "--from", "prompt", *said, *many)
+    for t0 in (0.5, 0.7, 0.85):
         start = ("sample", project, "--from", "distribution", "--t0", t0)
         job.draw(f"from the distribution t0 {t0}", *start, *many)
     for t0 in (0.3, 0.5, 0.7):
@@ -134,7 +136,7 @@ def measure_kid(job: MainJob, pictures: Path, project: str, judge: Path, num: in
     """Print KID x100 of new pictures against the set, by the CLIP of the base in ``judge``."""
     clip = load_clip(judge, judge.name, torch.device("cpu"))
     real = clip.embed_images(_read_all(sorted(pictures.rglob("*.png")))) * clip.width**0.5
-    for t0 in (0.3, 0.5, 0.7):
+    for t0 in (0.5, 0.7, 0.85):
         start = ("sample", project, "--from", "distribution", "--t0", t0, "--num", num, "--seed", 1)
         job.draw(f"{num} new pictures t0 {t0}", *start)
         files = job.rows.pop()[1]
@@ -179,7 +181,7 @@ def main() -> None:
     parser.add_argument("--project", default="measured set")
     parser.add_argument("--base", default="starter")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--initializer", default="", help="a word that the pictures show")
+    parser.add_argument("--prompt", default="", help="what is drawn from the prompt alone")
     parser.add_argument("--judge", type=Path, help="base model whose CLIP measures KID")
     parser.add_argument("--num", type=int, default=64, help="new pictures for KID")
     options = parser.parse_args()
@@ -189,7 +191,7 @@ def main() -> None:
         options.project,
         options.base,
         options.seed,
-        options.initializer,
+        options.prompt,
     )
     write_sheet(job.rows, options.out / "sheet.png")
     total = sum(cost.seconds for cost in job.costs)

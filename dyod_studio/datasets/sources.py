@@ -89,7 +89,7 @@ def _num_files_in(path: Path) -> int:
 def _gather_folder(
     root: Path, root_name: str, work_dir: Path, unpacker: Unpacker
 ) -> Iterator[Gathered]:
-    folders, told = [(root, root_name)], dict[str, str]()
+    folders, captions_above = [(root, root_name)], dict[str, str]()
     num_found = 0
     while folders:
         folder, folder_name = folders.pop()
@@ -99,7 +99,7 @@ def _gather_folder(
             yield RejectedFile(folder_name, f"cannot be opened ({exc.strerror})")
             continue
         inner = []
-        captions = CaptionFiles(_readers(entries, folder_name), told)
+        captions = CaptionFiles(_readers(entries, folder_name), captions_above)
         yield from captions.problems
         for entry in entries:
             path, name = Path(entry.path), f"{folder_name}/{printable(entry.name)}"

@@ -15,7 +15,7 @@ from tests.browser.test_studio_screen import stroke
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 TRAIN_MS = SAMPLE_MS = 240_000
 REST_MS = 3000
-FEW_STEPS = {"inversion": ("Style word", 6), "vae": ("Shape model", 30)}
+FEW_STEPS = {"lora": ("Set style", 6), "vae": ("Shape model", 30)}
 FACES = sorted((ASSETS_DIR / "examples" / "faces").glob("*.png"))[::2]
 THUMB = "#gallery .thumbnail-item"
 FRAMES = "document.querySelectorAll('{} img').length >= 3"

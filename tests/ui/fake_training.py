@@ -49,6 +49,15 @@ METHODS = (
         "Learns one subject.",
         (FieldView("class_noun", "Class noun", "What it is.", "str", "", None, None, ()),),
     ),
+    MethodView(
+        "lora",
+        "LoRA of the set",
+        "Learns how the pictures are drawn.",
+        (
+            FieldView("steps", "Steps", "Optimiser updates.", "int", 800, 1, 100000, ()),
+            FieldView("rank", "Rank", "Width.", "int", 16, 1, 1024, ()),
+        ),
+    ),
 )
 
 CAN = {
