@@ -39,7 +39,7 @@ ifeq ($(CHROMIUM),)
 	@echo "** Install chromium or google-chrome and run 'make test' again.         **" >&2
 	@echo "**************************************************************************" >&2
 endif
-	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "$(MARKERS)$(if $(CHROMIUM),, and not browser)"
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "$(MARKERS)$(if $(CHROMIUM),, and not browser)"
 
 lint: setup-dev
 	@$(BIN)/ruff check .

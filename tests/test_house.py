@@ -12,6 +12,8 @@ from statistics import median
 
 import pytest
 
+from tests.conftest import LONGEST_FIRST, TESTS
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dyod_studio"
 REQUIREMENTS = ROOT / "requirements.txt"
@@ -132,6 +134,11 @@ def test_the_architecture_names_files_that_are_there():
         sorted(name for name in named if not any((folder / name).exists() for folder in places))
         == []
     )
+
+
+def test_the_files_that_are_tested_first_are_there():
+    assert [name for name in LONGEST_FIRST if not (TESTS / name).is_file()] == []
+    assert len(set(LONGEST_FIRST)) == len(LONGEST_FIRST)
 
 
 def test_the_readme_stays_short():
