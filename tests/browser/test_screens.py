@@ -178,7 +178,7 @@ def test_a_failure_is_read_copied_and_its_settings_come_back_into_the_form(url, 
     visitor.find("#method").get_by_text("Style word").click()
     visitor.see("#train-inversion")
     visitor.find("#field-steps input").fill("13")
-    visitor.press("#train-lora")
+    visitor.press("#train-inversion")
     visitor.read("Halve the learning rate, and go on from an earlier state.")
     visitor.find("#failure summary").click()
     visitor.read("Step 39 of 800")
