@@ -147,7 +147,7 @@ class FakeArtifacts:
         self, ref: int | str, path: Path, *, token: str | None = None, title: str | None = None
     ) -> Any:
         kind = recognise(read_header(path))
-        self._projects.learn(ref, kind)
+        self._projects.learn(ref, kind, is_imported=True)
         token = (token or f"<{path.stem}>") if kind == "embedding" else None
         return SimpleNamespace(title=title or path.stem, kind=kind, token=token)
 

@@ -74,10 +74,14 @@ class FakeProjects:
     def delete(self, ref: int | str) -> None:
         del self._views[self.get(ref).id]
 
-    def learn(self, ref: int, *kinds: str) -> None:
+    def learn(self, ref: int | str, *kinds: str, is_imported: bool = False) -> None:
         view = self.get(ref)
         learned = (*view.artifacts, *kinds)
-        self._views[ref] = replace(view, artifacts=learned, default_parts=default_parts(learned))
+        imported = (*view.imported, *(kinds if is_imported else ()))
+        self._views[view.id] = replace(
+            view, artifacts=learned, imported=imported,
+            default_parts=default_parts(learned, imported),
+        )  # fmt: skip
 
     def add_pictures(
         self,
