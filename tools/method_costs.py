@@ -35,6 +35,7 @@ from dyod_studio.models.memory_plan import MemoryPlan
 from dyod_studio.models.placeholder import with_placeholder
 from dyod_studio.models.rare_tokens import Subject
 from dyod_studio.models.whole_unet import with_own_unet
+from dyod_studio.training import lora
 from dyod_studio.training.anl import AnlTask
 from dyod_studio.training.baselines import BaselineTask
 from dyod_studio.training.custom_diffusion import CustomDiffusionTask
@@ -52,6 +53,7 @@ PASCAL = Card("GTX 1080 Ti", (6, 1), ("sm_60",))
 CLIP_WIDTH, NUM_PICTURES = 768, 2
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "inversion": ("inversion", {}),
+    "lora": ("lora", {}),
     "vae": ("vae", {}),
     "dreambooth": ("dreambooth", {"class_noun": "dog"}),
     "custom-diffusion": ("custom-diffusion", {"class_noun": "dog"}),
@@ -93,6 +95,11 @@ def _vae(stack: ExitStack, base: BaseModel, config: Any, latents: Any) -> Built:
     return base, VaeTask(base, latents, config)
 
 
+def _lora(stack: ExitStack, base: BaseModel, config: Any, latents: Any) -> Built:
+    learner = stack.enter_context(lora.learner_of(config, base))
+    return learner, lora.LoraTask(learner, latents, ["a dog"] * len(latents), config)
+
+
 def _dreambooth(stack: ExitStack, base: BaseModel, config: Any, latents: Any) -> Built:
     learner = stack.enter_context(learner_of(config, base))
     subject = Subject("sks", "a sks dog", "a dog", None)
@@ -123,6 +130,7 @@ def _baseline(stack: ExitStack, base: BaseModel, config: Any, latents: Any) -> B
 
 TASKS: dict[str, Callable[[ExitStack, BaseModel, Any, Any], Built]] = {
     "inversion": _inversion,
+    "lora": _lora,
     "vae": _vae,
     "dreambooth": _dreambooth,
     "custom-diffusion": _custom_diffusion,

@@ -3,7 +3,7 @@
 from tests.services.trained import opened_studio, train_everything
 from tools.press_files import trace_press
 
-MAX_FILES = 25
+MAX_FILES = 28
 
 
 def test_a_press_of_make_pictures_runs_through_few_files(base_folders, tmp_path):
