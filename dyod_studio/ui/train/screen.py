@@ -42,7 +42,7 @@ def build_train(
             with gr.Accordion("One method, with its own settings", open=False) as drawer:
                 method = gr.Radio(
                     choices=[(method_name(name), name) for name in method_summaries()],
-                    value=usual_methods()[0], label="Method", elem_id="method",
+                    value=None, label="Method", elem_id="method",
                 )  # fmt: skip
                 form = Form(drawer, method, proposed, queued)
                 _draw_forms(studio, project, form, plan)
@@ -53,19 +53,21 @@ def build_train(
 
 
 def _draw_forms(studio: "Studio", project: gr.State, form: Form, plan: gr.HTML) -> None:
-    """Draw the chosen method's fields, but only once somebody opens the drawer.
+    """Draw the chosen method's fields; none is chosen until somebody opens the drawer.
 
-    What the fields are is known to the training code, and reading it loads PyTorch.
+    What the fields are is known to the training code, and reading it loads PyTorch. The browser
+    itself makes the first choice: one that came from the server could undo the user's own, and
+    a form drawn twice would lose what was typed into the first.
     """
-    asked = gr.State(False)
-    gr.on([form.drawer.expand, form.proposed.change], lambda: True, None, asked, **SILENT)
+    first = f"method => method ?? '{usual_methods()[0]}'"
+    form.drawer.expand(None, form.method, form.method, js=first)
 
-    def draw(name: str, is_asked: bool, proposed: Mapping[str, Any]) -> None:
-        if is_asked:
+    def draw(name: str | None, proposed: Mapping[str, Any]) -> None:
+        if name is not None:
             method = proposed_method(_method(studio, name), proposed)
             _draw_form(studio, project, method, form.queued, plan)
 
-    gr.render([form.method, asked, form.proposed], show_progress="hidden")(draw)
+    gr.render([form.method, form.proposed], show_progress="hidden")(draw)
 
 
 def proposed_method(method: MethodView, proposed: Mapping[str, Any]) -> MethodView:
