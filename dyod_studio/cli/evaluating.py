@@ -48,7 +48,7 @@ Guidance = Annotated[float | None, typer.Option(help="Guidance scale.")]
 Steps = Annotated[int, typer.Option(help="Denoiser steps of the full schedule.")]
 Seed = Annotated[int, typer.Option(help="The first seed.")]
 Baselines = Annotated[
-    bool, typer.Option(help="Measure the word alone and the shape model alone as well.")
+    bool, typer.Option(help="Measure the prompt alone and the shape model alone as well.")
 ]
 Use = Annotated[
     list[str] | None, typer.Option(metavar="KIND", help="A trained part to draw with; repeat.")

@@ -140,7 +140,7 @@ def baseline_name(role: str) -> str:
     """Name of a baseline in tables, plots and sentences."""
     if role == "anl":
         return f"{title_of(role)} (ANL)"
-    return f"The {title_of('inversion' if role == 'prompt' else role).lower()} alone"
+    return f"The {role if role == 'prompt' else title_of(role).lower()} alone"
 
 
 def check_numbers(num_made: int, num_real: int) -> None:

@@ -43,8 +43,8 @@ DEFAULT_NOVELTY = 0.5
 EARLIER = {"codes": "prior", "timestep_spacing": "scheduler"}
 """What requests that do not say it were made with, by releases that knew nothing else."""
 DEFAULT_T0: dict[str, float] = {"prompt": 1.0, "image": 0.5}
-T0_OF_STYLE = 0.7
-"""Where new shapes are closest to a set whose own style the U-Net has learned."""
+WALKS, T0_OF_STYLE, T0_OF_WALKS = ("interpolation", "traversal", "place"), 0.7, 0.4
+"""With the set's style in the U-Net: where new shapes are closest, where walks still move."""
 CLOSEST_T0, CLOSEST_T0_OF_STARTER = 0.6, 0.3
 """The same without that: by Table 1 of DYOD, and as measured in docs/methods.md."""
 
@@ -79,7 +79,7 @@ class SamplingRequest(BaseModel):
         description="How strictly the prompt is followed.",
     )  # fmt: skip
     prompt: str | None = Field(
-        default=None, max_length=MAX_TEXT, title="Words around the style word",
+        default=None, max_length=MAX_TEXT, title="In words",
         description="Text instead of the project's own prompt.",
     )  # fmt: skip
     """None for what the parts were taught with, which also stands for ``{token}`` in it."""
@@ -379,7 +379,7 @@ def default_t0(kind: str, base: str, parts: Collection[str]) -> float:
     if kind in DEFAULT_T0:
         return DEFAULT_T0[kind]
     if "lora" in parts:
-        return T0_OF_STYLE
+        return T0_OF_WALKS if kind in WALKS else T0_OF_STYLE
     return CLOSEST_T0_OF_STARTER if base == STARTER else CLOSEST_T0
 
 

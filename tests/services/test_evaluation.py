@@ -47,8 +47,8 @@ def test_a_sweep_is_measured_summed_up_and_advises_the_t0_until_something_is_tra
     assert view.summary == (
         "Pictures come closest to your set with “How much may change (t0)” at 0.55; anything from "
         "0.5 to 0.6 is nearly as good, and at 0.5 a picture is drawn 2 times as fast as from the "
-        "word alone.",
-        "They are 3.2 times as close as with the style word alone and 9.5 times as close as with "
+        "prompt alone.",
+        "They are 3.2 times as close as with the prompt alone and 9.5 times as close as with "
         "the shape model alone.",
     )
     advice = studio.evaluation.advice(toys.id)

@@ -70,7 +70,7 @@ def _of_t0(advice: Advice) -> str:
     if advice.low < 1:
         fast = (
             f", and at {advice.low:g} a picture is drawn {advice.speed_up_low:.2g} times as fast "
-            "as from the word alone"
+            "as from the prompt alone"
         )
     return (
         f"Pictures come closest to your set with {SUBJECTS['t0']} at {advice.t0:g}; {nearly}{fast}."

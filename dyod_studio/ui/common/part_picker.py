@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.requests.part_kinds import selectable_kinds, standalone_kinds, unet_kinds
-from dyod_studio.requests.sampling import SamplingRequest, default_t0, field_title
+from dyod_studio.requests.sampling import WALKS, SamplingRequest, default_t0, field_title
 from dyod_studio.ui.common.controls import build_fine_controls, field_slider, t0_slider
 from dyod_studio.ui.common.handlers import SILENT, guidance_in, whole_in
 from dyod_studio.ui.common.run_html import method_name
@@ -147,7 +147,11 @@ def _in_sight(chosen: Sequence[str]) -> tuple[Any, Any]:
 
 
 class SamplingControls(NamedTuple):
-    """The controls; ``use`` holds the parts on the server, None as long as none were chosen."""
+    """The controls.
+
+    ``use`` holds the parts on the server, None as long as none were chosen; ``of_walks`` whether
+    t0 stands for walks through the shapes, which need another one than new pictures.
+    """
 
     t0: gr.Slider
     guidance_scale: gr.Textbox
@@ -158,16 +162,17 @@ class SamplingControls(NamedTuple):
     use: gr.State
     adapter_strength: gr.Slider
     kinds: gr.CheckboxGroup
+    of_walks: gr.State
 
     @property
     def inputs(self) -> list[Any]:
         """Components that ``read_sampling_controls`` is given."""
-        return list(self[:-1])
+        return list(self[:-2])
 
 
 def build_sampling_controls(studio: "Studio", project: gr.State, tab: gr.Tab) -> SamplingControls:
     """Lay out the row above the three ways to explore, and wire the choice of parts."""
-    use, shown = gr.State(None), gr.State({})
+    use, shown, of_walks = gr.State(None), gr.State({}), gr.State(False)
     with gr.Row(elem_id="explore-drawn"):
         with gr.Column(scale=2, min_width=300):
             t0 = t0_slider(
@@ -196,15 +201,17 @@ def build_sampling_controls(studio: "Studio", project: gr.State, tab: gr.Tab) ->
         with gr.Column(scale=1, min_width=260):
             fine = build_fine_controls("explore")
     gr.on(
-        [project.change, tab.select], partial(show_choice, studio), [project, shown],
+        [project.change, tab.select], partial(show_choice, studio), [project, shown, of_walks],
         [panel, kinds, strength, use, shown, t0], **SILENT,
     )  # fmt: skip
     kinds.input(on_choose_kinds, kinds, [use, strength], **SILENT)
     codes.change(lambda codes: gr.update(visible=codes == "near"), codes, novelty, **SILENT)
-    return SamplingControls(t0, *fine, codes, novelty, use, strength, kinds)
+    return SamplingControls(t0, *fine, codes, novelty, use, strength, kinds, of_walks)
 
 
-def show_choice(studio: "Studio", project: int | None, shown: dict[str, Any]) -> Any:
+def show_choice(
+    studio: "Studio", project: int | None, shown: dict[str, Any], of_walks: bool = False
+) -> Any:
     """Show what is trained, with the usual parts chosen; what the page shows is not sent again."""
     trained, usual, imported = _trained(studio, project)
     kinds = [kind for kind in selectable_kinds() if kind in trained]
@@ -218,17 +225,27 @@ def show_choice(studio: "Studio", project: int | None, shown: dict[str, Any]) ->
         _strength(usual),
         None,
         now,
-        gr.skip() if project is None else usual_t0(studio, project),
+        _t0(studio, project, of_walks),
     )
 
 
-def usual_t0(studio: "Studio", project: int) -> float:
-    """The t0 for new shapes of a project: as measured, else what suits its parts."""
-    advice = studio.evaluation.advice(project)
-    if advice is not None:
-        return advice.t0
+def usual_t0(studio: "Studio", project: int, kind: str) -> float:
+    """The t0 of a project for requests of a kind: as measured for new shapes, else what suits."""
     view = studio.projects.get(project)
-    return default_t0("distribution", view.base, view.default_parts)
+    advice = studio.evaluation.advice(project) if kind == "distribution" else None
+    return default_t0(kind, view.base, view.default_parts) if advice is None else advice.t0
+
+
+def on_way(
+    studio: "Studio", is_walk: bool, project: int | None, of_walks: bool
+) -> tuple[Any, bool]:
+    """The t0 that a way to explore opens with; one that stands for it already stays."""
+    return gr.skip() if is_walk == of_walks else _t0(studio, project, is_walk), is_walk
+
+
+def _t0(studio: "Studio", project: int | None, is_walk: bool) -> Any:
+    kind = "interpolation" if is_walk else "distribution"
+    return gr.skip() if project is None else usual_t0(studio, project, kind)
 
 
 def on_choose_kinds(kinds: Sequence[str] | None) -> tuple[list[str], Any]:
@@ -270,6 +287,7 @@ def sampling_control_updates(request: SamplingRequest) -> tuple[Any, ...]:
         kinds,
         _strength_of(request, kinds),
         gr.skip() if kinds is None else kinds,
+        request.kind in WALKS,
     )
 
 

@@ -110,8 +110,9 @@ def _build_settings(
         info="Off: each press draws a new one and shows it here.",
     )  # fmt: skip
     prompt = gr.Textbox(
-        label="Words around the style word", max_lines=1, placeholder="a photo of {token}",
-        info="{token} stands for it. Empty: the word by itself (prompt).", elem_id="studio-prompt",
+        label="In words", max_lines=1, placeholder="a photo of {token}",
+        info="{token} stands for the style word. Empty: as it was taught (prompt).",
+        elem_id="studio-prompt",
     )  # fmt: skip
     fine = build_fine_controls("studio")
     parts = build_parts(studio, project, tab)

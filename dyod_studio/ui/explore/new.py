@@ -27,7 +27,7 @@ from dyod_studio.ui.explore.between import visitor_of
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
 
-STARTS = [("From the shapes it learned", "distribution"), ("From the word alone", "prompt")]
+STARTS = [("From the shapes it learned", "distribution"), ("From words alone", "prompt")]
 NOTHING_YET = (
     "Nothing made yet",
     "Press Make new pictures. Each begins with a shape that your set could have had.",
@@ -87,12 +87,12 @@ def build_new(studio: "Studio", project: gr.State, drawn: SamplingControls) -> N
 def _build_fields() -> tuple[Any, ...]:
     start = gr.Radio(STARTS, value="distribution", label="Begin", elem_id="new-start")
     prompt = gr.Textbox(
-        label="Words around the style word",
+        label="In words",
         max_lines=1,
         visible=False,
         placeholder="a rendering of {token}",
         elem_id="new-prompt",
-        info="Empty: the word by itself.",
+        info="{token} stands for the style word. Empty: as it was taught.",
     )
     with gr.Row():
         number = field_slider(SampleRequest, "num_images", most=16, step=1, elem_id="new-number")

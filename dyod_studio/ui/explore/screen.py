@@ -20,6 +20,7 @@ from dyod_studio.ui.common.handlers import SILENT, shown_to_user
 from dyod_studio.ui.common.part_picker import (
     SamplingControls,
     build_sampling_controls,
+    on_way,
     sampling_control_updates,
 )
 from dyod_studio.ui.explore.between import FIXED, FREE, ROUND, STRAIGHT, Between, build_between
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
 TAB_OF_KIND = {"interpolation": "between", "place": "traits", "traversal": "traits"}
 """Which of the three ways makes pictures of a kind; the others are new pictures."""
-NUM_DRAWN, NUM_NEW, NUM_BETWEEN = 9, 4, 7
+NUM_DRAWN, NUM_NEW, NUM_BETWEEN = 10, 4, 7
 
 
 def restore_outputs(
@@ -139,8 +140,7 @@ def build_explore(
 ) -> list[Any]:
     """Lay out the screen and wire it; returns what ``show_explore`` fills.
 
-    Args:
-        again: holds the AgainView that the screen shall stand as.
+    ``again`` holds the AgainView that the screen shall stand as.
     """
     hint = gr.HTML(elem_id="explore-hint", padding=False)
     to_train = gr.Button(
@@ -149,7 +149,7 @@ def build_explore(
     conductor = build_conductor("explore-conductor")
     drawn = build_sampling_controls(studio, project, tab)
     with gr.Tabs(elem_id="explore-tabs") as modes:
-        with gr.Tab("New pictures", id="new"):
+        with gr.Tab("New pictures", id="new") as new_tab:
             new = build_new(studio, project, drawn)
         with gr.Tab("Between two", id="between") as between_tab:
             lacks = [gr.HTML(NEEDS_SHAPES, visible=False)]
@@ -163,6 +163,7 @@ def build_explore(
                     places = build_bookmarks(studio, project, traits, drawn)
     to_train.click(lambda: gr.update(selected="train"), None, tabs, **SILENT)
     _wire_sources(studio, project, between, between_tab, tab)
+    _wire_ways(studio, project, drawn, new_tab, between_tab)
     _wire_traits(studio, project, traits, places, drawn, traits_tab, conductor)
     _wire_going_on(studio, project, modes, new, between, traits, drawn)
     if again is not None:
@@ -182,6 +183,15 @@ def show_explore(studio: "Studio", project: int | None) -> tuple[Any, ...]:
         *(gr.update(visible=has_shapes) for _ in range(2)),
         *saved_updates(studio, project),
     )
+
+
+def _wire_ways(
+    studio: "Studio", project: gr.State, drawn: SamplingControls, new: gr.Tab, between: gr.Tab
+) -> None:
+    """Each way opens with the t0 that suits it; the traits do so before their strips are drawn."""
+    t0 = [drawn.t0, drawn.of_walks]
+    for way, is_walk in ((new, False), (between, True)):
+        way.select(partial(on_way, studio, is_walk), [project, drawn.of_walks], t0, **SILENT)
 
 
 def _wire_sources(
@@ -210,7 +220,12 @@ def _wire_traits(
     """The strips are drawn when the tab comes into sight, and when a slider came to rest."""
     begin, inputs = begin_with(studio), point_inputs(project, traits, drawn)
     rows = [places.which, *traits.boxes, *traits.sliders]
-    traits_tab.select(partial(traits_updates, studio), project, rows, **SILENT).then(
+    traits_tab.select(
+        partial(on_way, studio, True),
+        [project, drawn.of_walks],
+        [drawn.t0, drawn.of_walks],
+        **SILENT,
+    ).then(partial(traits_updates, studio), project, rows, **SILENT).then(
         begin, inputs, traits.shown, **SILENT
     )
     conductor.select(begin, inputs, traits.shown, **SILENT)
@@ -226,12 +241,18 @@ def _wire_going_on(
     drawn: SamplingControls,
 ) -> None:
     """From a new picture on: as an end of a way, or as the place that the traits begin at."""
-    picks = between.picks
+    picks, t0 = between.picks, [drawn.t0, drawn.of_walks]
+
+    def end(name: str, project: int | None, of_walks: bool, *values: Any) -> tuple[Any, ...]:
+        updates = on_end(name, *values)
+        is_walk = of_walks or "selected" in updates[-1]
+        return *updates, *on_way(studio, is_walk, project, of_walks)
+
     for button, name in ((new.as_a, "A"), (new.as_b, "B")):
         button.click(
-            partial(on_end, name),
-            [picks.ends, new.picked],
-            [picks.ends, picks.turn, *picks.shown, modes],
+            partial(end, name),
+            [project, drawn.of_walks, picks.ends, new.picked],
+            [picks.ends, picks.turn, *picks.shown, modes, *t0],
             **SILENT,
         )
     new.around.click(
@@ -239,7 +260,9 @@ def _wire_going_on(
         [new.picked, *traits.sliders, *traits.locks],
         [traits.origin, traits.where, *traits.sliders, modes],
         **SILENT,
-    ).success(begin_with(studio), point_inputs(project, traits, drawn), traits.shown, **SILENT)
+    ).success(partial(on_way, studio, True), [project, drawn.of_walks], t0, **SILENT).success(
+        begin_with(studio), point_inputs(project, traits, drawn), traits.shown, **SILENT
+    )
 
 
 @shown_to_user

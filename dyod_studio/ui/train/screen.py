@@ -11,7 +11,7 @@ import gradio as gr
 from dyod_studio.requests.part_kinds import usual_methods
 from dyod_studio.services.training.methods import method_summaries
 from dyod_studio.services.views import FieldView, MethodView
-from dyod_studio.ui.common.handlers import PRIVATE, SILENT, chosen, shown_to_user
+from dyod_studio.ui.common.handlers import PRIVATE, chosen, shown_to_user
 from dyod_studio.ui.common.html import heading
 from dyod_studio.ui.common.run_actions import Form
 from dyod_studio.ui.common.run_html import method_name
