@@ -37,9 +37,11 @@ from dyod_studio.evaluation.results import (
     points_dir,
     read_point,
 )
-from dyod_studio.jobs.inputs import load_inputs, load_parts
+from dyod_studio.jobs.inputs import load_inputs, with_codes
 from dyod_studio.jobs.metrics import Pace
+from dyod_studio.jobs.sampler import load_parts
 from dyod_studio.models.anl import Condition
+from dyod_studio.models.artifacts import Artifact
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.customised import SamplingConfig, open_customised
 from dyod_studio.models.feature_extractors import open_extractor
@@ -221,8 +223,7 @@ def _measure_point(run: EvaluationRun, index: int, point: Point, key: str) -> No
     made: list[list[torch.Tensor]] = [[] for _ in run.references]
     drawing_s = 0.0
     with ExitStack() as stack:
-        parts = load_parts(run.storage, run.job.project_id, point.parts, run.base)
-        model = open_customised(stack, run.base, parts)
+        model = open_customised(stack, run.base, _parts(run, point))
         for begin in range(0, config.num, AT_ONCE):
             places = range(begin, min(begin + AT_ONCE, config.num))
             seeds = [config.seed + place for place in places]
@@ -278,6 +279,12 @@ def _result(
         copies=tuple(show.copies),
         notes=tuple(filter(None, notes)),
     )
+
+
+def _parts(run: EvaluationRun, point: Point) -> dict[str, Artifact]:
+    storage, project_id = run.storage, run.job.project_id
+    parts = load_parts(storage, project_id, point.parts)
+    return with_codes(storage, project_id, parts, point.parts, run.base)
 
 
 def _sampling_config(run: EvaluationRun, point: Point, places: range) -> SamplingConfig:

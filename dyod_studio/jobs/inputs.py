@@ -15,7 +15,6 @@ from dyod_studio.models.loading import load_base
 from dyod_studio.models.memory import limit_memory
 from dyod_studio.models.placeholder import trained_vectors, with_placeholder
 from dyod_studio.settings import STARTER_DIR, Settings
-from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.projects import PictureRepository, ProjectRepository
 from dyod_studio.store.storage import Storage
@@ -63,37 +62,30 @@ def _pictures(storage: Storage, project_id: int) -> list[TrainingPicture]:
         ]
 
 
-def load_parts(
-    storage: Storage, project_id: int, artifacts: Mapping[str, str], base: BaseModel
+def with_codes(
+    storage: Storage,
+    project_id: int,
+    parts: Mapping[str, Artifact],
+    artifacts: Mapping[str, str],
+    base: BaseModel,
 ) -> dict[str, Artifact]:
-    """The project's trained parts by their kinds; an initial VAE knows the codes of its set.
+    """The parts, with an initial VAE that knows the codes of its set.
+
+    One trained by an earlier release gets those of the set as it is now; they are found once and
+    kept. Without pictures it stays as it is.
 
     Args:
         artifacts: kind to SHA-256.
-
-    Raises:
-        NotFoundError: the project has no such part.
     """
-    with storage.database.session() as session:
-        rows = ArtifactRepository(session)
-        for sha256 in artifacts.values():
-            rows.by_sha256(project_id, sha256)
-    parts = {
-        kind: load_artifact(storage.files.path(sha256, SAFETENSORS), kind)
-        for kind, sha256 in artifacts.items()
-    }
-    if "vae" in parts and SetCodes.find(parts["vae"]) is None:
-        parts["vae"] = _with_codes(storage, project_id, parts["vae"], artifacts["vae"], base)
-    return parts
+    part = parts.get("vae")
+    if part is None or SetCodes.find(part) is not None:
+        return dict(parts)
+    return {**parts, "vae": _with_codes(storage, project_id, part, artifacts["vae"], base)}
 
 
 def _with_codes(
     storage: Storage, project_id: int, part: Artifact, sha256: str, base: BaseModel
 ) -> Artifact:
-    """A part trained by an earlier release with the codes that it lacks, of the set as it is now.
-
-    They are found once and kept; without pictures the part stays as it is.
-    """
     path = storage.cache_dir / f"codes-{sha256}.safetensors"
     if not path.exists():
         pictures = _pictures(storage, project_id)

@@ -26,8 +26,9 @@ from dyod_studio.diffusion.codes import (
 )
 from dyod_studio.errors import JobStateError, NotFoundError, SampleCancelledError, StudioError
 from dyod_studio.jobs.images import store_image
-from dyod_studio.jobs.inputs import load_base_model, load_parts
+from dyod_studio.jobs.inputs import load_base_model, with_codes
 from dyod_studio.models.anl import Condition
+from dyod_studio.models.artifacts import Artifact, load_artifact
 from dyod_studio.models.customised import CustomisedModel, OnStep, SamplingConfig, open_customised
 from dyod_studio.requests.part_kinds import PART_KINDS
 from dyod_studio.requests.sampling import (
@@ -45,9 +46,10 @@ from dyod_studio.requests.sampling import (
     read_request,
 )
 from dyod_studio.settings import Settings
+from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.cleaning import FileName, remove_unreferenced
 from dyod_studio.store.database import retry_while_busy
-from dyod_studio.store.files import PNG, WEBP
+from dyod_studio.store.files import PNG, SAFETENSORS, WEBP
 from dyod_studio.store.records import Generation, JobState
 from dyod_studio.store.requests import GenerationRepository, InputFile, SampleRequestRepository
 from dyod_studio.store.storage import Storage
@@ -201,12 +203,35 @@ def _carry_out(settings: Settings, storage: Storage, claimed: ClaimedRequest) ->
     base = load_base_model(settings, request.base)
     needed = [k for k in request.artifacts if request.needs_vae or not PART_KINDS[k].makes_starts]
     chosen = {kind: request.artifacts[kind] for kind in needed}
-    parts = load_parts(storage, claimed.project_id, chosen, base)
+    parts = load_parts(storage, claimed.project_id, chosen)
+    if request.codes != "prior" and "vae" in parts:
+        parts = with_codes(storage, claimed.project_id, parts, chosen, base)
     with ExitStack() as stack:
         model = open_customised(stack, base, parts, request.adapter_strength)
         images = draw(model, request, Progress(storage, claimed.id))
         resolved, each = _resolve(model, claimed), _own_values(model, request)
     retry_while_busy(partial(_finish, storage, claimed, images, resolved, each))
+
+
+def load_parts(
+    storage: Storage, project_id: int, artifacts: Mapping[str, str]
+) -> dict[str, Artifact]:
+    """The project's trained parts by their kinds.
+
+    Args:
+        artifacts: kind to SHA-256.
+
+    Raises:
+        NotFoundError: the project has no such part.
+    """
+    with storage.database.session() as session:
+        rows = ArtifactRepository(session)
+        for sha256 in artifacts.values():
+            rows.by_sha256(project_id, sha256)
+    return {
+        kind: load_artifact(storage.files.path(sha256, SAFETENSORS), kind)
+        for kind, sha256 in artifacts.items()
+    }
 
 
 class Progress:

@@ -32,8 +32,13 @@ from dyod_studio.models.base import BaseModel, fit, to_pictures, to_tensor
 from dyod_studio.models.initial_vae import TrainedVae, draw_codes
 from dyod_studio.models.region import Region, region_of
 from dyod_studio.models.whole_unet import has_unet
-from dyod_studio.requests.part_choice import check_tokens
-from dyod_studio.requests.part_kinds import PART_KINDS, load_reference, part_kinds, unet_kinds
+from dyod_studio.requests.part_kinds import (
+    PART_KINDS,
+    check_tokens,
+    load_reference,
+    part_kinds,
+    unet_kinds,
+)
 from dyod_studio.requests.sampling import DEFAULT_NOVELTY, Codes, Spacing, Start
 
 OnStep = Callable[[int, int], None]

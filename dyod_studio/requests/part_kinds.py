@@ -5,91 +5,13 @@ and imported when it is used. Lists of kinds are functions, so that a kind regis
 all of them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any
 
 from dyod_studio.errors import InvalidInputError
-
-FileLayout = Literal["", "textual-inversion", "lora"]
-"""Layout of a part's file that other tools read too."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingMethod:
-    """How a kind is trained, and how that is offered.
-
-    Args:
-        config: reference to its settings class; beside that stands ``run(config, base, dataset,
-            run)``, which yields the events of a training run.
-        task: what it does, in two or three words.
-        num_pictures, cost: for how many pictures it is, and what it takes, in a person's words.
-        memory_settings: the settings that decide how much memory and time a step takes.
-        can_checkpoint_gradients: activations can be computed again instead of kept.
-        uses_unet: gradients pass through the base model's U-Net.
-        can_shrink: it can learn from smaller pictures than the base model draws.
-        teaches_set: its token is the project's own word, which means the whole set.
-        noun_setting: the setting that names what the pictures show, if it has one.
-        footprint: reference from settings and the base's size to what it adds to the base model.
-    """
-
-    config: str
-    task: str
-    summary: str
-    num_pictures: str = field(kw_only=True)
-    cost: str = field(kw_only=True)
-    memory_settings: tuple[str, ...] = ("batch_size",)
-    uses_unet: bool = True
-    can_checkpoint_gradients: bool = False
-    can_shrink: bool = False
-    teaches_set: bool = False
-    noun_setting: str = ""
-    footprint: str = "dyod_studio.training.footprints:of_nothing"
-
-
-@dataclass(frozen=True, slots=True)
-class PartKind:
-    """A kind of trained part. Parts combine unless they teach one token, or one is a whole U-Net.
-
-    Args:
-        name: in rows, files and on the command line. title: on the page.
-        attach: reference to ``attach(attachment, parts)``, which puts parts on a base model.
-        attach_order: lower is attached first; neighbours that share ``attach`` come in one call.
-        changes_unet: it changes the U-Net or replaces it, by the share ``adapter_strength``.
-        teaches_token: its file holds vectors of a placeholder token.
-        makes_starts: it makes what the reverse process starts from.
-        is_default: it is used where nothing else is asked for.
-        is_baseline: it is trained to be compared with.
-        replaces: a default kind that is not used where this one was trained.
-        can_be_imported: it may be read from a file that was made elsewhere.
-        imported_title: on the page, of one that was.
-        can_be_partial: a strength between 0 and 1 makes sense.
-        prompt: template of the prompt it was taught with, of ``config`` and ``facts``.
-        prompt_priority: of the prompts of several parts, the highest is the default prompt.
-        file_layout: the layout that other tools know its file by.
-        method: how it is trained; None for a kind that is only imported.
-    """
-
-    name: str
-    title: str
-    attach: str
-    attach_order: int = 100
-    changes_unet: bool = False
-    teaches_token: bool = False
-    makes_starts: bool = False
-    is_default: bool = False
-    is_baseline: bool = False
-    replaces: str = ""
-    can_be_imported: bool = False
-    imported_title: str = ""
-    can_be_partial: bool = True
-    prompt: str = ""
-    prompt_priority: int = 0
-    file_layout: FileLayout = ""
-    method: TrainingMethod | None = None
-
+from dyod_studio.requests.part_records import PartKind, TrainingMethod
 
 IMPORTED_FROM = "imported_from"
 """In the config of a part that was made elsewhere, the name of its file."""
@@ -363,6 +285,59 @@ def usual_methods() -> tuple[str, ...]:
     """Methods that a set is trained with where nothing else is chosen."""
     replaced = {PART_KINDS[name].replaces for name in default_kinds()}
     return tuple(name for name in default_kinds() if name not in replaced)
+
+
+def default_parts(trained: Collection[str], imported: Collection[str] = ()) -> tuple[str, ...]:
+    """Parts used where none are named: the lora, else the inversion, and the vae.
+
+    Without either the first of the others takes their place, for a project trained by that alone.
+
+    Args:
+        imported: those of ``trained`` that were made elsewhere, and are used when they are named.
+    """
+    usual = [name for name in default_kinds() if name in trained and name not in imported]
+    replaced = {PART_KINDS[name].replaces for name in usual}
+    usual = [name for name in usual if name not in replaced]
+    if all(PART_KINDS[name].makes_starts for name in usual):
+        usual[:0] = [name for name in standalone_kinds() if name in trained][:1]
+    return tuple(usual)
+
+
+def check_known(use: Collection[str]) -> None:
+    """Refuse a kind that nothing is drawn with.
+
+    Raises:
+        InvalidInputError: one of the names is no kind's.
+    """
+    for name in use:
+        if name not in PART_KINDS:
+            known = ", ".join(part_kinds())
+            raise InvalidInputError(f"use must name parts among {known}, got {name!r}.")
+
+
+def check_tokens(configs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Check that no token is taught twice, and that none is missing.
+
+    Args:
+        configs: what each part was trained with, by its kind.
+
+    Raises:
+        InvalidInputError: two parts teach one token, or a part was trained beside the token of an
+            inversion that is not among them.
+    """
+    taught: dict[str, str] = {}
+    for name in (name for name in token_kinds() if name in configs):
+        token = str(configs[name].get("token"))
+        if token in taught:
+            raise InvalidInputError(
+                f"The {taught[token]} and the {name} both taught {token}: use one of them."
+            )
+        taught[token] = name
+    for name, config in configs.items():
+        if config.get("word") and "inversion" not in configs:
+            raise InvalidInputError(
+                f"The {name} was trained beside the word of an inversion: use the inversion too."
+            )
 
 
 def _names(is_meant: Callable[[PartKind], bool]) -> tuple[str, ...]:

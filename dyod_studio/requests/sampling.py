@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.part_choice import check_known
+from dyod_studio.requests.part_kinds import check_known
 from dyod_studio.requests.validation import sentence_of
 
 STARTER = "starter"

@@ -11,8 +11,7 @@ from dyod_studio.datasets.importing import PreparedPicture, import_pictures
 from dyod_studio.datasets.outcomes import DuplicateFile, RejectedFile
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.references import check_base_ref
-from dyod_studio.requests.part_choice import check_tokens
-from dyod_studio.requests.part_kinds import PART_KINDS, part_kinds
+from dyod_studio.requests.part_kinds import PART_KINDS, check_tokens, part_kinds
 from dyod_studio.requests.sampling import STARTER
 from dyod_studio.services.views import (
     ImportReport,

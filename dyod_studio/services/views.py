@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 from dyod_studio.datasets.outcomes import DuplicateFile, RejectedFile
 from dyod_studio.evaluation.plan import EVALUATION as EVALUATION
-from dyod_studio.requests.part_choice import default_parts
-from dyod_studio.requests.part_kinds import IMPORTED_FROM
+from dyod_studio.requests.part_kinds import IMPORTED_FROM, default_parts
 from dyod_studio.requests.sampling import AnyRequest
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.database import Session

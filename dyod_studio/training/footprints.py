@@ -10,7 +10,8 @@ from typing import Any
 from dyod_studio.models.base_size import FLOAT_BYTES, AttachmentPoint, BaseSize
 from dyod_studio.models.memory import MEGABYTE
 from dyod_studio.models.memory_plan import NO_FOOTPRINT, Footprint
-from dyod_studio.requests.part_kinds import TrainingMethod, load_reference
+from dyod_studio.requests.part_kinds import load_reference
+from dyod_studio.requests.part_records import TrainingMethod
 
 Settings = Mapping[str, Any]
 Formula = Callable[[Settings, BaseSize], Footprint]

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from dyod_studio.errors import OutOfMemoryError
-from dyod_studio.requests.part_kinds import TrainingMethod
+from dyod_studio.requests.part_records import TrainingMethod
 from dyod_studio.training.registry import MethodConfig
 from dyod_studio.training.run import Adjustments
 

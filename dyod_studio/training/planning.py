@@ -15,7 +15,8 @@ from dyod_studio.models.memory_plan import (
     make_plan,
     scaled,
 )
-from dyod_studio.requests.part_kinds import TrainingMethod, training_methods
+from dyod_studio.requests.part_kinds import training_methods
+from dyod_studio.requests.part_records import TrainingMethod
 from dyod_studio.training.footprints import footprint_of
 from dyod_studio.training.oom_fallbacks import describe, micro_batch, next_fallback
 from dyod_studio.training.registry import MethodConfig

@@ -12,7 +12,8 @@ from pydantic import BaseModel as PydanticModel
 from pydantic import ConfigDict, Field, ValidationError
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.part_kinds import TrainingMethod, load_reference, training_methods
+from dyod_studio.requests.part_kinds import load_reference, training_methods
+from dyod_studio.requests.part_records import TrainingMethod
 from dyod_studio.requests.validation import sentence_of
 from dyod_studio.training.run import Event
 

@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dyod_studio.jobs import training as training_job
-from dyod_studio.requests.part_kinds import PART_KINDS, PartKind, TrainingMethod
+from dyod_studio.requests.part_kinds import PART_KINDS
+from dyod_studio.requests.part_records import PartKind, TrainingMethod
 from dyod_studio.store.jobs import JobRepository
 from dyod_studio.store.records import Job
 from dyod_studio.training import run_state

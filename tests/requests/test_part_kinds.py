@@ -7,8 +7,14 @@ import pytest
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.requests import part_kinds as table
-from dyod_studio.requests.part_choice import check_known, check_tokens, default_parts
-from dyod_studio.requests.part_kinds import PART_KINDS, PartKind, registered
+from dyod_studio.requests.part_kinds import (
+    PART_KINDS,
+    check_known,
+    check_tokens,
+    default_parts,
+    registered,
+)
+from dyod_studio.requests.part_records import PartKind
 
 TOY = PartKind("toy", "Toy", attach="nowhere:attach", teaches_token=True, can_be_imported=True)
 LISTS = (

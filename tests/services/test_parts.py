@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 
 from dyod_studio.bootstrap import build_studio
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.part_choice import default_parts
+from dyod_studio.requests.part_kinds import default_parts
 from dyod_studio.requests.sampling import (
     InterpolationRequest,
     SampleRequest,

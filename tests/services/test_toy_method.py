@@ -11,7 +11,8 @@ from PIL import Image
 from dyod_studio.cli.main import main
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.jobs.child import run_child, train_job
-from dyod_studio.requests.part_kinds import PartKind, TrainingMethod, registered
+from dyod_studio.requests.part_kinds import registered
+from dyod_studio.requests.part_records import PartKind, TrainingMethod
 from dyod_studio.requests.sampling import SampleRequest
 from dyod_studio.settings import Settings
 from dyod_studio.ui.common.part_picker import on_choose, show_parts

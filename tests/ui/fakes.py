@@ -12,7 +12,7 @@ from PIL import Image
 
 from dyod_studio.datasets.outcomes import DuplicateFile, RejectedFile
 from dyod_studio.errors import InvalidInputError, NotFoundError
-from dyod_studio.requests.part_choice import default_parts
+from dyod_studio.requests.part_kinds import default_parts
 from dyod_studio.requests.sampling import (
     InterpolationRequest,
     SampleRequest,

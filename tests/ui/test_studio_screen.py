@@ -19,11 +19,12 @@ from dyod_studio.ui.draw.actions import (
     on_adopt,
     on_compare,
     result_updates,
+    worked,
 )
 from dyod_studio.ui.draw.canvas_panel import show_brushes, show_region
 from dyod_studio.ui.draw.form import region_from_canvas, seed_for
 from dyod_studio.ui.draw.restore import NAMES, restore_updates
-from dyod_studio.ui.draw.screen import count_strokes, worked
+from dyod_studio.ui.draw.screen import count_strokes
 
 CLEAR = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from dyod_studio.datasets.images import centre_crop, prepare, read_image
 from dyod_studio.evaluation.measure import Reference, measure
 from dyod_studio.evaluation.results import Figures
-from dyod_studio.jobs.inputs import load_base_model, load_parts
+from dyod_studio.jobs.inputs import load_base_model, with_codes
+from dyod_studio.jobs.sampler import load_parts
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.customised import SamplingConfig, open_customised
 from dyod_studio.models.feature_extractors import open_extractor
@@ -41,7 +42,8 @@ def draw(
         found = [ArtifactRepository(session).latest(project, kind) for kind in kinds]
         rows = [row for row in found if row is not None]
         chosen = {row.kind: row.sha256 for row in rows}
-        parts = load_parts(bench.storage, project, chosen, base)
+        parts = load_parts(bench.storage, project, chosen)
+        parts = with_codes(bench.storage, project, parts, chosen, base)
         model = open_customised(stack, base, parts)
         for first in range(0, num, AT_ONCE):
             seeds = range(first, min(first + AT_ONCE, num))

@@ -7,7 +7,8 @@ from pydantic import BaseModel
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.references import locate_base
-from dyod_studio.requests.part_kinds import TrainingMethod, baseline_kinds, training_methods
+from dyod_studio.requests.part_kinds import baseline_kinds, training_methods
+from dyod_studio.requests.part_records import TrainingMethod
 from dyod_studio.requests.validation import bounds_of
 from dyod_studio.services.training.plan import free_for_next, kind_of_device, plan_for
 from dyod_studio.services.views import FieldKind, FieldView, MethodView, RecommendationView

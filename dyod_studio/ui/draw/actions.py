@@ -1,7 +1,7 @@
 """Actions of the Draw screen's buttons, and the pictures they make, shown beside the canvas."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,22 +9,34 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from dyod_studio.errors import InvalidInputError
+from dyod_studio.errors import InvalidInputError, SampleCancelledError
 from dyod_studio.requests.sampling import field_title
 from dyod_studio.services.sampling.dispatcher import OnProgress
 from dyod_studio.services.sampling.grid import STRIP_T0, Axis, Grid, axis_of, write_sheet
 from dyod_studio.services.views import GenerationView
-from dyod_studio.ui.common.handlers import PRIVATE, SILENT, chosen, shown_to_user
+from dyod_studio.ui.common.handlers import (
+    PRIVATE,
+    PROGRESS,
+    SILENT,
+    chosen,
+    progress_callback,
+    shown_to_user,
+)
 from dyod_studio.ui.common.html import heading
+from dyod_studio.ui.draw.canvas_panel import Drawing
 from dyod_studio.ui.draw.form import (
     SIDE,
     UNTOUCHED,
     Canvas,
     CanvasTransfer,
+    Fields,
     TransferredCanvases,
     Values,
+    form_inputs,
+    read_form,
     request_for,
     sketch_from_canvas,
+    visitor_of,
 )
 
 if TYPE_CHECKING:
@@ -287,3 +299,76 @@ def _build_axis(
     )  # fmt: skip
     axis.input(lambda name: FIRST_VALUES[name], axis, values, **SILENT)
     return axis, values
+
+
+ALONE: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+"""No visitor waits for another one before the studio hears of the request."""
+Work = Callable[[Values, str, OnProgress], tuple[Any, ...]]
+
+
+class Screen(NamedTuple):
+    """The parts of the screen that its buttons work on."""
+
+    drawing: Drawing
+    results: Results
+    grid: GridControls
+    fields: Fields
+
+    @property
+    def inputs(self) -> set[Any]:
+        """Components that ``values`` is read from."""
+        return form_inputs(self.fields, self.drawing.transfer)
+
+    def values(self, data: Mapping[Any, Any]) -> Values:
+        """Values of the screen's fields."""
+        return read_form(self.fields, data, self.drawing.transfer)
+
+
+def wire_buttons(studio: "Studio", scratch: Path, screen: Screen) -> None:
+    """Make, five t0s, grid and stop; each press is a request of its own."""
+    drawing, grid = screen.drawing, screen.grid
+    outputs = [*screen.results.outputs, screen.fields["seed"]]
+    inputs, call = screen.inputs, drawing.transfer.call
+    shade = {"show_progress_on": [screen.results.gallery], **ALONE}
+
+    def on_make(
+        data: dict[Any, Any], request: gr.Request, progress: gr.Progress = PROGRESS
+    ) -> tuple[Any, ...]:
+        values = screen.values(data)
+        return worked(partial(make, studio, scratch), values, request, progress, len(outputs))
+
+    def on_strip(
+        data: dict[Any, Any], request: gr.Request, progress: gr.Progress = PROGRESS
+    ) -> tuple[Any, ...]:
+        values = screen.values(data)
+        return worked(partial(make_strip, studio, scratch), values, request, progress, len(outputs))
+
+    def on_grid(
+        data: dict[Any, Any], request: gr.Request, progress: gr.Progress = PROGRESS
+    ) -> tuple[Any, ...]:
+        def work(values: Values, visitor: str, on_progress: OnProgress) -> tuple[Any, ...]:
+            x, y = axes_in(*(data[component] for component in grid.inputs))
+            return make_grid(studio, scratch, values, x, y, visitor, on_progress)
+
+        return worked(work, screen.values(data), request, progress, len(outputs))
+
+    call(drawing.make.click, on_make, inputs, outputs, **shade)
+    call(drawing.strip.click, on_strip, inputs, outputs, **shade)
+    call(grid.make.click, on_grid, inputs | set(grid.inputs), outputs, **shade)
+
+    def on_stop(request: gr.Request) -> None:
+        cancel(studio, visitor_of(request))
+
+    drawing.stop.click(shown_to_user(on_stop), None, None, **ALONE)
+
+
+@shown_to_user
+def worked(
+    work: Work, values: Values, request: gr.Request | None, progress: gr.Progress, num_outputs: int
+) -> tuple[Any, ...]:
+    """Do it, and leave the page as it is when it was stopped on the way."""
+    progress(0, desc="Waking the model")
+    try:
+        return work(values, visitor_of(request), progress_callback(progress))
+    except SampleCancelledError:
+        return (gr.skip(),) * num_outputs

@@ -1,67 +1,31 @@
 """The Studio screen: a sketch on the left becomes a picture of her set beside it."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dyod_studio.errors import SampleCancelledError
 from dyod_studio.requests.sampling import SampleRequest
-from dyod_studio.services.sampling.dispatcher import OnProgress
 from dyod_studio.ui.common.controls import build_fine_controls, field_slider, training_note
-from dyod_studio.ui.common.handlers import PROGRESS, SILENT, progress_callback, shown_to_user
+from dyod_studio.ui.common.handlers import SILENT, shown_to_user
 from dyod_studio.ui.common.html import heading
 from dyod_studio.ui.common.part_picker import PartControls, build_parts, show_use
 from dyod_studio.ui.draw.actions import (
+    ALONE,
     GridControls,
-    Results,
-    axes_in,
+    Screen,
     build_grid,
     build_results,
-    cancel,
-    make,
-    make_grid,
     make_live,
-    make_strip,
+    wire_buttons,
     wire_results,
 )
-from dyod_studio.ui.draw.canvas_panel import Drawing, build_drawing, wire_drawing
-from dyod_studio.ui.draw.form import (
-    TAKE_BRUSHES,
-    Fields,
-    Values,
-    form_inputs,
-    read_form,
-    visitor_of,
-)
+from dyod_studio.ui.draw.canvas_panel import build_drawing, wire_drawing
+from dyod_studio.ui.draw.form import TAKE_BRUSHES, visitor_of
 from dyod_studio.ui.draw.restore import NAMES, restore_updates
 
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
-
-ALONE: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
-"""No visitor waits for another one before the studio hears of the request."""
-Work = Callable[[Values, str, OnProgress], tuple[Any, ...]]
-
-
-class Screen(NamedTuple):
-    """The parts of the screen that its buttons work on."""
-
-    drawing: Drawing
-    results: Results
-    grid: GridControls
-    fields: Fields
-
-    @property
-    def inputs(self) -> set[Any]:
-        """Components that ``values`` is read from."""
-        return form_inputs(self.fields, self.drawing.transfer)
-
-    def values(self, data: Mapping[Any, Any]) -> Values:
-        """Values of the screen's fields."""
-        return read_form(self.fields, data, self.drawing.transfer)
 
 
 def build_studio_screen(
@@ -83,7 +47,7 @@ def build_studio_screen(
     screen = Screen(drawing, results, grid, fields)
     wire_results(results, drawing.transfer, project)
     wire_drawing(studio, drawing, project, tab)
-    _wire_buttons(studio, scratch, screen)
+    wire_buttons(studio, scratch, screen)
     _wire_live(studio, scratch, screen)
     settings["seed"].input(lambda: True, None, settings["is_locked"], **ALONE)
     gr.on([tab.select, project.change], None, None, None, js=TAKE_BRUSHES)
@@ -128,56 +92,6 @@ def _wire_restore(again: gr.State, screen: Screen, parts: PartControls) -> None:
     again.change(restore_updates, again, [places[name] for name in NAMES], **ALONE).then(
         show_use, parts.use, [parts.kinds, parts.adapter_strength, parts.conditioning], **ALONE
     )
-
-
-def _wire_buttons(studio: "Studio", scratch: Path, screen: Screen) -> None:
-    """Make, five t0s, grid and stop; each press is a request of its own."""
-    drawing, grid = screen.drawing, screen.grid
-    outputs = [*screen.results.outputs, screen.fields["seed"]]
-    inputs, call = screen.inputs, drawing.transfer.call
-    shade = {"show_progress_on": [screen.results.gallery], **ALONE}
-
-    def on_make(
-        data: dict[Any, Any], request: gr.Request, progress: gr.Progress = PROGRESS
-    ) -> tuple[Any, ...]:
-        values = screen.values(data)
-        return worked(partial(make, studio, scratch), values, request, progress, len(outputs))
-
-    def on_strip(
-        data: dict[Any, Any], request: gr.Request, progress: gr.Progress = PROGRESS
-    ) -> tuple[Any, ...]:
-        values = screen.values(data)
-        return worked(partial(make_strip, studio, scratch), values, request, progress, len(outputs))
-
-    def on_grid(
-        data: dict[Any, Any], request: gr.Request, progress: gr.Progress = PROGRESS
-    ) -> tuple[Any, ...]:
-        def work(values: Values, visitor: str, on_progress: OnProgress) -> tuple[Any, ...]:
-            x, y = axes_in(*(data[component] for component in grid.inputs))
-            return make_grid(studio, scratch, values, x, y, visitor, on_progress)
-
-        return worked(work, screen.values(data), request, progress, len(outputs))
-
-    call(drawing.make.click, on_make, inputs, outputs, **shade)
-    call(drawing.strip.click, on_strip, inputs, outputs, **shade)
-    call(grid.make.click, on_grid, inputs | set(grid.inputs), outputs, **shade)
-
-    def on_stop(request: gr.Request) -> None:
-        cancel(studio, visitor_of(request))
-
-    drawing.stop.click(shown_to_user(on_stop), None, None, **ALONE)
-
-
-@shown_to_user
-def worked(
-    work: Work, values: Values, request: gr.Request | None, progress: gr.Progress, num_outputs: int
-) -> tuple[Any, ...]:
-    """Do it, and leave the page as it is when it was stopped on the way."""
-    progress(0, desc="Waking the model")
-    try:
-        return work(values, visitor_of(request), progress_callback(progress))
-    except SampleCancelledError:
-        return (gr.skip(),) * num_outputs
 
 
 def _wire_live(studio: "Studio", scratch: Path, screen: Screen) -> None:
