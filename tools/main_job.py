@@ -114,7 +114,7 @@ def run_main_job(
     for method in usual_methods():
         job.run(f"train {method}", "train", project, method, "--wait")
     sketch = _sketch(out / "sketch.png")
-    photo = next(path for path in sorted(pictures.rglob("*.png")))
+    photos = sorted(pictures.rglob("*.png"))
     many = ("--num", ROW, "--seed", seed)
     job.draw("first pictures", "sample", project, "--from", "distribution", "--num", 12)
     said = ("--prompt", prompt) if prompt else ()
@@ -125,7 +125,7 @@ def run_main_job(
     for t0 in (0.3, 0.5, 0.7):
         drawn = ("sample", project, "--from", "image", "--image", sketch, "--t0", t0)
         job.draw(f"from a sketch t0 {t0}", *drawn, *many)
-    ends = ("--a", f"seed:{seed}", "--b", photo, "--frames", ROW)
+    ends = ("--a", photos[0], "--b", photos[len(photos) // 2], "--frames", ROW, "--seed", seed)
     job.draw("interpolate", "interpolate", project, *ends)
     walk = ("--coordinate", 0, "--span", 3, "--frames", 7)
     job.draw("traverse", "traverse", project, *walk)

@@ -63,7 +63,7 @@ Use = Annotated[
     typer.Option(
         metavar="KIND",
         help="A trained part to draw with, and no others; repeat for more. "
-        "Without it: the inversion and the vae, or what was trained in place of the inversion.",
+        "Without it: the lora, else the inversion, and the vae, or what was trained instead.",
     ),
 ]
 CodesFrom = Annotated[Codes, field_option(SampleRequest, "codes")]

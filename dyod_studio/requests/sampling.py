@@ -43,7 +43,9 @@ DEFAULT_NOVELTY = 0.5
 EARLIER = {"codes": "prior", "timestep_spacing": "scheduler"}
 """What requests that do not say it were made with, by releases that knew nothing else."""
 DEFAULT_T0: dict[str, float] = {"prompt": 1.0, "image": 0.5}
-WALKS, T0_OF_STYLE, T0_OF_WALKS = ("interpolation", "traversal", "place"), 0.7, 0.4
+WALKS = ("interpolation", "traversal", "place")
+"""Kinds whose pictures are neighbours on a way through the shapes."""
+T0_OF_STYLE, T0_OF_WALKS = 0.7, 0.4
 """With the set's style in the U-Net: where new shapes are closest, where walks still move."""
 CLOSEST_T0, CLOSEST_T0_OF_STARTER = 0.6, 0.3
 """The same without that: by Table 1 of DYOD, and as measured in docs/methods.md."""
@@ -157,7 +159,8 @@ class SamplingRequest(BaseModel):
     @property
     def conditions(self) -> tuple[Path, ...]:
         """The condition pictures, in their order."""
-        names = sorted(filter(_is_condition, self.inputs), key=lambda name: (len(name), name))
+        names = [name for name in self.inputs if name.startswith(CONDITION)]
+        names.sort(key=lambda name: (len(name), name))
         return tuple(self.inputs[name] for name in names)
 
 
@@ -204,7 +207,7 @@ class SampleRequest(SamplingRequest):
 
     def alone(self, position: int, seed: int) -> Self:
         """The request for one of its images."""
-        inputs = {name: path for name, path in self.inputs.items() if not _is_condition(name)}
+        inputs = {n: path for n, path in self.inputs.items() if not n.startswith(CONDITION)}
         if conditions := self.conditions:
             inputs[CONDITION] = conditions[position % len(conditions)]
         return self.replace(seed=seed, num_images=1, inputs=inputs)
@@ -389,10 +392,6 @@ class SamplingProgress:
 
     step: int
     num_steps: int
-
-
-def _is_condition(name: str) -> bool:
-    return name.startswith(CONDITION)
 
 
 def _count_on(seed: int, number: int) -> list[int]:

@@ -245,7 +245,7 @@ def _wire_going_on(
 
     def end(name: str, project: int | None, of_walks: bool, *values: Any) -> tuple[Any, ...]:
         updates = on_end(name, *values)
-        is_walk = of_walks or "selected" in updates[-1]
+        is_walk = of_walks or all(updates[0].values())
         return *updates, *on_way(studio, is_walk, project, of_walks)
 
     for button, name in ((new.as_a, "A"), (new.as_b, "B")):
