@@ -24,6 +24,8 @@ ONE_OF_EACH = {"image": 4, "interpolation": 6, "traversal": 8, "near": 11, "plac
 """Kind of request -> an image of it, to be made again by its file."""
 
 CommandLine = Callable[..., dict[str, Any]]
+NOT_IDENTICAL = 1
+"""What `recall` ends with where pixels differ, as they do by rounding on another processor."""
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +38,11 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def cli(storage: Path, capfd: pytest.CaptureFixture[str]) -> CommandLine:
-    def call(*arguments: object) -> dict[str, Any]:
+    def call(*arguments: object, codes: tuple[int, ...] = (0,)) -> dict[str, Any]:
         capfd.readouterr()
         code = main(["--storage", str(storage), "--json", *map(str, arguments)])
         out, err = capfd.readouterr()
-        assert code == 0, out + err
+        assert code in codes, out + err
         document: dict[str, Any] = json.loads(out)
         return document
 
@@ -83,7 +85,7 @@ def test_the_same_request_draws_the_same_pictures(cli: CommandLine, storage: Pat
 def test_a_picture_is_made_again_from_its_file(cli: CommandLine, storage: Path, kind: str):
     (image,) = (row for row in GOLDEN["gallery"]["images"] if row["id"] == ONE_OF_EACH[kind])
     before = storage / "files" / image["sha256"][:2] / f"{image['sha256']}.png"
-    recalled = cli("recall", before)["image"]
+    recalled = cli("recall", before, codes=(0, NOT_IDENTICAL))["image"]
     assert recalled["kind"] == kind
     assert difference(before, Path(recalled["file"])) < TOLERANCE
 

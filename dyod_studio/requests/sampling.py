@@ -43,10 +43,10 @@ DEFAULT_NOVELTY = 0.5
 EARLIER = {"codes": "prior", "timestep_spacing": "scheduler"}
 """What requests that do not say it were made with, by releases that knew nothing else."""
 DEFAULT_T0: dict[str, float] = {"prompt": 1.0, "image": 0.5}
-WALKS = ("interpolation", "traversal", "place")
-"""Kinds whose pictures are neighbours on a way through the shapes."""
-T0_OF_STYLE, T0_OF_WALKS = 0.7, 0.4
-"""With the set's style in the U-Net: where new shapes are closest, where walks still move."""
+STRIP_KINDS = ("interpolation", "traversal", "place")
+"""Kinds whose pictures are the frames of one strip: neighbours among the shapes."""
+T0_OF_STYLE, T0_OF_STRIPS = 0.7, 0.4
+"""With the set's style in the U-Net: where new shapes are closest, where a strip still moves."""
 CLOSEST_T0, CLOSEST_T0_OF_STARTER = 0.6, 0.3
 """The same without that: by Table 1 of DYOD, and as measured in docs/methods.md."""
 
@@ -382,7 +382,7 @@ def default_t0(kind: str, base: str, parts: Collection[str]) -> float:
     if kind in DEFAULT_T0:
         return DEFAULT_T0[kind]
     if "lora" in parts:
-        return T0_OF_WALKS if kind in WALKS else T0_OF_STYLE
+        return T0_OF_STRIPS if kind in STRIP_KINDS else T0_OF_STYLE
     return CLOSEST_T0_OF_STARTER if base == STARTER else CLOSEST_T0
 
 

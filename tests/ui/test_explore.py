@@ -13,7 +13,7 @@ from dyod_studio.services.explore.views import NUM_TRAITS, FrameView, StripsView
 from dyod_studio.services.views import Provenance
 from dyod_studio.ui.common.part_picker import (
     on_choose_kinds,
-    on_way,
+    on_tab,
     read_sampling_controls,
     sampling_control_updates,
     show_choice,
@@ -222,8 +222,8 @@ def test_a_place_is_saved_opened_and_forgotten(studio, learned):
     assert (opened[0], opened[1]["value"], opened[2]) == (1, "Forget smile", "average")
     assert opened[4 : 4 + NUM_TRAITS] == values
     t0, guidance, steps, spacing, codes, novelty, use, strength, *rest = opened[4 + NUM_TRAITS :]
-    kinds, is_walk = rest
-    assert is_walk
+    kinds, is_strip = rest
+    assert is_strip
     assert (spacing, codes, novelty["value"], novelty["visible"]) == ("trailing", "near", 0.3, True)
     assert (t0, guidance, steps, use, kinds) == (0.3, "", 10, ["inversion"], ["inversion"])
     assert strength["value"] == 0.5
@@ -270,9 +270,9 @@ def test_parts_are_offered_once_there_is_a_choice_and_kept_as_settings(studio, p
     assert strength["visible"] is False
     assert show_choice(studio, project, now) == gr.skip()
     studio.projects.learn(project, "lora")
-    assert on_way(studio, True, project, False) == (0.4, True)
-    assert on_way(studio, False, project, True) == (0.7, False)
-    assert on_way(studio, True, project, True) == (gr.skip(), True)
+    assert on_tab(studio, True, project, False) == (0.4, True)
+    assert on_tab(studio, False, project, True) == (0.7, False)
+    assert on_tab(studio, True, project, True) == (gr.skip(), True)
     use, strength = on_choose_kinds(["dreambooth"])
     assert (use, strength["visible"]) == (["dreambooth"], True)
     settings = read_sampling_controls((0.5, "", 50, "trailing", "near", 0.2, use, 0.7))
@@ -298,14 +298,14 @@ def test_the_screen_stands_again_as_it_stood_for_a_picture_of_any_kind():
     between = again(
         "interpolation", a="seed:3", b="b.png", num_frames=5, free_noise=True, is_spherical=False
     )
-    modes, t0, _, steps, spacing, codes, _, use, strength, kinds, walks, *rest = restore_updates(
-        between
+    modes, t0, _, steps, spacing, codes, _, use, strength, kinds, for_strips, *rest = (
+        restore_updates(between)
     )
     assert (spacing, codes) == ("scheduler", "prior")  # as before anything else could be chosen
     assert (modes["selected"], t0, steps, use, kinds) == (
         "between", 0.3, 20, ["inversion"], ["inversion"],
     )  # fmt: skip
-    assert walks
+    assert for_strips
     assert rest[:4] == [gr.skip()] * 4
     assert (rest[4]["A"]["ref"], rest[4]["B"]["ref"]) == ("seed:3", "/b.png")
     assert rest[8:11] == [5, FREE, "straight"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.requests.part_kinds import selectable_kinds, standalone_kinds, unet_kinds
-from dyod_studio.requests.sampling import WALKS, SamplingRequest, default_t0, field_title
+from dyod_studio.requests.sampling import STRIP_KINDS, SamplingRequest, default_t0, field_title
 from dyod_studio.ui.common.controls import build_fine_controls, field_slider, t0_slider
 from dyod_studio.ui.common.handlers import SILENT, guidance_in, whole_in
 from dyod_studio.ui.common.run_html import method_name
@@ -149,8 +149,8 @@ def _in_sight(chosen: Sequence[str]) -> tuple[Any, Any]:
 class SamplingControls(NamedTuple):
     """The controls.
 
-    ``use`` holds the parts on the server, None as long as none were chosen; ``of_walks`` whether
-    t0 stands for walks through the shapes, which need another one than new pictures.
+    ``use`` holds the parts on the server, None as long as none were chosen; ``for_strips`` whether
+    t0 stands for strips of frames, which need another one than new pictures.
     """
 
     t0: gr.Slider
@@ -162,7 +162,7 @@ class SamplingControls(NamedTuple):
     use: gr.State
     adapter_strength: gr.Slider
     kinds: gr.CheckboxGroup
-    of_walks: gr.State
+    for_strips: gr.State
 
     @property
     def inputs(self) -> list[Any]:
@@ -172,7 +172,7 @@ class SamplingControls(NamedTuple):
 
 def build_sampling_controls(studio: "Studio", project: gr.State, tab: gr.Tab) -> SamplingControls:
     """Lay out the row above the three ways to explore, and wire the choice of parts."""
-    use, shown, of_walks = gr.State(None), gr.State({}), gr.State(False)
+    use, shown, for_strips = gr.State(None), gr.State({}), gr.State(False)
     with gr.Row(elem_id="explore-drawn"):
         with gr.Column(scale=2, min_width=300):
             t0 = t0_slider(
@@ -201,16 +201,16 @@ def build_sampling_controls(studio: "Studio", project: gr.State, tab: gr.Tab) ->
         with gr.Column(scale=1, min_width=260):
             fine = build_fine_controls("explore")
     gr.on(
-        [project.change, tab.select], partial(show_choice, studio), [project, shown, of_walks],
+        [project.change, tab.select], partial(show_choice, studio), [project, shown, for_strips],
         [panel, kinds, strength, use, shown, t0], **SILENT,
     )  # fmt: skip
     kinds.input(on_choose_kinds, kinds, [use, strength], **SILENT)
     codes.change(lambda codes: gr.update(visible=codes == "near"), codes, novelty, **SILENT)
-    return SamplingControls(t0, *fine, codes, novelty, use, strength, kinds, of_walks)
+    return SamplingControls(t0, *fine, codes, novelty, use, strength, kinds, for_strips)
 
 
 def show_choice(
-    studio: "Studio", project: int | None, shown: dict[str, Any], of_walks: bool = False
+    studio: "Studio", project: int | None, shown: dict[str, Any], for_strips: bool = False
 ) -> Any:
     """Show what is trained, with the usual parts chosen; what the page shows is not sent again."""
     trained, usual, imported = _trained(studio, project)
@@ -225,7 +225,7 @@ def show_choice(
         _strength(usual),
         None,
         now,
-        _t0(studio, project, of_walks),
+        _t0(studio, project, for_strips),
     )
 
 
@@ -236,15 +236,15 @@ def usual_t0(studio: "Studio", project: int, kind: str) -> float:
     return default_t0(kind, view.base, view.default_parts) if advice is None else advice.t0
 
 
-def on_way(
-    studio: "Studio", is_walk: bool, project: int | None, of_walks: bool
+def on_tab(
+    studio: "Studio", is_strip: bool, project: int | None, for_strips: bool
 ) -> tuple[Any, bool]:
-    """The t0 that a way to explore opens with; one that stands for it already stays."""
-    return gr.skip() if is_walk == of_walks else _t0(studio, project, is_walk), is_walk
+    """The t0 that a tab of Explore opens with; one that stands for its pictures already stays."""
+    return gr.skip() if is_strip == for_strips else _t0(studio, project, is_strip), is_strip
 
 
-def _t0(studio: "Studio", project: int | None, is_walk: bool) -> Any:
-    kind = "interpolation" if is_walk else "distribution"
+def _t0(studio: "Studio", project: int | None, is_strip: bool) -> Any:
+    kind = "interpolation" if is_strip else "distribution"
     return gr.skip() if project is None else usual_t0(studio, project, kind)
 
 
@@ -287,7 +287,7 @@ def sampling_control_updates(request: SamplingRequest) -> tuple[Any, ...]:
         kinds,
         _strength_of(request, kinds),
         gr.skip() if kinds is None else kinds,
-        request.kind in WALKS,
+        request.kind in STRIP_KINDS,
     )
 
 

@@ -20,7 +20,7 @@ from dyod_studio.ui.common.handlers import SILENT, shown_to_user
 from dyod_studio.ui.common.part_picker import (
     SamplingControls,
     build_sampling_controls,
-    on_way,
+    on_tab,
     sampling_control_updates,
 )
 from dyod_studio.ui.explore.between import FIXED, FREE, ROUND, STRAIGHT, Between, build_between
@@ -163,7 +163,7 @@ def build_explore(
                     places = build_bookmarks(studio, project, traits, drawn)
     to_train.click(lambda: gr.update(selected="train"), None, tabs, **SILENT)
     _wire_sources(studio, project, between, between_tab, tab)
-    _wire_ways(studio, project, drawn, new_tab, between_tab)
+    _wire_tabs(studio, project, drawn, new_tab, between_tab)
     _wire_traits(studio, project, traits, places, drawn, traits_tab, conductor)
     _wire_going_on(studio, project, modes, new, between, traits, drawn)
     if again is not None:
@@ -185,13 +185,13 @@ def show_explore(studio: "Studio", project: int | None) -> tuple[Any, ...]:
     )
 
 
-def _wire_ways(
+def _wire_tabs(
     studio: "Studio", project: gr.State, drawn: SamplingControls, new: gr.Tab, between: gr.Tab
 ) -> None:
-    """Each way opens with the t0 that suits it; the traits do so before their strips are drawn."""
-    t0 = [drawn.t0, drawn.of_walks]
-    for way, is_walk in ((new, False), (between, True)):
-        way.select(partial(on_way, studio, is_walk), [project, drawn.of_walks], t0, **SILENT)
+    """Each tab opens with the t0 that suits it; the traits do so before their strips are drawn."""
+    t0 = [drawn.t0, drawn.for_strips]
+    for tab, is_strip in ((new, False), (between, True)):
+        tab.select(partial(on_tab, studio, is_strip), [project, drawn.for_strips], t0, **SILENT)
 
 
 def _wire_sources(
@@ -221,9 +221,9 @@ def _wire_traits(
     begin, inputs = begin_with(studio), point_inputs(project, traits, drawn)
     rows = [places.which, *traits.boxes, *traits.sliders]
     traits_tab.select(
-        partial(on_way, studio, True),
-        [project, drawn.of_walks],
-        [drawn.t0, drawn.of_walks],
+        partial(on_tab, studio, True),
+        [project, drawn.for_strips],
+        [drawn.t0, drawn.for_strips],
         **SILENT,
     ).then(partial(traits_updates, studio), project, rows, **SILENT).then(
         begin, inputs, traits.shown, **SILENT
@@ -241,17 +241,17 @@ def _wire_going_on(
     drawn: SamplingControls,
 ) -> None:
     """From a new picture on: as an end of a way, or as the place that the traits begin at."""
-    picks, t0 = between.picks, [drawn.t0, drawn.of_walks]
+    picks, t0 = between.picks, [drawn.t0, drawn.for_strips]
 
-    def end(name: str, project: int | None, of_walks: bool, *values: Any) -> tuple[Any, ...]:
+    def end(name: str, project: int | None, for_strips: bool, *values: Any) -> tuple[Any, ...]:
         updates = on_end(name, *values)
-        is_walk = of_walks or all(updates[0].values())
-        return *updates, *on_way(studio, is_walk, project, of_walks)
+        is_strip = for_strips or all(updates[0].values())
+        return *updates, *on_tab(studio, is_strip, project, for_strips)
 
     for button, name in ((new.as_a, "A"), (new.as_b, "B")):
         button.click(
             partial(end, name),
-            [project, drawn.of_walks, picks.ends, new.picked],
+            [project, drawn.for_strips, picks.ends, new.picked],
             [picks.ends, picks.turn, *picks.shown, modes, *t0],
             **SILENT,
         )
@@ -260,7 +260,7 @@ def _wire_going_on(
         [new.picked, *traits.sliders, *traits.locks],
         [traits.origin, traits.where, *traits.sliders, modes],
         **SILENT,
-    ).success(partial(on_way, studio, True), [project, drawn.of_walks], t0, **SILENT).success(
+    ).success(partial(on_tab, studio, True), [project, drawn.for_strips], t0, **SILENT).success(
         begin_with(studio), point_inputs(project, traits, drawn), traits.shown, **SILENT
     )
 
