@@ -60,12 +60,14 @@ def export(
 def import_file(
     ctx: typer.Context,
     project: ProjectRef,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .safetensors file.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .safetensors file, or a control net's folder.")
+    ],
     token: Annotated[
         str | None, typer.Option(help="What a textual inversion is called, such as <my-style>.")
     ] = None,
 ) -> Reply:
-    """Bring in a LoRA or a textual inversion made elsewhere, or a part that was exported."""
+    """Bring in a LoRA, textual inversion or control net made elsewhere, or an exported part."""
     part = studio_of(ctx).artifacts.import_file(project, file, token=token)
     called = f" Say {part.token} in prompts." if part.token else ""
     return Reply(part, f"Imported {part.title} as part {part.id}, {part.kind}.{called}")

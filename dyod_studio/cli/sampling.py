@@ -25,6 +25,7 @@ from dyod_studio.cli.projects import ProjectRef
 from dyod_studio.cli.session import check_writable, studio_of
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.requests.sampling import (
+    CONTROL,
     DEFAULT_NOVELTY,
     IMAGE,
     REGION,
@@ -113,6 +114,16 @@ Region = Annotated[
         help="Draw only this part of --image again: a picture of the same shape, bright there.",
     ),
 ]
+Drawing = Annotated[
+    Path | None,
+    typer.Option(
+        "--control",
+        metavar="FILE",
+        help="A drawing whose lines lead: dark on light, followed by what 'control' has learned.",
+    ),
+]
+ControlScale = Annotated[float, field_option(SampleRequest, "control_scale")]
+ControlUntil = Annotated[float, field_option(SampleRequest, "control_until")]
 GridAxis = Annotated[
     str | None,
     typer.Option(
@@ -130,7 +141,8 @@ SecondAxis = Annotated[
 def sample(
     ctx: typer.Context, project: ProjectRef, start: Start, axes: SecondAxis = None,
     image: Annotated[Path | None, typer.Option(help="Sketch or picture to start from.")] = None,
-    region: Region = None, t0: T0 = None,
+    region: Region = None, control: Drawing = None, control_scale: ControlScale = 1.0,
+    control_until: ControlUntil = 1.0, t0: T0 = None,
     num: Annotated[int, field_option(SampleRequest, "num_images")] = 4,
     seed: Seed = None, steps: Steps = 50, guidance: Guidance = None, prompt: Prompt = None,
     use: Use = None, strength: Strength = 1.0, codes: CodesFrom = "near",
@@ -141,9 +153,11 @@ def sample(
 ) -> Reply:  # fmt: skip
     """Make new pictures from the prompt, from the learned distribution, or from a picture."""
     check_folder(out)
-    files = {name: path for name, path in ((IMAGE, image), (REGION, region)) if path is not None}
+    given = {IMAGE: image, REGION: region, CONTROL: control}
+    files = {name: path for name, path in given.items() if path is not None}
     request = SampleRequest(
         kind=start, inputs=files | condition_inputs(condition or ()), num_images=num, t0=t0,
+        control_scale=control_scale, control_until=control_until,
         seed=seed, num_inference_steps=steps, guidance_scale=guidance, prompt=prompt,
         use=named(use), adapter_strength=strength, condition_text=condition_text,
         mask_rate=mask_rate, text_weight=text_weight, codes=codes, novelty=novelty,

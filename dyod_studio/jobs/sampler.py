@@ -6,7 +6,7 @@ Runs in the sampler process of the page, or in the command's own process.
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from dyod_studio.datasets.images import centre_crop, prepare, read_image
+from dyod_studio.datasets.lines import lines_of
 from dyod_studio.diffusion.codes import (
     interpolate,
     interpolate_spherical,
@@ -24,15 +25,23 @@ from dyod_studio.diffusion.codes import (
     spread_codes,
     traverse,
 )
-from dyod_studio.errors import JobStateError, NotFoundError, SampleCancelledError, StudioError
+from dyod_studio.errors import (
+    InvalidInputError,
+    JobStateError,
+    NotFoundError,
+    SampleCancelledError,
+    StudioError,
+)
 from dyod_studio.jobs.images import store_image
 from dyod_studio.jobs.inputs import load_base_model, with_codes
 from dyod_studio.models.anl import Condition
 from dyod_studio.models.artifacts import Artifact, load_artifact
+from dyod_studio.models.control import Control, as_hint
 from dyod_studio.models.customised import CustomisedModel, OnStep, SamplingConfig, open_customised
-from dyod_studio.requests.part_kinds import PART_KINDS
+from dyod_studio.requests.part_kinds import selectable_kinds
 from dyod_studio.requests.sampling import (
     AVERAGE,
+    CONTROL,
     IMAGE,
     ORIGIN,
     REGION,
@@ -61,6 +70,8 @@ def draw(model: CustomisedModel, request: AnyRequest, on_step: OnStep) -> list[I
     seeds = request.seeds()
     if isinstance(request, SampleRequest):
         inputs = request.inputs
+        if CONTROL in inputs:
+            config = replace(config, control=_control(model, request))
         images = [_square(inputs[IMAGE], model)] if IMAGE in inputs else None
         region = _region(inputs[REGION]) if REGION in inputs else None
         return model.sample(
@@ -96,6 +107,14 @@ def _condition(request: AnyRequest) -> Condition | None:
         mask_rate=request.mask_rate,
         text_weight=request.text_weight,
     )
+
+
+def _control(model: CustomisedModel, request: SampleRequest) -> Control:
+    """The lines of a drawing, for all images of a request."""
+    lines = lines_of(_square(request.inputs[CONTROL], model))
+    if not lines.any():
+        raise InvalidInputError("The drawing has no lines: draw some, darker than the rest.")
+    return Control(as_hint([lines]), request.control_scale, request.control_until)
 
 
 def _codes(
@@ -201,8 +220,8 @@ def _take(storage: Storage, request_id: int) -> ClaimedRequest:
 def _carry_out(settings: Settings, storage: Storage, claimed: ClaimedRequest) -> None:
     request = claimed.request
     base = load_base_model(settings, request.base)
-    needed = [k for k in request.artifacts if request.needs_vae or not PART_KINDS[k].makes_starts]
-    chosen = {kind: request.artifacts[kind] for kind in needed}
+    needed = {*request.needed_parts, *selectable_kinds()}
+    chosen = {kind: sha256 for kind, sha256 in request.artifacts.items() if kind in needed}
     parts = load_parts(storage, claimed.project_id, chosen)
     if request.codes != "prior" and "vae" in parts:
         parts = with_codes(storage, claimed.project_id, parts, chosen, base)

@@ -112,6 +112,7 @@ class Attachment:
         strength: share of what is changed of the U-Net, in [0, 1].
         token: the placeholder token that was attached first.
         vae: the initial generator. conditioner: draws after pictures and texts.
+        control: follows lines.
     """
 
     stack: ExitStack
@@ -121,6 +122,7 @@ class Attachment:
     token: str | None = None
     vae: Any = None
     conditioner: Any = None
+    control: Any = None
 
 
 Hook = Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]

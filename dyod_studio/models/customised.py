@@ -10,7 +10,7 @@ trained on the base's own U-Net.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -29,6 +29,7 @@ from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.anl import AnlConditioner, Condition
 from dyod_studio.models.artifacts import Artifact, Attachment, check_strength
 from dyod_studio.models.base import BaseModel, fit, to_pictures, to_tensor
+from dyod_studio.models.control import Control, ControlNetwork
 from dyod_studio.models.initial_vae import TrainedVae, draw_codes
 from dyod_studio.models.region import Region, region_of
 from dyod_studio.models.whole_unet import has_unet
@@ -56,6 +57,7 @@ class SamplingConfig:
         condition: what an ANL draws after; None for nothing.
         codes, novelty: where the codes that seeds draw come from.
         timestep_spacing: how the steps are spread.
+        control: lines that the pictures follow; None for none.
     """
 
     t0: float = 1.0
@@ -66,6 +68,7 @@ class SamplingConfig:
     codes: Codes = "near"
     novelty: float = DEFAULT_NOVELTY
     timestep_spacing: Spacing = "trailing"
+    control: Control | None = None
 
 
 TOKEN = "{token}"
@@ -82,6 +85,7 @@ class CustomisedModel:
         token: the placeholder word whose vectors are attached to ``base``.
         phrase: what another part was taught with, such as "a sks dog".
         anl: the modules that are attached to ``base``.
+        control: the network that makes ``base`` follow lines.
     """
 
     base: BaseModel
@@ -89,6 +93,7 @@ class CustomisedModel:
     vae: TrainedVae | None = None
     phrase: str | None = None
     anl: AnlConditioner | None = None
+    control: ControlNetwork | None = None
 
     @property
     def default_prompt(self) -> str:
@@ -105,11 +110,11 @@ class CustomisedModel:
         """The prompt of each picture.
 
         Where none is given and none was taught, a picture near one of the set is said to show the
-        same.
+        same, unless lines say what it shows.
         """
         prompt = self.prompt_of(reverse)
         codes = None if self.vae is None else self.vae.codes
-        is_near = start == "distribution" and reverse.codes == "near"
+        is_near = start == "distribution" and reverse.codes == "near" and not reverse.control
         if (
             reverse.prompt is not None
             or prompt
@@ -226,20 +231,34 @@ class CustomisedModel:
         size = max(1, PIXELS_AT_ONCE // base.resolution**2)
         firsts = range(0, len(seeds), size)
         made: list[Image.Image] = []
-        for done, first in enumerate(firsts):
-            chunk = slice(first, first + size)
-            begin = None if starts is None else starts[chunk]
-            latents = self._noise(seeds[chunk]) if begin is None else begin
-            predict = base.predict_noise if conditioned is None else conditioned(chunk)
-            with torch.no_grad():
-                texts = base.encode_prompts(["", *each_prompt[chunk]])
-            steps = self._steps(predict, begin, self._noise(seeds[chunk]), texts, reverse, cells)
-            for call, newest in enumerate(steps, start=1):
-                latents = newest
-                if on_step:
-                    on_step(done * calls + call, len(firsts) * calls)
-            made += to_pictures(base.decode_latents(latents))
+        with self._steered(reverse):
+            for done, first in enumerate(firsts):
+                chunk = slice(first, first + size)
+                noise = self._noise(seeds[chunk])
+                begin = None if starts is None else starts[chunk]
+                latents = noise if begin is None else begin
+                predict = base.predict_noise if conditioned is None else conditioned(chunk)
+                with torch.no_grad():
+                    texts = base.encode_prompts(["", *each_prompt[chunk]])
+                steps = self._steps(predict, begin, noise, texts, reverse, cells)
+                for call, newest in enumerate(steps, start=1):
+                    latents = newest
+                    if on_step:
+                        on_step(done * calls + call, len(firsts) * calls)
+                made += to_pictures(base.decode_latents(latents))
         return made
+
+    @contextmanager
+    def _steered(self, reverse: SamplingConfig) -> Iterator[None]:
+        """The U-Net follows the lines, where there are any, for as long as the block lasts."""
+        if reverse.control is None:
+            yield
+            return
+        if self.control is None:
+            raise InvalidInputError("Nothing here follows lines yet: train 'control' first.")
+        last = reverse.control.last_timestep(self.timesteps(reverse))
+        with self.control.steering(self.base.unet, reverse.control, last):
+            yield
 
     def _conditioned(
         self, seeds: Sequence[int], reverse: SamplingConfig
@@ -308,6 +327,7 @@ def open_customised(
         vae=attachment.vae,
         phrase=_phrase(parts),
         anl=attachment.conditioner,
+        control=attachment.control,
     )
 
 

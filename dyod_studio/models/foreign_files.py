@@ -14,6 +14,7 @@ from torch import Tensor
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.artifacts import Artifact, load_artifact
 from dyod_studio.models.base import BaseModel
+from dyod_studio.models.control_files import read_control
 from dyod_studio.models.customised import open_customised
 from dyod_studio.models.foreign_headers import Header, parse_lora_key, recognise
 from dyod_studio.models.lora import plain_layers
@@ -28,6 +29,7 @@ from dyod_studio.models.lora_files import (
     write_layers,
 )
 from dyod_studio.models.placeholder import inversion_header
+from dyod_studio.models.whole_unet import to_store
 from dyod_studio.requests.part_kinds import IMPORTED_FROM, PART_KINDS
 
 PEFT_CONFIG = "adapter_config.json"
@@ -87,6 +89,10 @@ def _foreign(path: Path, header: Header, base: BaseModel, *, token: str, title: 
         (vectors,) = tensors.values()
         kept = {"emb_params": vectors.reshape(-1, vectors.shape[-1])}
         _check_length(len(kept["emb_params"]), base, header.name)
+    elif kind == "control":
+        control = read_control(tensors, base, header.name)
+        kept, stored_as = to_store(control.tensors())
+        facts |= control.facts() | {"stored_as": stored_as}
     else:
         facts["prompt"] = header.metadata.get("modelspec.trigger_phrase", "")
         alphas = _stated_alphas(path, header)

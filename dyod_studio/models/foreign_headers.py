@@ -44,8 +44,14 @@ PARTS = {"down": "lora_down.weight", "A": "lora_down.weight"} | {
 }
 XL_KEYS = ("lora_te2_", "text_encoder_2.", "clip_l", "clip_g")
 CHECKPOINT_KEYS = ("model.diffusion_model.", "first_stage_model.", "cond_stage_model.")
+CONTROL_KEYS = (
+    "controlnet_cond_embedding.conv_in.weight",
+    "control_model.input_hint_block.0.weight",
+    "adapter.conv_in.weight",
+)
+"""Keys of control nets and T2I-Adapters, in diffusers' layout and in the first one."""
 
-ForeignKind = Literal["embedding", "lora"]
+ForeignKind = Literal["embedding", "lora", "control"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,8 @@ def read_header(path: Path) -> Header:
         raise InvalidInputError(f"{path.name} is refused: {HOW_TO_CONVERT}.")
     if path.suffix.lower() != WEIGHT_SUFFIX:
         raise InvalidInputError(
-            f"{path.name} is no trained part: a LoRA or a textual inversion ends in .safetensors."
+            f"{path.name} is no trained part: a LoRA, a textual inversion or a control net ends in "
+            ".safetensors."
         )
     try:
         metadata, shapes = _parse(path)
@@ -98,12 +105,14 @@ def recognise(header: Header) -> ForeignKind:
     """Kind of what the file holds, by its keys.
 
     Raises:
-        InvalidInputError: neither a LoRA nor a textual inversion for Stable Diffusion 1.x or 2.x;
-            names the key that tells.
+        InvalidInputError: nothing that the studio knows for Stable Diffusion 1.x or 2.x; names
+            the key that tells.
     """
     keys = list(header.shapes)
     if not keys:
         raise InvalidInputError(f"{header.name} holds no tensors: choose another file.")
+    if any(key in header.shapes for key in CONTROL_KEYS):
+        return "control"
     for key in keys:
         _refuse_others(header.name, key)
     is_single = len(keys) == 1 and len(header.shapes[keys[0]]) in {1, 2}
@@ -114,8 +123,8 @@ def recognise(header: Header) -> ForeignKind:
     if strange is None:
         return "lora"
     raise InvalidInputError(
-        f"{header.name} holds {strange!r}, which belongs to neither a LoRA nor a textual inversion "
-        "that the studio knows: export it again in kohya's or in diffusers' layout."
+        f"{header.name} holds {strange!r}, which belongs to no LoRA, textual inversion or control "
+        "net that the studio knows: export it again in kohya's or in diffusers' layout."
     )
 
 

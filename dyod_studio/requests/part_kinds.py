@@ -176,6 +176,27 @@ for _kind in (
         ),
     ),
     PartKind(
+        "control",
+        "My lines lead",
+        "dyod_studio.models.control:attach_control",
+        attach_order=95,
+        follows_lines=True,
+        can_be_imported=True,
+        imported_title="Control net from elsewhere",
+        file_layout="control",
+        method=TrainingMethod(
+            "dyod_studio.training.control:ControlConfig",
+            "Learn to read sketches",
+            "Learns to keep the lines that you draw, and to colour and finish them in your way.",
+            num_pictures="40 or more",
+            cost="Some: minutes on the starter, hours on a card; a file of 20 to 700 MB.",
+            memory_settings=("batch_size", "network"),
+            can_checkpoint_gradients=True,
+            can_shrink=True,
+            footprint="dyod_studio.training.footprints:of_control",
+        ),
+    ),
+    PartKind(
         "full-finetune",
         "The whole model",
         "dyod_studio.models.whole_unet:attach_unet",
@@ -256,8 +277,8 @@ def baseline_kinds() -> tuple[str, ...]:
 
 
 def selectable_kinds() -> tuple[str, ...]:
-    """Kinds that a request may leave out: all but those that make starts."""
-    return _names(lambda kind: not kind.makes_starts)
+    """Kinds that a request may leave out or take: not those that it needs for what it brings."""
+    return _names(lambda kind: not (kind.makes_starts or kind.follows_lines))
 
 
 def default_kinds() -> tuple[str, ...]:
@@ -270,7 +291,11 @@ def standalone_kinds() -> tuple[str, ...]:
 
     What was trained here comes before imports and baselines, the narrower prompt before the wider.
     """
-    kinds = [kind for kind in PART_KINDS.values() if not kind.is_default or kind.can_be_imported]
+    kinds = [
+        kind
+        for kind in PART_KINDS.values()
+        if not kind.follows_lines and (not kind.is_default or kind.can_be_imported)
+    ]
     kinds.sort(key=lambda kind: (not kind.changes_unet, kind.is_baseline, kind.can_be_imported,
                                  -kind.prompt_priority))  # fmt: skip
     return tuple(kind.name for kind in kinds)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-FileLayout = Literal["", "textual-inversion", "lora"]
+FileLayout = Literal["", "textual-inversion", "lora", "control"]
 """Layout of a part's file that other tools read too."""
 
 
@@ -50,6 +50,7 @@ class PartKind:
         changes_unet: it changes the U-Net or replaces it, by the share ``adapter_strength``.
         teaches_token: its file holds vectors of a placeholder token.
         makes_starts: it makes what the reverse process starts from.
+        follows_lines: it is used where a request brings lines, and nowhere else.
         is_default: it is used where nothing else is asked for.
         is_baseline: it is trained to be compared with.
         replaces: a default kind that is not used where this one was trained.
@@ -69,6 +70,7 @@ class PartKind:
     changes_unet: bool = False
     teaches_token: bool = False
     makes_starts: bool = False
+    follows_lines: bool = False
     is_default: bool = False
     is_baseline: bool = False
     replaces: str = ""

@@ -4,8 +4,8 @@ The page and the command line fill a request, a row keeps its JSON, the sampler 
 picture carries it, and the gallery restores it. Bounds stand on the fields and nowhere else.
 A field that is None is open: the base model's default, or what suits the project. Files that a
 request begins from stand beside it by their names: ``image``, ``region`` (a mask, bright where
-``image`` is drawn again), ``a``, ``b``, ``origin``, and ``condition``, ``condition_2``, ... for
-the pictures that an ANL draws after.
+``image`` is drawn again), ``control`` (a drawing whose lines lead), ``a``, ``b``, ``origin``, and
+``condition``, ``condition_2``, ... for the pictures that an ANL draws after.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -26,12 +26,11 @@ AVERAGE, ORIGIN = "average", "origin"
 """An origin that is the code of zeros; the name of the picture that is one."""
 CONDITION = "condition"
 """Beginning of the names of condition pictures."""
-IMAGE, REGION = "image", "region"
+IMAGE, REGION, CONTROL = "image", "region", "control"
 SEEDS = 2**63
 """How many seeds there are; counting on from the last one begins again at 0."""
-MAX_TEXT = 1000
-"""Characters of a prompt."""
-MAX_FRAMES = 240
+MAX_TEXT, MAX_FRAMES = 1000, 240
+"""Characters of a prompt; frames of a strip."""
 MAX_VALUE = 10.0
 """How far a coordinate may be moved, in standard deviations."""
 Start = Literal["prompt", "distribution", "image"]
@@ -152,9 +151,9 @@ class SamplingRequest(BaseModel):
         return None
 
     @property
-    def needs_vae(self) -> bool:
-        """Whether its images begin at codes of the initial VAE."""
-        return self.kind not in ("prompt", "image")
+    def needed_parts(self) -> tuple[str, ...]:
+        """Kinds of parts that it cannot do without: the vae where its images begin at codes."""
+        return () if self.kind in ("prompt", "image") else ("vae",)
 
     @property
     def conditions(self) -> tuple[Path, ...]:
@@ -162,15 +161,6 @@ class SamplingRequest(BaseModel):
         names = [name for name in self.inputs if name.startswith(CONDITION)]
         names.sort(key=lambda name: (len(name), name))
         return tuple(self.inputs[name] for name in names)
-
-
-TERMS = {"t0": "t0", "mask_rate": "mask rate"}
-
-
-def field_title(name: str) -> str:
-    """Title of a request's field wherever the page names it, with the trade's term beside it."""
-    title = SamplingRequest.model_fields[name].title or name
-    return f"{title} ({TERMS[name]})" if name in TERMS else title
 
 
 class SampleRequest(SamplingRequest):
@@ -182,6 +172,18 @@ class SampleRequest(SamplingRequest):
     kind: Start
     num_images: int = Field(
         default=4, ge=1, le=64, title="Pictures", description="How many pictures.")  # fmt: skip
+    control_scale: float = Field(
+        default=1.0, ge=0, le=1.5, title="Drawing influence",
+        description="How closely the lines of --control are followed, in [0, 1.5].",
+    )  # fmt: skip
+    control_until: float = Field(
+        default=1.0, ge=0, le=1, title="Lines lead until",
+        description="Share of the steps in which those lines count, the first ones.",
+    )  # fmt: skip
+
+    @property
+    def needed_parts(self) -> tuple[str, ...]:
+        return (*super().needed_parts, *([CONTROL] if CONTROL in self.inputs else []))
 
     @property
     def is_conditioned(self) -> bool:
@@ -261,9 +263,7 @@ class TraversalRequest(SamplingRequest):
     """
 
     kind: Literal["traversal"] = "traversal"
-    coordinate: int = Field(
-        ge=0, description="Rank of the coordinate; 0 tells the pictures apart most."
-    )
+    coordinate: int = Field(ge=0, description="Rank of the coordinate, counted from 0.")
     span: float = Field(default=3.0, ge=0.01, le=10, description="How far to each side.")
     num_frames: int = Field(default=7, ge=2, le=MAX_FRAMES, description="How many pictures.")
 

@@ -11,7 +11,7 @@ from dyod_studio.disk import write_beside_and_rename
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.jobs.one_shot import Run, convert_part
 from dyod_studio.models.foreign_headers import Header, read_header, recognise
-from dyod_studio.requests.part_kinds import IMPORTED_FROM, PART_KINDS
+from dyod_studio.requests.part_kinds import IMPORTED_FROM, PART_KINDS, load_reference
 from dyod_studio.services.exchange.export import part_files
 from dyod_studio.services.projects import Projects, token_for
 from dyod_studio.settings import Settings
@@ -21,6 +21,8 @@ from dyod_studio.store.records import Artifact
 from dyod_studio.store.storage import Storage
 
 MAX_TITLE = 80
+WEIGHTS_OF = "dyod_studio.models.control_files:weights_of"
+"""Loads diffusers; imported when it is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +112,10 @@ class Artifacts:
     def import_file(
         self, ref: int | str, path: Path, *, token: str | None = None, title: str | None = None
     ) -> TrainedPart:
-        """Bring in a LoRA or a textual inversion made elsewhere, or a part that was exported.
+        """Bring in a LoRA, textual inversion or control net made elsewhere, or an exported part.
 
         Args:
+            path: a file, or the folder of a control net in diffusers' layout.
             token: what a textual inversion is called in prompts; None for the token in the file,
                 or one made from the file's name.
             title: how it is listed; None for the token in the file, or the file's name.
@@ -122,6 +125,8 @@ class Artifacts:
                 another base model; nothing has been stored then.
         """
         project = self._projects.get(ref)
+        if path.is_dir():
+            path = load_reference(WEIGHTS_OF)(path)
         header = read_header(path)
         own = _own_token(header)
         shown = " ".join((title or own or path.stem).split())[:MAX_TITLE] or "imported"

@@ -200,19 +200,23 @@ def _ignore_progress(done: int, total: int | None) -> None:
 
 
 def choose_parts(
-    session: Session, project: ProjectView, use: Sequence[str] | None, *, needs_vae: bool
+    session: Session,
+    project: ProjectView,
+    use: Sequence[str] | None,
+    *,
+    needed: Sequence[str] = (),
 ) -> dict[str, Artifact]:
     """The newest of each part that is used, by its kind.
 
     Args:
         use: their kinds; None for what is usual.
-        needs_vae: the start is drawn by the vae, whether it is named or not.
+        needed: kinds that are used whether they are named or not.
 
     Raises:
         InvalidInputError: one of them is not trained, or they do not go together.
     """
     asked = project.default_parts if use is None else use
-    kinds = [kind for kind in part_kinds() if kind in asked or (needs_vae and kind == "vae")]
+    kinds = [kind for kind in part_kinds() if kind in asked or kind in needed]
     repository, chosen = ArtifactRepository(session), {}
     for kind in kinds:
         row = repository.latest(project.id, kind)
@@ -222,6 +226,11 @@ def choose_parts(
                 lack = f"trained {kind} yet: train {kind!r}"
             raise InvalidInputError(f"Project {project.name!r} has no {lack} first.")
         chosen[kind] = row
+    idle = [kind for kind in chosen if PART_KINDS[kind].follows_lines and kind not in needed]
+    if idle:
+        raise InvalidInputError(
+            f"The {idle[0]} follows the lines of a drawing: give one, or leave it out."
+        )
     check_tokens({kind: row.config for kind, row in chosen.items()})
     return chosen
 

@@ -23,6 +23,8 @@ SMALL_UNET = 100_000_000
 """As ``models.whole_unet`` says; that loads torch."""
 EVERY = 4
 """How many times as much a LoRA on every layer holds as one on the attention layers."""
+SHARE_OF_COPY = 0.45
+"""Of a U-Net: its way down and its middle, and the layers that join a copy of them."""
 TEXT_TENSORS = 24
 """Tensors of the text encoder's width that a layer leaves for the way back."""
 ATTENDED, SELF_ATTENDED = 3, 5
@@ -82,6 +84,21 @@ def of_anl(settings: Settings, size: BaseSize) -> Footprint:
         attended = (ATTENDED if is_conditional else SELF_ATTENDED) * width
         floats += point.cells * (2 * point.channels + attended + 2 * inner)
     return Footprint(number, activations_mb=floats * FLOAT_BYTES / MEGABYTE)
+
+
+def of_control(settings: Settings, size: BaseSize) -> Footprint:
+    """A copy of the way down and the middle; or the small network of a T2I-Adapter.
+
+    The latter has two residual blocks of 10 C^2 numbers a level, each leaving four tensors.
+    """
+    network = settings.get("network", "auto")
+    if network == "controlnet" or (network == "auto" and size.num_unet_parameters < SMALL_UNET):
+        share = SHARE_OF_COPY
+        return Footprint(int(share * size.num_unet_parameters), share * size.activations_mb)
+    levels = set(size.unet.blocks)
+    number = sum(2 * 10 * level.channels**2 for level in levels)
+    floats = sum(2 * 4 * level.cells * level.channels for level in levels)
+    return Footprint(number, floats * FLOAT_BYTES / MEGABYTE)
 
 
 def of_whole_unet(settings: Settings, size: BaseSize) -> Footprint:

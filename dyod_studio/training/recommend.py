@@ -9,6 +9,8 @@ FEWEST = 3
 """Below that, nothing tells what the pictures have in common."""
 FEW = 20
 """Up to here they are taken to show one thing, as DreamBooth's 3 to 5 do."""
+ENOUGH_FOR_LINES = 40
+"""From here on, a network that follows lines learns to follow those of drawings too."""
 ENOUGH_FOR_SHAPES = 40
 """Fewer pictures the small generator would only repeat."""
 ENOUGH_FOR_EXAMPLES = 100
@@ -122,6 +124,11 @@ def _for_many(number: int, device: DeviceFacts) -> tuple[list[str], list[str]]:
         reasons.append(
             f"For the generator of shapes {ENOUGH_FOR_SHAPES} pictures are too few to miss: it "
             f"would repeat your {number}. Add more, or start from sketches."
+        )
+    if number >= ENOUGH_FOR_LINES:
+        reasons.append(
+            f"{number} pictures are also enough to read your sketches: tick that as well to draw "
+            "in outline only and have it coloured and finished in the manner of your set."
         )
     if number < ENOUGH_FOR_EXAMPLES:
         return methods, reasons

@@ -196,7 +196,7 @@ def test_a_part_that_the_studio_wrote_keeps_its_kind_on_its_own_base(base, tmp_p
     starter = base_models["starter"]
     path = save_artifact(anl_part(starter), tmp_path / "anl.safetensors")
     assert brought_in(starter, path).kind == "anl"
-    with pytest.raises(InvalidInputError, match="neither a LoRA nor a textual inversion"):
+    with pytest.raises(InvalidInputError, match="belongs to no LoRA"):
         brought_in(base, path)
 
 
@@ -209,8 +209,8 @@ WRONG = {
     "an xl lora": ({"lora_te2_x.lora_down.weight": torch.ones(1, 2)}, "Stable Diffusion XL"),
     "a whole model": ({"model.diffusion_model.out.2.bias": torch.ones(4)}, "a whole base model"),
     "another kind": ({f"lora_unet_x.hada_w1_{part}": torch.ones(2, 2) for part in "ab"},
-                     "'lora_unet_x.hada_w1_[ab]', which belongs to neither"),
-    "a matrix": ({"weight": torch.ones(2, 2, 2)}, "'weight', which belongs to neither"),
+                     "'lora_unet_x.hada_w1_[ab]', which belongs to no LoRA"),
+    "a matrix": ({"weight": torch.ones(2, 2, 2)}, "'weight', which belongs to no LoRA"),
     "not finite": ({"emb_params": torch.full((1, 24), torch.inf)}, "not finite"),
     "nothing": ({}, "holds no tensors"),
     "half a layer": ({"lora_unet_conv_in.lora_down.weight": torch.ones(1, 4, 3, 3)},

@@ -12,9 +12,9 @@ from dyod_studio.requests.sampling import (
     PointRequest,
     SampleRequest,
     SamplingRequest,
-    field_title,
     read_request,
 )
+from dyod_studio.requests.titles import field_title
 from dyod_studio.requests.validation import bounds_of
 from dyod_studio.services.evaluation.summary import SUBJECTS
 from dyod_studio.services.evaluation.views import SWEEPS

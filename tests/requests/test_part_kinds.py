@@ -39,13 +39,17 @@ def test_the_kinds_and_the_order_in_which_they_are_attached():
         "full-finetune",
         "scratch",
         "vae",
+        "control",
     )
     assert table.token_kinds() == ("inversion", "custom-diffusion", "embedding")
     assert table.baseline_kinds() == ("full-finetune", "scratch")
     assert table.default_kinds() == ("inversion", "lora", "vae")
     assert table.usual_methods() == ("lora", "vae")
     imported = {name for name, kind in PART_KINDS.items() if kind.can_be_imported}
-    assert imported == {"lora", "embedding"}
+    assert imported == {"lora", "embedding", "control"}
+    led = {name for name, kind in PART_KINDS.items() if kind.follows_lines}
+    assert led == {"control"}
+    assert set(table.part_kinds()) - set(table.selectable_kinds()) == {"vae", "control"}
     assert set(PART_KINDS) - set(table.training_methods()) == {"embedding"}
     assert table.standalone_kinds() == (
         "dreambooth",

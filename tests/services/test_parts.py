@@ -77,6 +77,8 @@ def picture(tmp_path):
         (("custom-diffusion", "dreambooth", "anl"), ("dreambooth",)),
         (("embedding", "lora"), ("lora",)),
         (("embedding", "vae"), ("embedding", "vae")),
+        (("control",), ()),
+        (("control", "lora", "vae"), ("lora", "vae")),
     ],
 )
 def test_nothing_said_means_word_and_shapes_or_what_stands_in_for_the_word(trained, usual):
@@ -124,6 +126,28 @@ def test_what_starts_from_a_shape_takes_the_vae_beside_the_named_parts(
     asked, _ = ask(how, shoes.id, settings_)
     assert asked.artifacts == files
     assert asked.adapter_strength == settings_.adapter_strength
+
+
+def test_a_drawing_brings_the_part_that_follows_lines_and_nothing_else_does(
+    train, ask, shoes, picture
+):
+    style, network = train("lora"), train("control")
+    lines = {"control": picture("lines", "white")}
+    asked, inputs = ask("sample", shoes.id, SampleRequest(kind="prompt", inputs=lines))
+    assert asked.artifacts == {"lora": style, "control": network}
+    assert (asked.control_scale, asked.control_until, set(inputs)) == (1.0, 1.0, {"control"})
+    asked, _ = ask("sample", shoes.id, SampleRequest(kind="prompt", inputs=lines, use=()))
+    assert asked.artifacts == {"control": network}
+    asked, _ = ask("sample", shoes.id, SampleRequest(kind="prompt"))
+    assert asked.artifacts == {"lora": style}
+    with pytest.raises(InvalidInputError, match="control follows the lines of a drawing: give one"):
+        ask("sample", shoes.id, SampleRequest(kind="prompt", use=("control",)))
+
+
+def test_lines_lead_only_where_that_was_learned(ask, shoes, picture):
+    lines = {"control": picture("lines", "white")}
+    with pytest.raises(InvalidInputError, match="no trained control yet: train 'control' first"):
+        ask("sample", shoes.id, SampleRequest(kind="prompt", inputs=lines))
 
 
 def test_condition_pictures_are_stored_in_their_order_beside_a_sketch(train, ask, shoes, picture):

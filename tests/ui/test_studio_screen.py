@@ -21,11 +21,19 @@ from dyod_studio.ui.draw.actions import (
     result_updates,
     worked,
 )
-from dyod_studio.ui.draw.canvas_panel import show_brushes, show_region
+from dyod_studio.ui.draw.canvas_panel import (
+    T0_OF_LINES,
+    on_lead,
+    show_brushes,
+    show_lines,
+    show_region,
+)
 from dyod_studio.ui.draw.form import region_from_canvas, seed_for
 from dyod_studio.ui.draw.restore import NAMES, restore_updates
 from dyod_studio.ui.draw.screen import count_strokes
 
+HELD = ("under", "region_note", "line_controls")
+"""Given by ``restore_updates`` and no field of the form."""
 CLEAR = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
 
 
@@ -129,6 +137,26 @@ def test_a_brushed_region_goes_along_as_a_mask_and_an_unbrushed_one_does_not(
     assert region_from_canvas(None) is None
 
 
+def test_lines_that_lead_go_along_as_a_drawing_with_how_closely(studio, wish, tmp_path):
+    made(studio, tmp_path, **wish, lines_lead=True, control_scale=0.7, control_until=0.9)
+    made(studio, tmp_path, **wish, lines_lead=False, control_scale=0.7)
+    led, plain = studio.sampling.asked
+    assert led.inputs["control"] == led.inputs["image"]
+    assert (led.control_scale, led.control_until) == (0.7, 0.9)
+    assert set(plain.inputs) == {"image"}
+
+
+def test_the_switch_is_in_sight_where_lines_are_followed_and_goes_off_elsewhere(studio, project):
+    lead, below, shown = show_lines(studio, project, None)
+    assert (lead["visible"], lead["value"], below["visible"], shown) == (False, False, False, False)
+    studio.projects.learn(project, "control")
+    lead, _, shown = show_lines(studio, project, shown)
+    assert (lead["visible"], "value" in lead, shown) == (True, False, True)
+    assert show_lines(studio, project, True) == (gr.skip(),) * 3
+    assert on_lead(True) == (gr.update(visible=True), T0_OF_LINES)
+    assert on_lead(False) == (gr.update(visible=False), 0.5)
+
+
 def test_the_strip_makes_one_sketch_at_five_t0s_with_one_seed(studio, wish, tmp_path):
     outputs = make_strip(studio, tmp_path, wish, "anna", quietly)
     assert [asked.t0 for asked in studio.sampling.asked] == [0.2, 0.35, 0.5, 0.65, 0.8]
@@ -219,13 +247,14 @@ def test_again_sets_every_field_so_that_the_same_request_is_made(studio, project
     request = SampleRequest(
         kind="image", t0=0.45, seed=2**40, num_inference_steps=3, guidance_scale=2.25, prompt="a",
         adapter_strength=0.7, mask_rate=0.3, num_images=2, use=("inversion", "vae"),
-        inputs={"image": sketch, "region": mask},
+        inputs={"image": sketch, "region": mask, "control": sketch}, control_scale=1.25,
+        control_until=0.6,
     )  # fmt: skip
     view = Provenance(project, request, "studio", 5)
     updates = dict(zip(NAMES, restore_updates(view), strict=True))
     picture = updates["canvas"]
     studio.projects.learn(project, "inversion", "vae")
-    again = {name: updates[name] for name in NAMES if name not in ("under", "region_note")}
+    again = {name: updates[name] for name in NAMES if name not in HELD}
     again["canvas"] = {"background": picture, "layers": [], "composite": picture}
     again["num_inference_steps"] = updates["num_inference_steps"]["value"]
     make(studio, tmp_path, dict(project=project, **again), "anna", quietly)
@@ -233,6 +262,8 @@ def test_again_sets_every_field_so_that_the_same_request_is_made(studio, project
     assert (asked.t0, asked.seed, asked.num_inference_steps) == (0.45, 2**40, 3)
     assert (asked.guidance_scale, asked.prompt, asked.num_images) == (2.25, "a", 2)
     assert (asked.use, asked.adapter_strength) == (("inversion", "vae"), 0.7)
+    assert (asked.control_scale, asked.control_until) == (1.25, 0.6)
+    assert asked.inputs["control"] == asked.inputs["image"]
     with Image.open(sketch) as original:
         assert studio.sampling.sketches[0].tobytes() == original.crop((15, 0, 75, 60)).tobytes()
     assert studio.sampling.regions[0].getpixel((30, 50)) == 255
@@ -240,6 +271,16 @@ def test_again_sets_every_field_so_that_the_same_request_is_made(studio, project
     assert show_region(
         {"background": picture, "layers": [], "composite": picture}, None, updates["under"]
     ) == (gr.skip(), gr.skip())
+
+
+def test_again_of_a_drawing_alone_lays_it_on_the_canvas_and_lets_it_lead(project, tmp_path):
+    drawing = tmp_path / "drawing.png"
+    Image.new("RGB", (60, 60), "teal").save(drawing)
+    request = SampleRequest(kind="prompt", t0=1.0, seed=3, inputs={"control": drawing})
+    view = Provenance(project, request, "studio", 3)
+    updates = dict(zip(NAMES, restore_updates(view), strict=True))
+    assert updates["canvas"].getpixel((5, 5)) == (0, 128, 128)
+    assert (updates["lines_lead"], updates["line_controls"]["visible"]) == (True, True)
 
 
 def test_again_of_another_screen_leaves_this_one_alone(project):

@@ -127,7 +127,7 @@ class Augmenting:
         """Check everything; nothing is written."""
         project = self._projects.get(ref)
         with self._storage.database.session() as session:
-            parts = choose_parts(session, project, settings.use, needs_vae=False)
+            parts = choose_parts(session, project, settings.use)
         check_conditionable(parts)
         check_apart(settings.data, folder.root)
         classes = self._classes(project, settings.data)

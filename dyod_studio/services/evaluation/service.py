@@ -169,7 +169,8 @@ def _config(
 ) -> EvaluationConfig:
     """The settings with nothing left open: a later training changes nothing of the measurement."""
     sweep_named(settings.sweep)
-    parts = choose_parts(session, project, settings.use, needs_vae=settings.sweep == "t0")
+    needed = ("vae",) if settings.sweep == "t0" else ()
+    parts = choose_parts(session, project, settings.use, needed=needed)
     if not parts:
         raise InvalidInputError(
             f"Project {project.name!r} has nothing trained yet that could be measured: train first."

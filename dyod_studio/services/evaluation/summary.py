@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dyod_studio.evaluation.advice import Advice, Measured, nearly_as_good
 from dyod_studio.evaluation.plan import baseline_name
 from dyod_studio.evaluation.results import DISTANCES, METRICS, PointResult
-from dyod_studio.requests.sampling import field_title
+from dyod_studio.requests.titles import field_title
 
 SUBJECTS = {
     "t0": f"“{field_title('t0')}”",

@@ -9,7 +9,8 @@ from dyod_studio.evaluation.plan import EVALUATION as EVALUATION
 from dyod_studio.evaluation.plan import EvaluationConfig, Sweep
 from dyod_studio.evaluation.results import METRICS as METRICS
 from dyod_studio.evaluation.results import PointResult
-from dyod_studio.requests.sampling import DEFAULT_NOVELTY, Codes, Spacing, field_title
+from dyod_studio.requests.sampling import DEFAULT_NOVELTY, Codes, Spacing
+from dyod_studio.requests.titles import field_title
 from dyod_studio.services.views import JobView
 
 SWEEPS: dict[Sweep, tuple[str, str]] = {

@@ -20,7 +20,7 @@ from safetensors.numpy import save as save_tensors
 from dyod_studio.disk import write_beside_and_rename
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.jobs.images import A1111_KEY, METADATA_KEY, base_name, encode_png
-from dyod_studio.requests.part_kinds import IMPORTED_FROM, PART_KINDS
+from dyod_studio.requests.part_kinds import IMPORTED_FROM, PART_KINDS, load_reference
 from dyod_studio.services.exchange.project_export import project_entries
 from dyod_studio.services.gallery.png_metadata import read_texts
 from dyod_studio.services.gallery.service import Gallery
@@ -30,6 +30,8 @@ from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.storage import Storage
 
+CONTROL_FILES = "dyod_studio.models.control_files:control_files"
+"""Loads diffusers; imported when it is needed."""
 COLUMNS, ROWS = 8, 10
 CELL_PX, MARGIN_PX, CAPTION_PX = 160, 12, 18
 PAPER, INK = (255, 255, 255), (70, 70, 70)
@@ -134,6 +136,8 @@ def part_files(kind: str, path: Path, word: str) -> Iterator[tuple[str, Path | b
     if PART_KINDS[kind].file_layout == "textual-inversion":
         yield f"{stem}.safetensors", path
         yield f"diffusers/{stem}/learned_embeds.safetensors", diffusers_layout(path)
+    elif PART_KINDS[kind].file_layout == "control":
+        yield from load_reference(CONTROL_FILES)(path, f"{stem}-{kind}").items()
     else:
         yield f"{stem}-{kind}.safetensors", path
 

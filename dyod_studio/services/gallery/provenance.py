@@ -1,12 +1,13 @@
 """From what a picture says of itself back to the request that made it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.sampling import AnyRequest, read_request
+from dyod_studio.requests.part_kinds import PART_KINDS
+from dyod_studio.requests.sampling import CONTROL, AnyRequest, read_request
 from dyod_studio.services.views import Provenance, Screen, Source
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.database import Session
@@ -22,6 +23,7 @@ NAMES = {
     "b": "end B",
     "origin": "the picture of the place",
     "region": "the region",
+    "control": "the drawing whose lines lead",
 }
 
 
@@ -91,13 +93,19 @@ def provenance_of(
     request = request_of(metadata, kind, inputs)
     return Provenance(
         project_id=project_id,
-        request=request.replace(use=tuple(request.artifacts)),
-        screen=screen_of(kind),
+        request=request.replace(use=_used(request.artifacts)),
+        screen=screen_of(kind, inputs),
         picture_seed=whole_number(metadata, "seed", request.first_seed()),
         generation_id=generation_id,
         source=source,
         notes=(*notes, *_changed_parts(session, project_id, request.artifacts)),
     )
+
+
+def _used(parts: Mapping[str, str]) -> tuple[str, ...]:
+    """The kinds that a request takes by name; what follows lines is taken with a drawing."""
+    led = [name for name, kind in PART_KINDS.items() if kind.follows_lines]
+    return tuple(kind for kind in parts if kind not in led)
 
 
 def whole_number(metadata: Mapping[str, Any], name: str, default: int) -> int:
@@ -112,9 +120,9 @@ def whole_number(metadata: Mapping[str, Any], name: str, default: int) -> int:
     return value
 
 
-def screen_of(kind: str) -> Screen:
-    """The screen that makes pictures of this kind."""
-    return "studio" if kind == "image" else "explore"
+def screen_of(kind: str, inputs: Collection[str] = ()) -> Screen:
+    """The screen that makes pictures of this kind: of a drawing on the Studio screen."""
+    return "studio" if kind == "image" or CONTROL in inputs else "explore"
 
 
 def find_part(session: Session, project_id: int, sha256: str) -> Artifact | None:

@@ -128,7 +128,7 @@ class Recreation:
         """A request in the manner of the project, with what another tool's file says."""
         project = self._projects.get(project_id)
         with self._storage.database.session() as session:
-            parts = choose_parts(session, project, None, needs_vae=False)
+            parts = choose_parts(session, project, None)
         return {
             "kind": "prompt",
             "base": project.base,

@@ -193,7 +193,7 @@ class Sampling:
         """The coordinates of the trained VAE, the one that tells most apart first."""
         project = self._projects.get(ref)
         with self._storage.database.session() as session:
-            vae = choose_parts(session, project, (), needs_vae=True)["vae"]
+            vae = choose_parts(session, project, (), needed=("vae",))["vae"]
         path = self._storage.files.path(vae.sha256, SAFETENSORS)
         with safe_open(path, framework="numpy") as file:
             kl = [float(value) for value in file.get_tensor("kl")]
@@ -225,7 +225,7 @@ def complete(session: Session, project: ProjectView, request: R) -> R:
     Raises:
         InvalidInputError: a part or an input file lacks, or they do not go together.
     """
-    parts = choose_parts(session, project, request.use, needs_vae=request.needs_vae)
+    parts = choose_parts(session, project, request.use, needed=request.needed_parts)
     usual = default_t0(request.kind, project.base, parts)
     t0 = usual if request.t0 is None else request.t0
     if isinstance(request, SampleRequest):

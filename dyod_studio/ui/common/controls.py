@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.requests.part_kinds import PART_KINDS
-from dyod_studio.requests.sampling import SamplingRequest, field_title
+from dyod_studio.requests.sampling import SamplingRequest
+from dyod_studio.requests.titles import field_title
 from dyod_studio.requests.validation import bounds_of
 from dyod_studio.services.views import GenerationView
 from dyod_studio.ui.common.html import note

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError, SampleCancelledError
-from dyod_studio.requests.sampling import field_title
+from dyod_studio.requests.titles import field_title
 from dyod_studio.services.sampling.dispatcher import OnProgress
 from dyod_studio.services.sampling.grid import STRIP_T0, Axis, Grid, axis_of, write_sheet
 from dyod_studio.services.views import GenerationView

@@ -8,7 +8,8 @@ import gradio as gr
 from PIL import Image
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.ui.common.controls import t0_slider
+from dyod_studio.requests.sampling import SampleRequest
+from dyod_studio.ui.common.controls import field_slider, t0_slider
 from dyod_studio.ui.common.handlers import SILENT, shown_to_user
 from dyod_studio.ui.common.html import heading, note
 from dyod_studio.ui.draw.form import (
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
 
 DEFAULT_T0 = 0.5
+T0_OF_LINES = 1.0
+"""Where lines lead: what they leave open is the set's alone."""
 BRUSHED = "Only what you brushed is drawn again; the rest stays as it is."
 
 
@@ -45,6 +48,7 @@ class Drawing(NamedTuple):
     forget: gr.Button
     t0: gr.Slider
     t0_curve: gr.HTML
+    lines: "LineControls"
     make: gr.Button
     strip: gr.Button
     stop: gr.Button
@@ -56,7 +60,38 @@ class Drawing(NamedTuple):
     @property
     def fields(self) -> dict[str, Any]:
         """Name of a field -> component."""
-        return {"canvas": self.canvas, "region": self.region, "t0": self.t0}
+        return {
+            "canvas": self.canvas, "region": self.region, "t0": self.t0,
+            "lines_lead": self.lines.lead, "control_scale": self.lines.scale,
+            "control_until": self.lines.until,
+        }  # fmt: skip
+
+
+class LineControls(NamedTuple):
+    """The switch, and what stands below it; in sight once the project can follow lines."""
+
+    lead: gr.Checkbox
+    below: gr.Row
+    scale: gr.Slider
+    until: gr.Slider
+
+
+def build_line_controls() -> LineControls:
+    lead = gr.Checkbox(
+        False, label="My lines lead", visible=False, elem_id="lines-lead",
+        info="Draw with a pencil, in outline only: it colours and finishes in your set's manner, "
+        "and keeps your lines.",
+    )  # fmt: skip
+    with gr.Row(visible=False) as below:
+        scale = field_slider(
+            SampleRequest, "control_scale", step=0.05, elem_id="lines-scale",
+            info="Left: roughly this. Right: my lines (conditioning scale).",
+        )  # fmt: skip
+        until = field_slider(
+            SampleRequest, "control_until", step=0.05, elem_id="lines-until",
+            info="Later they are left to the style (share of the steps).",
+        )  # fmt: skip
+    return LineControls(lead, below, scale, until)
 
 
 def build_drawing() -> Drawing:
@@ -74,6 +109,7 @@ def build_drawing() -> Drawing:
         DEFAULT_T0, "studio-t0",
     )  # fmt: skip
     t0_curve = build_t0_curve("studio-t0-curve")
+    lines = build_line_controls()
     with gr.Row(elem_classes="acts"):
         make = gr.Button("Make pictures", variant="primary", elem_id="make", min_width=130, scale=3)
         strip = gr.Button("Five amounts", elem_id="strip", min_width=100, scale=2)
@@ -85,7 +121,7 @@ def build_drawing() -> Drawing:
         )  # fmt: skip
         keep = gr.Button("Keep the live picture", elem_id="keep-live", min_width=120, scale=2)
     return Drawing(
-        canvas, region_tab, region, gr.State(""), region_row, forget, t0, t0_curve, make,
+        canvas, region_tab, region, gr.State(""), region_row, forget, t0, t0_curve, lines, make,
         strip, stop, live, keep, build_canvas_transfer(canvas, region),
         build_canvas_events(),
     )  # fmt: skip
@@ -99,6 +135,12 @@ def wire_drawing(studio: "Studio", drawing: Drawing, project: gr.State, tab: gr.
         [project.change, tab.select], partial(show_brushes, studio), [project, colors],
         [drawing.canvas, colors], **SILENT,
     )  # fmt: skip
+    lines, shown = drawing.lines, gr.State(None)
+    gr.on(
+        [project.change, tab.select], partial(show_lines, studio), [project, shown],
+        [lines.lead, lines.below, shown], **SILENT,
+    )  # fmt: skip
+    lines.lead.input(on_lead, lines.lead, [lines.below, drawing.t0], **SILENT)
     transfer = drawing.transfer
 
     def on_region(transferred: TransferredCanvases, under: str) -> tuple[Any, Any]:
@@ -114,6 +156,24 @@ def wire_drawing(studio: "Studio", drawing: Drawing, project: gr.State, tab: gr.
         lambda: (None, "", gr.update(visible=False)), None,
         [drawing.region, drawing.under, drawing.region_note], **SILENT,
     )  # fmt: skip
+
+
+def show_lines(studio: "Studio", project: int | None, shown: bool | None) -> tuple[Any, ...]:
+    """The switch, where the project has learned to follow lines; what is shown is not sent again.
+
+    It is switched off where there is nothing to follow them.
+    """
+    can = project is not None and "control" in studio.projects.get(project).artifacts
+    if can == shown:
+        return (gr.skip(),) * 3
+    if can:
+        return gr.update(visible=True), gr.skip(), can
+    return gr.update(visible=False, value=False), gr.update(visible=False), can
+
+
+def on_lead(is_on: bool) -> tuple[Any, float]:
+    """The controls of the lines, and the t0 that goes with them, or without."""
+    return gr.update(visible=is_on), T0_OF_LINES if is_on else DEFAULT_T0
 
 
 def show_brushes(studio: "Studio", project: int | None, colors: tuple[str, ...]) -> tuple[Any, Any]:

@@ -17,7 +17,7 @@ from gradio.components.image_editor import EditorData
 from PIL import Image, ImageChops
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.sampling import IMAGE, REGION, SampleRequest
+from dyod_studio.requests.sampling import CONTROL, IMAGE, REGION, SampleRequest
 from dyod_studio.ui.common.handlers import (
     SILENT,
     any_text,
@@ -290,6 +290,8 @@ def request_for(
     parts = read_parts(usual, values)
     with ExitStack() as stack:
         parts["inputs"][IMAGE] = stack.enter_context(saved(sketch, scratch))
+        if values.get("lines_lead"):
+            parts["inputs"][CONTROL] = parts["inputs"][IMAGE]
         if region is not None:
             parts["inputs"][REGION] = stack.enter_context(saved(region, scratch))
         request = SampleRequest(
@@ -300,6 +302,8 @@ def request_for(
             num_inference_steps=whole_in("Steps", values.get("num_inference_steps", 50)),
             timestep_spacing=values.get("timestep_spacing") or "trailing",
             prompt=any_text(values.get("prompt")),
+            control_scale=values.get("control_scale", 1.0),
+            control_until=values.get("control_until", 1.0),
             seed=seed_for(values),
             **parts,
         )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from PIL import Image
 
-from dyod_studio.requests.sampling import AnyRequest, SampleRequest
+from dyod_studio.requests.sampling import CONTROL, IMAGE, AnyRequest, SampleRequest
 from dyod_studio.services.sampling.service import square_of
 from dyod_studio.ui.common.controls import LEAST_STEPS, MOST_STEPS
 from dyod_studio.ui.common.handlers import shown_to_user
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 NAMES = (
     "canvas", "region", "under", "region_note", "t0", "num_images", "seed", "is_locked", "prompt",
     "guidance_scale", "num_inference_steps", "timestep_spacing", "use", "adapter_strength",
-    "references", "mask_rate", "condition_text", "text_weight",
+    "references", "mask_rate", "condition_text", "text_weight", "lines_lead", "line_controls",
+    "control_scale", "control_until",
 )  # fmt: skip
 """What is given a new value, in the order of ``restore_updates``."""
+LINES = ("lines_lead", "line_controls", "control_scale", "control_until")
 
 
 @shown_to_user
@@ -50,7 +52,16 @@ def _settings(request: AnyRequest) -> dict[str, Any]:
         "mask_rate": request.mask_rate,
         "condition_text": request.condition_text or "",
         "text_weight": request.text_weight,
+        **_lines(request),
     }
+
+
+def _lines(request: AnyRequest) -> dict[str, Any]:
+    if not isinstance(request, SampleRequest):
+        return dict.fromkeys(LINES, gr.skip())
+    lead = CONTROL in request.inputs
+    values = (lead, gr.update(visible=lead), request.control_scale, request.control_until)
+    return dict(zip(LINES, values, strict=True))
 
 
 def _pictures(request: AnyRequest) -> dict[str, Any]:
@@ -62,8 +73,9 @@ def _pictures(request: AnyRequest) -> dict[str, Any]:
         "region_note": gr.update(visible="region" in request.inputs),
         "references": [(str(path), None) for path in request.conditions] or None,
     }
-    if "image" in request.inputs:
-        sketch = square_of(request.inputs["image"])
+    drawn = request.inputs.get(IMAGE, request.inputs.get(CONTROL))
+    if drawn is not None:
+        sketch = square_of(drawn)
         found["canvas"] = sketch
         if "region" in request.inputs:
             layer = marked_layer(square_of(request.inputs["region"], is_mask=True))

@@ -88,7 +88,8 @@ def _build_settings(
 def _wire_restore(again: gr.State, screen: Screen, parts: PartControls) -> None:
     """Stand as it stood for a picture, whenever one is asked for."""
     drawing = screen.drawing
-    places = {**screen.fields, "under": drawing.under, "region_note": drawing.region_note}
+    beside = {"under": drawing.under, "region_note": drawing.region_note}
+    places = {**screen.fields, **beside, "line_controls": drawing.lines.below}
     again.change(restore_updates, again, [places[name] for name in NAMES], **ALONE).then(
         show_use, parts.use, [parts.kinds, parts.adapter_strength, parts.conditioning], **ALONE
     )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dyod_studio.requests.sampling import field_title
+from dyod_studio.requests.titles import field_title
 from dyod_studio.services.gallery.views import EVERYTHING, GalleryFilter
 from dyod_studio.services.views import GenerationView
 from dyod_studio.ui.common.controls import PAGE_SIZE, pager_updates, turned
