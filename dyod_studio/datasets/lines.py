@@ -57,12 +57,12 @@ AS_DRAWN = LineStyle()
 def any_style(random: np.random.Generator) -> LineStyle:
     """A style of those that people draw in: fine or coarse, thin or broad, with gaps."""
     return LineStyle(
-        sigma=random.uniform(0.6, 1.6),
-        faintest=0.008 * 6 ** random.random(),
+        sigma=random.uniform(0.8, 1.3),
+        faintest=0.01 * 2 ** random.random(),
         width=random.uniform(1.5, 4.0),
-        dropped=random.uniform(0.0, 0.4) * (random.random() < 0.5),
-        wobble=random.uniform(0.0, 0.02) * UNIT,
-        corner=random.uniform(0.2, 0.5) * UNIT * (random.random() < 0.2),
+        dropped=random.uniform(0.0, 0.4) * (random.random() < 0.2),
+        wobble=random.uniform(0.0, 0.015) * UNIT * (random.random() < 0.5),
+        corner=random.uniform(0.2, 0.5) * UNIT * (random.random() < 0.1),
     )
 
 
@@ -90,7 +90,8 @@ def lines_of(
 def edge_agreement(one: Image.Image, other: Image.Image) -> float:
     """How far two pictures of one size have their edges in the same places: at most 1.
 
-    The cosine between their gradients' lengths, blurred so that a small shift still counts.
+    The cosine between the roots of their gradients' lengths, so that a faint edge counts as well,
+    blurred so that a small shift does not.
     """
     a, b = (_edges(picture).ravel() for picture in (one, other))
     length = float(np.linalg.norm(a) * np.linalg.norm(b))
@@ -106,7 +107,7 @@ def _edges(picture: Image.Image) -> NDArray[np.float32]:
     pixels = _pixels(picture)
     unit = len(pixels) / UNIT
     steps = [ndimage.gaussian_gradient_magnitude(pixels[..., c], unit) for c in range(3)]
-    return ndimage.gaussian_filter(np.max(steps, axis=0), STILL_THERE * unit)
+    return ndimage.gaussian_filter(np.sqrt(np.max(steps, axis=0)), STILL_THERE * unit)
 
 
 def _pixels(picture: Image.Image) -> NDArray[np.float32]:

@@ -63,7 +63,7 @@ log = logging.getLogger(__name__)
 class ControlConfig(MethodConfig):
     """Settings of a network that follows lines."""
 
-    steps: int = Field(600, ge=1, le=100_000, title="Steps")
+    steps: int = Field(800, ge=1, le=100_000, title="Steps")
     """Optimiser updates. It follows nothing for hundreds of them, then all at once."""
     batch_size: int = Field(8, ge=1, le=256, title="Batch size")
     """Pictures an update looks at. More is steadier and takes more time."""

@@ -114,7 +114,10 @@ def test_a_wrong_file_is_one_sentence_on_the_page_and_nothing_changes(
         (str(tmp_path / "notes.txt"), "a trained part's .safetensors, got 'notes.txt'"),
         (file(tmp_path, "sd1.safetensors", {"emb_params": torch.ones(1, 768)}), "have width 24"),
         (file(tmp_path, "wide.safetensors", lora | wider), "was made for a layer .*: use it"),
-        (file(tmp_path, "odd.safetensors", {"a.b": torch.ones(1), "c": torch.ones(1)}), "belongs to no LoRA"),
+        (
+            file(tmp_path, "odd.safetensors", {"a.b": torch.ones(1), "c": torch.ones(1)}),
+            "belongs to no LoRA",
+        ),
     ]
 
     def everything():

@@ -28,6 +28,9 @@ def details_html(view: GenerationView) -> str:
         "Words": parameters.get("prompt") or "",
         "Drawn with": ", ".join(method_name(kind) for kind in parameters.get("artifacts") or {}),
         field_title("adapter_strength"): _unless(parameters.get("adapter_strength"), 1.0),
+        field_title("control_scale"): _number(parameters.get("control_scale"))
+        if "control_sha256" in parameters
+        else "",
         field_title("mask_rate"): _unless(parameters.get("mask_rate"), 0.0),
         field_title("guidance_scale"): _number(parameters.get("guidance_scale")),
         field_title("num_inference_steps"): _number(parameters.get("num_inference_steps")),
