@@ -13,6 +13,7 @@ from dyod_studio.cli.sampling import (
     Novelty,
     Out,
     Prompt,
+    SamplerName,
     Seed,
     Steps,
     StepSpacing,
@@ -51,14 +52,14 @@ def near(
     t0: T0 = None, seed: Seed = None, steps: Steps = 50, guidance: Guidance = None,
     prompt: Prompt = None, use: Use = None, strength: Strength = 1.0,
     codes: CodesFrom = "near", novelty: Novelty = DEFAULT_NOVELTY,
-    spacing: StepSpacing = "trailing", out: Out = None,
+    spacing: StepSpacing = "trailing", sampler: SamplerName = "ddim", out: Out = None,
 ) -> Reply:  # fmt: skip
     """Make new pictures that are like one."""
     check_folder(out)
     request = PointRequest.near(
         origin, num, spread, t0=t0, seed=seed, num_inference_steps=steps,
         guidance_scale=guidance, prompt=prompt, use=named(use), adapter_strength=strength,
-        codes=codes, novelty=novelty, timestep_spacing=spacing,
+        codes=codes, novelty=novelty, timestep_spacing=spacing, sampler=sampler,
     )  # fmt: skip
     return draw_pictures(studio_of(ctx).explore.near, project, request, out)
 
@@ -72,13 +73,13 @@ def place(
     t0: T0 = None, seed: Seed = None, steps: Steps = 50, guidance: Guidance = None,
     prompt: Prompt = None, use: Use = None, strength: Strength = 1.0,
     codes: CodesFrom = "near", novelty: Novelty = DEFAULT_NOVELTY,
-    spacing: StepSpacing = "trailing",
+    spacing: StepSpacing = "trailing", sampler: SamplerName = "ddim",
 ) -> Reply:  # fmt: skip
     """Draw a place among the learned shapes and save it under a name."""
     point = PointRequest.at(
         origin, moves_in(move or []), t0=t0, seed=seed, num_inference_steps=steps,
         guidance_scale=guidance, prompt=prompt, use=named(use), adapter_strength=strength,
-        codes=codes, novelty=novelty, timestep_spacing=spacing,
+        codes=codes, novelty=novelty, timestep_spacing=spacing, sampler=sampler,
     )  # fmt: skip
     with sampling_progress("Drawing") as on_progress:
         view = studio_of(ctx).bookmarks.save(project, name, point, on_progress)

@@ -31,6 +31,7 @@ from dyod_studio.requests.sampling import (
     REGION,
     Codes,
     InterpolationRequest,
+    Sampler,
     SampleRequest,
     SamplingProgress,
     SamplingRequest,
@@ -70,6 +71,7 @@ Use = Annotated[
 CodesFrom = Annotated[Codes, field_option(SampleRequest, "codes")]
 Novelty = Annotated[float, field_option(SampleRequest, "novelty")]
 StepSpacing = Annotated[Spacing, field_option(SampleRequest, "timestep_spacing", "--spacing")]
+SamplerName = Annotated[Sampler, field_option(SampleRequest, "sampler")]
 Strength = Annotated[float, field_option(SampleRequest, "adapter_strength")]
 
 
@@ -147,8 +149,8 @@ def sample(
     seed: Seed = None, steps: Steps = 50, guidance: Guidance = None, prompt: Prompt = None,
     use: Use = None, strength: Strength = 1.0, codes: CodesFrom = "near",
     novelty: Novelty = DEFAULT_NOVELTY, spacing: StepSpacing = "trailing",
-    condition: Conditions = None, condition_text: ConditionText = None,
-    mask_rate: MaskRate = 0.0, text_weight: TextWeight = 0.5,
+    sampler: SamplerName = "ddim", condition: Conditions = None,
+    condition_text: ConditionText = None, mask_rate: MaskRate = 0.0, text_weight: TextWeight = 0.5,
     grid: GridAxis = None, out: Out = None,
 ) -> Reply:  # fmt: skip
     """Make new pictures from the prompt, from the learned distribution, or from a picture."""
@@ -161,7 +163,7 @@ def sample(
         seed=seed, num_inference_steps=steps, guidance_scale=guidance, prompt=prompt,
         use=named(use), adapter_strength=strength, condition_text=condition_text,
         mask_rate=mask_rate, text_weight=text_weight, codes=codes, novelty=novelty,
-        timestep_spacing=spacing,
+        timestep_spacing=spacing, sampler=sampler,
     )  # fmt: skip
     request.check_inputs()
     plan = _grid(request, grid, axes or ())
@@ -218,7 +220,7 @@ def interpolate(
     prompt: Prompt = None, use: Use = None, strength: Strength = 1.0,
     codes: CodesFrom = "near",
     novelty: Novelty = DEFAULT_NOVELTY,
-    spacing: StepSpacing = "trailing", out: Out = None,
+    spacing: StepSpacing = "trailing", sampler: SamplerName = "ddim", out: Out = None,
     gif: Gif = None, mp4: Mp4 = None, sprite: Sprite = None, fps: Fps = FPS, back: Back = False,
 ) -> Reply:  # fmt: skip
     """Make the pictures between two pictures or seeds."""
@@ -228,7 +230,7 @@ def interpolate(
         a=a, b=b, num_frames=frames, free_noise=free_noise, is_spherical=spherical, t0=t0,
         seed=seed, num_inference_steps=steps, guidance_scale=guidance, prompt=prompt,
         use=named(use), adapter_strength=strength, codes=codes, novelty=novelty,
-        timestep_spacing=spacing,
+        timestep_spacing=spacing, sampler=sampler,
     )  # fmt: skip
     reply = draw_pictures(studio_of(ctx).sampling.interpolate, project, request, out)
     return write_moving(reply, target, fps, is_back=back)
@@ -246,7 +248,7 @@ def traverse(
     prompt: Prompt = None, use: Use = None, strength: Strength = 1.0,
     codes: CodesFrom = "near",
     novelty: Novelty = DEFAULT_NOVELTY,
-    spacing: StepSpacing = "trailing", out: Out = None,
+    spacing: StepSpacing = "trailing", sampler: SamplerName = "ddim", out: Out = None,
     gif: Gif = None, mp4: Mp4 = None, sprite: Sprite = None, fps: Fps = FPS, back: Back = False,
 ) -> Reply:  # fmt: skip
     """Move one coordinate of the code and draw what it changes."""
@@ -256,6 +258,7 @@ def traverse(
         coordinate=coordinate, span=span, num_frames=frames, t0=t0, seed=seed,
         num_inference_steps=steps, guidance_scale=guidance, prompt=prompt, use=named(use),
         adapter_strength=strength, codes=codes, novelty=novelty, timestep_spacing=spacing,
+        sampler=sampler,
     )  # fmt: skip
     reply = draw_pictures(studio_of(ctx).sampling.traverse, project, request, out)
     return write_moving(reply, target, fps, is_back=back)

@@ -18,6 +18,9 @@ NoisePredictor = Callable[[Tensor, int], Tensor]
 ConditionedPredictor = Callable[[Tensor, int, Tensor], Tensor]
 """eps_phi with its condition: (latents, timestep, (B, L, D) conditioning) -> noise."""
 
+Stepper = Callable[..., Iterator[Tensor]]
+"""A sampler, called as ``ddim_steps`` is."""
+
 Settle = Callable[[Tensor, int | None], Tensor]
 """(latents after a step, the timestep they are at; None when clean) -> latents to go on with."""
 
@@ -109,6 +112,8 @@ def ancestral_steps(
     schedule: NoiseSchedule,
     timesteps: Sequence[int],
     generators: Sequence[torch.Generator],
+    *,
+    settle: Settle | None = None,
 ) -> Iterator[Tensor]:
     """Yield the latents after each step of the stochastic sampler, the clean ones last.
 
@@ -119,15 +124,18 @@ def ancestral_steps(
         latents: (B, C, h, w) standard normal.
         timesteps: training timesteps to visit, strictly decreasing in [0, T).
         generators: one an image, for the noise that every step adds.
+        settle: changes the latents after a step, before the next one sees them.
     """
     final = torch.tensor(schedule.final_alpha_cumprod, device=latents.device, dtype=latents.dtype)
     alphas = [*(schedule.alpha(t, latents) for t in timesteps), final]
-    for t, (alpha, alpha_next) in zip(timesteps, pairwise(alphas), strict=True):
+    following: list[int | None] = [*timesteps[1:], None]
+    for t, t_next, (alpha, alpha_next) in zip(timesteps, following, pairwise(alphas), strict=True):
         noise = predict_noise(latents, t)
         clean = (latents - (1 - alpha).sqrt() * noise) / alpha.sqrt()
         variance = (1 - alpha_next) / (1 - alpha) * (1 - alpha / alpha_next)
         fresh = variance.sqrt() * randn_per_image(latents, generators)
         latents = alpha_next.sqrt() * clean + (1 - alpha_next - variance).sqrt() * noise + fresh
+        latents = latents if settle is None else settle(latents, t_next)
         yield latents
 
 
@@ -140,23 +148,24 @@ def reverse_from_start(
     t0: float,
     num_inference_steps: int,
     region: Tensor | None = None,
+    steps: Stepper = ddim_steps,
 ) -> Iterator[Tensor]:
     """Noise the start x' up to ``t0``, denoise it, and yield the latents after each step.
 
     Eq. (9) of DYOD when x' comes from the initial VAE, eq. (11) when it is the user's picture
     (SDEdit, arXiv:2108.01073); without x' the plain reverse process of the base model.
-    Nothing is yielded when t0 leaves no step: the start itself is then the result.
+    Nothing is yielded when t0 leaves no step: the start is then the result.
 
     Args:
         start: (B, C, h, w) latents of x', or None to begin from pure noise at t0 = 1.
         noise: (B, C, h, w) standard normal.
         t0: share of the T timesteps, in [0, 1].
         num_inference_steps: N of the full schedule; round(N t0) calls are made.
-        region: (1, 1, h, w) or (B, 1, h, w), true in the cells that are drawn again; the others
-            follow the noised start. None draws all of them.
+        region: (1, 1, h, w) or (B, 1, h, w), true in cells that are drawn again; None for all.
+        steps: the sampler that goes down the timesteps.
 
     Raises:
-        InvalidInputError: t0 or N out of range; t0 below 1, or a region, without a start.
+        InvalidInputError: t0 or N out of range; t0 below 1 or a region without a start.
     """
     timesteps = schedule.timesteps_from(t0, num_inference_steps)
     if start is None:
@@ -164,12 +173,12 @@ def reverse_from_start(
             raise InvalidInputError(f"Without a start picture t0 must be 1, got {t0}.")
         if region is not None:
             raise InvalidInputError("A region needs a picture that it is a part of.")
-        return ddim_steps(predict_noise, noise, schedule, timesteps)
+        return steps(predict_noise, noise, schedule, timesteps)
     if not timesteps:
         return iter(())
     latents = schedule.add_noise(start, noise, timesteps[0])
     settle = None if region is None else kept_outside(region, start, noise, schedule)
-    return ddim_steps(predict_noise, latents, schedule, timesteps, settle=settle)
+    return steps(predict_noise, latents, schedule, timesteps, settle=settle)
 
 
 def kept_outside(region: Tensor, start: Tensor, noise: Tensor, schedule: NoiseSchedule) -> Settle:

@@ -11,9 +11,11 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from dyod_studio.datasets.images import thumbnail
+from dyod_studio.requests.titles import SAMPLERS
 from dyod_studio.store.files import PNG, WEBP, FileStore
 
-SAMPLER = "DDIM"
+INVOKEAI_SAMPLERS = {"dpm++": "dpmpp_2m", "euler-a": "euler_a"}
+"""Where InvokeAI names a sampler otherwise."""
 NEEDS_QUOTES = (",", ":", "\n", '"')
 MODES = {"image": "img2img"}
 """What InvokeAI calls the ways that begin from a picture; all others begin from noise."""
@@ -32,7 +34,7 @@ def a1111_text(metadata: Mapping[str, Any], size: tuple[int, int]) -> str:
     """
     pairs: dict[str, Any] = {
         "Steps": metadata.get("num_inference_steps"),
-        "Sampler": SAMPLER,
+        "Sampler": SAMPLERS[metadata.get("sampler", "ddim")],
         "CFG scale": metadata.get("guidance_scale"),
         "Seed": metadata.get("seed"),
         "Size": f"{size[0]}x{size[1]}",
@@ -52,6 +54,7 @@ def a1111_text(metadata: Mapping[str, Any], size: tuple[int, int]) -> str:
 
 def invokeai_metadata(metadata: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
     """The dictionary of InvokeAI's ``invokeai_metadata``."""
+    sampler = str(metadata.get("sampler", "ddim"))
     return {
         "generation_mode": MODES.get(str(metadata.get("kind")), "txt2img"),
         "positive_prompt": metadata.get("prompt") or "",
@@ -62,7 +65,7 @@ def invokeai_metadata(metadata: Mapping[str, Any], size: tuple[int, int]) -> dic
         "rand_device": "cpu",
         "cfg_scale": metadata.get("guidance_scale"),
         "steps": metadata.get("num_inference_steps"),
-        "scheduler": SAMPLER.lower(),
+        "scheduler": INVOKEAI_SAMPLERS.get(sampler, sampler),
         "strength": metadata.get("t0"),
         "model": {
             "key": metadata.get("base_fingerprint"),

@@ -94,6 +94,7 @@ def _config(request: AnyRequest) -> SamplingConfig:
         codes=request.codes,
         novelty=request.novelty,
         timestep_spacing=request.timestep_spacing,
+        sampler=request.sampler,
     )
 
 

@@ -12,6 +12,7 @@ trained on the base's own U-Net.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 import torch
@@ -20,6 +21,9 @@ from torch import Tensor
 
 from dyod_studio.diffusion.sampling import (
     ConditionedPredictor,
+    Stepper,
+    ancestral_steps,
+    ddim_steps,
     generators_of,
     guided,
     randn_per_image,
@@ -40,7 +44,7 @@ from dyod_studio.requests.part_kinds import (
     part_kinds,
     unet_kinds,
 )
-from dyod_studio.requests.sampling import DEFAULT_NOVELTY, Codes, Spacing, Start
+from dyod_studio.requests.sampling import DEFAULT_NOVELTY, Codes, Sampler, Spacing, Start
 
 OnStep = Callable[[int, int], None]
 """Called after every denoiser call with (finished, total); raise in it to stop."""
@@ -56,7 +60,7 @@ class SamplingConfig:
         prompt: None for what the trained parts were taught with; ``{token}`` in it stands for that.
         condition: what an ANL draws after; None for nothing.
         codes, novelty: where the codes that seeds draw come from.
-        timestep_spacing: how the steps are spread.
+        timestep_spacing: how the steps are spread. sampler: what goes down them.
         control: lines that the pictures follow; None for none.
     """
 
@@ -68,9 +72,12 @@ class SamplingConfig:
     codes: Codes = "near"
     novelty: float = DEFAULT_NOVELTY
     timestep_spacing: Spacing = "trailing"
+    sampler: Sampler = "ddim"
     control: Control | None = None
 
 
+SAMPLER_SALT = 0x5EED_57E9
+"""Keeps the noise that is drawn on the way apart from the one that a picture begins with."""
 TOKEN = "{token}"
 """Stands in a prompt for the word or phrase that was taught."""
 PIXELS_AT_ONCE = 8 * 128 * 128
@@ -240,7 +247,8 @@ class CustomisedModel:
                 predict = base.predict_noise if conditioned is None else conditioned(chunk)
                 with torch.no_grad():
                     texts = base.encode_prompts(["", *each_prompt[chunk]])
-                steps = self._steps(predict, begin, noise, texts, reverse, cells)
+                stepper = sampler_of(reverse.sampler, seeds[chunk])
+                steps = self._steps(predict, begin, noise, texts, reverse, cells, stepper)
                 for call, newest in enumerate(steps, start=1):
                     latents = newest
                     if on_step:
@@ -280,6 +288,7 @@ class CustomisedModel:
         texts: Tensor,
         reverse: SamplingConfig,
         cells: Tensor | None,
+        stepper: Stepper,
     ) -> Iterator[Tensor]:
         base, scale = self.base, reverse.guidance_scale
         without, with_condition = texts[:1].expand(len(noise), -1, -1), texts[1:]
@@ -295,11 +304,23 @@ class CustomisedModel:
             t0=reverse.t0,
             num_inference_steps=reverse.num_inference_steps,
             region=cells,
+            steps=stepper,
         )
 
     def _noise(self, seeds: Sequence[int]) -> Tensor:
         like = torch.empty(len(seeds), *self.base.latent_shape)
         return randn_per_image(like, generators_of(seeds)).to(self.base.device)
+
+
+def sampler_of(name: Sampler, seeds: Sequence[int]) -> Stepper:
+    """The sampler of that name; what it draws on the way depends on an image's seed alone."""
+    if name == "ddim":
+        return ddim_steps
+    generators = generators_of([seed ^ SAMPLER_SALT for seed in seeds])
+    if name == "ddpm":
+        return partial(ancestral_steps, generators=generators)
+    steps = load_reference("dyod_studio.models.samplers:sampler_steps")
+    return partial(steps, name, generators=generators)
 
 
 def open_customised(

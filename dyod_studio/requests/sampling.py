@@ -31,15 +31,15 @@ SEEDS = 2**63
 """How many seeds there are; counting on from the last one begins again at 0."""
 MAX_TEXT, MAX_FRAMES = 1000, 240
 """Characters of a prompt; frames of a strip."""
-MAX_VALUE = 10.0
-"""How far a coordinate may be moved, in standard deviations."""
+MAX_VALUE = 10.0  # standard deviations that a coordinate may be moved by
 Start = Literal["prompt", "distribution", "image"]
 Codes = Literal["set", "near", "prior"]
 """Where the codes that seeds draw come from: among the set's, near one picture's, or N(0, I)."""
 Spacing = Literal["trailing", "scheduler"]
 """How the steps are spread: down from t0 itself, or cut out of the base model's own schedule."""
+Sampler = Literal["ddim", "ddpm", "dpm++", "unipc", "euler", "euler-a", "lcm"]
 DEFAULT_NOVELTY = 0.5
-EARLIER = {"codes": "prior", "timestep_spacing": "scheduler"}
+EARLIER = {"codes": "prior", "timestep_spacing": "scheduler", "sampler": "ddim"}
 """What requests that do not say it were made with, by releases that knew nothing else."""
 DEFAULT_T0: dict[str, float] = {"prompt": 1.0, "image": 0.5}
 STRIP_KINDS = ("interpolation", "traversal", "place")
@@ -98,6 +98,7 @@ class SamplingRequest(BaseModel):
         description="trailing begins at t0 whatever the number of steps; scheduler is the base "
         "model's own.",
     )  # fmt: skip
+    sampler: Sampler = Field(default="ddim", title="Sampler", description="What takes the steps.")
     adapter_strength: float = Field(
         default=1.0, ge=0, le=1, title="Strength",
         description="Share of what dreambooth, lora, custom-diffusion and anl change: 0 to 1.",
@@ -178,8 +179,7 @@ class SampleRequest(SamplingRequest):
     )  # fmt: skip
     control_until: float = Field(
         default=1.0, ge=0, le=1, title="Lines lead until",
-        description="Share of the steps in which those lines count, the first ones.",
-    )  # fmt: skip
+        description="Share of the steps in which those lines count.")  # fmt: skip
 
     @property
     def needed_parts(self) -> tuple[str, ...]:

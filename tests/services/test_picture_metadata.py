@@ -98,8 +98,9 @@ def test_the_parameters_of_a1111_are_read_as_far_as_they_map(write, is_packed):
     assert said.source == "a1111"
     assert said.values == {
         "prompt": "a cat,\nin Köln 猫", "seed": 1, "num_inference_steps": 20, "guidance_scale": 7,
+        "sampler": "euler-a",
     }  # fmt: skip
-    assert said.unused == ("negative prompt", "sampler", "model")
+    assert said.unused == ("negative prompt", "model")
 
 
 def test_the_metadata_of_invokeai_come_before_those_of_a1111(write):

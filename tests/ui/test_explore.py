@@ -41,7 +41,7 @@ from dyod_studio.ui.explore.screen import on_around, on_end, restore_updates, sh
 from dyod_studio.ui.explore.strips import how_far, strip_html
 from dyod_studio.ui.explore.traits import on_look, on_origin, on_point, on_reset, where_html
 
-DRAWN = (0.4, "2,5", 20, "trailing", "set", 0.5, None, 1.0)
+DRAWN = (0.4, "2,5", 20, "trailing", "unipc", "set", 0.5, None, 1.0)
 ENDS = {"A": {"ref": "set:1", "picture": "/a.png"}, "B": {"ref": "made:2", "picture": "/b.png"}}
 NOWHERE = (0,) * NUM_TRAITS
 
@@ -214,17 +214,18 @@ def test_where_the_sliders_begin_is_said_in_words(origin):
 
 def test_a_place_is_saved_opened_and_forgotten(studio, learned):
     values = (0.0, -2.0, *NOWHERE[2:])
-    drawn = (0.3, "", 10, "trailing", "near", 0.3, ["inversion"], 0.5)
+    drawn = (0.3, "", 10, "trailing", "dpm++", "near", 0.3, ["inversion"], 0.5)
     name, ids, thumbs, empty = on_save(studio, "smile", learned, "average", *values, *drawn)
     assert (name, ids, empty) == ("", (1,), "")
     assert [caption for _, caption in thumbs["value"]] == ["smile"]
     opened = on_open(studio, learned, 1)
     assert (opened[0], opened[1]["value"], opened[2]) == (1, "Forget smile", "average")
     assert opened[4 : 4 + NUM_TRAITS] == values
-    t0, guidance, steps, spacing, codes, novelty, use, strength, *rest = opened[4 + NUM_TRAITS :]
-    kinds, is_strip = rest
+    t0, guidance, steps, spacing, sampler, codes, novelty, use, *rest = opened[4 + NUM_TRAITS :]
+    strength, kinds, is_strip = rest
     assert is_strip
-    assert (spacing, codes, novelty["value"], novelty["visible"]) == ("trailing", "near", 0.3, True)
+    assert (spacing, sampler, codes) == ("trailing", "dpm++", "near")
+    assert (novelty["value"], novelty["visible"]) == (0.3, True)
     assert (t0, guidance, steps, use, kinds) == (0.3, "", 10, ["inversion"], ["inversion"])
     assert strength["value"] == 0.5
     studio.bookmarks.outdate()
@@ -275,7 +276,7 @@ def test_parts_are_offered_once_there_is_a_choice_and_kept_as_settings(studio, p
     assert on_tab(studio, True, project, True) == (gr.skip(), True)
     use, strength = on_choose_kinds(["dreambooth"])
     assert (use, strength["visible"]) == (["dreambooth"], True)
-    settings = read_sampling_controls((0.5, "", 50, "trailing", "near", 0.2, use, 0.7))
+    settings = read_sampling_controls((0.5, "", 50, "trailing", "euler", "near", 0.2, use, 0.7))
     assert (settings["codes"], settings["novelty"]) == ("near", 0.2)
     assert (settings["use"], settings["adapter_strength"]) == (("dreambooth",), 0.7)
     assert sampling_control_updates(PointRequest())[:3] == (0.5, "", 50)
@@ -298,10 +299,14 @@ def test_the_screen_stands_again_as_it_stood_for_a_picture_of_any_kind():
     between = again(
         "interpolation", a="seed:3", b="b.png", num_frames=5, free_noise=True, is_spherical=False
     )
-    modes, t0, _, steps, spacing, codes, _, use, strength, kinds, for_strips, *rest = (
+    modes, t0, _, steps, spacing, sampler, codes, _, use, strength, kinds, for_strips, *rest = (
         restore_updates(between)
     )
-    assert (spacing, codes) == ("scheduler", "prior")  # as before anything else could be chosen
+    assert (spacing, sampler, codes) == (
+        "scheduler",
+        "ddim",
+        "prior",
+    )  # as before anything else could be chosen
     assert (modes["selected"], t0, steps, use, kinds) == (
         "between", 0.3, 20, ["inversion"], ["inversion"],
     )  # fmt: skip

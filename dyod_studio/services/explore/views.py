@@ -18,7 +18,7 @@ SPAN = 3
 """How far a slider goes to either side, in standard deviations."""
 COMMON = (
     "t0", "seed", "num_inference_steps", "guidance_scale", "prompt", "use", "codes", "novelty",
-    "timestep_spacing",
+    "timestep_spacing", "sampler",
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.jobs.images import A1111_KEY, INVOKEAI_KEY, METADATA_KEY, SCHEMA_VERSION
+from dyod_studio.requests.titles import SAMPLERS
 from dyod_studio.services.views import Source
 
 UNREADABLE = (ValueError, OSError, EOFError, SyntaxError, zlib.error, Image.DecompressionBombError)
@@ -120,15 +121,17 @@ def _of_a1111(text: str) -> ImageMetadata:
     if len(pairs) < 3:
         raise InvalidInputError("The picture's A1111 parameters hold no line of settings.")
     prompt, negative = _prompts(lines[:-1])
+    known = {name: sampler for sampler, name in SAMPLERS.items()}
     taken = {
         "prompt": prompt,
         "seed": _number(pairs.get("Seed")),
         "num_inference_steps": _number(pairs.get("Steps")),
         "guidance_scale": _number(pairs.get("CFG scale")),
+        "sampler": known.get(pairs.get("Sampler", "")),
     }
     unused = {
         "negative prompt": negative,
-        "sampler": pairs.get("Sampler"),
+        "sampler": None if pairs.get("Sampler") in known else pairs.get("Sampler"),
         "model": pairs.get("Model"),
         "denoising strength": pairs.get("Denoising strength"),
     }

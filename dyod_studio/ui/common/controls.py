@@ -8,7 +8,7 @@ import gradio as gr
 
 from dyod_studio.requests.part_kinds import PART_KINDS
 from dyod_studio.requests.sampling import SamplingRequest
-from dyod_studio.requests.titles import field_title
+from dyod_studio.requests.titles import SAMPLERS, field_title
 from dyod_studio.requests.validation import bounds_of
 from dyod_studio.services.views import GenerationView
 from dyod_studio.ui.common.html import note
@@ -16,6 +16,7 @@ from dyod_studio.ui.common.html import note
 if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
 
+DEFAULT_SAMPLER = SamplingRequest.model_fields["sampler"].default
 LEAST_STEPS, MOST_STEPS = 5, 100
 SPACINGS = [("Down from t0", "trailing"), ("The base model's own", "scheduler")]
 
@@ -42,6 +43,7 @@ class FineControls(NamedTuple):
     guidance_scale: gr.Textbox
     num_inference_steps: gr.Slider
     timestep_spacing: gr.Radio
+    sampler: gr.Dropdown
 
 
 def field_slider(
@@ -94,7 +96,13 @@ def build_fine_controls(elem_id: str) -> FineControls:
             elem_id=f"{elem_id}-spacing",
             info="From t0: the same start at any number of steps (trailing).",
         )  # fmt: skip
-    return FineControls(guidance, steps, spacing)
+        sampler = gr.Dropdown(
+            [(title, name) for name, title in SAMPLERS.items()], value=DEFAULT_SAMPLER,
+            label=field_title("sampler"), filterable=False, elem_id=f"{elem_id}-sampler",
+            info="DPM++ and UniPC need fewer steps; DDPM and Euler a add noise on the way; "
+            "LCM needs an LCM-LoRA.",
+        )  # fmt: skip
+    return FineControls(guidance, steps, spacing, sampler)
 
 
 def captioned(views: Sequence[GenerationView]) -> list[tuple[str, str]]:

@@ -12,7 +12,12 @@ import gradio as gr
 from dyod_studio.requests.part_kinds import selectable_kinds, standalone_kinds, unet_kinds
 from dyod_studio.requests.sampling import STRIP_KINDS, SamplingRequest, default_t0
 from dyod_studio.requests.titles import field_title
-from dyod_studio.ui.common.controls import build_fine_controls, field_slider, t0_slider
+from dyod_studio.ui.common.controls import (
+    DEFAULT_SAMPLER,
+    build_fine_controls,
+    field_slider,
+    t0_slider,
+)
 from dyod_studio.ui.common.handlers import SILENT, guidance_in, whole_in
 from dyod_studio.ui.common.run_html import method_name
 
@@ -158,6 +163,7 @@ class SamplingControls(NamedTuple):
     guidance_scale: gr.Textbox
     num_inference_steps: gr.Slider
     timestep_spacing: gr.Radio
+    sampler: gr.Dropdown
     codes: gr.Radio
     novelty: gr.Slider
     use: gr.State
@@ -261,12 +267,13 @@ def _strength(kinds: Sequence[str]) -> Any:
 
 def read_sampling_controls(values: Sequence[Any]) -> dict[str, Any]:
     """The controls as values of any request, from those of ``SamplingControls.inputs``."""
-    t0, guidance, steps, spacing, codes, novelty, use, strength = values
+    t0, guidance, steps, spacing, sampler, codes, novelty, use, strength = values
     return {
         "t0": t0,
         "guidance_scale": guidance_in(guidance),
         "num_inference_steps": whole_in("Steps", steps),
         "timestep_spacing": spacing,
+        "sampler": sampler or DEFAULT_SAMPLER,
         "codes": codes,
         "novelty": novelty,
         "use": None if use is None else tuple(use),
@@ -283,6 +290,7 @@ def sampling_control_updates(request: SamplingRequest) -> tuple[Any, ...]:
         "" if guidance is None else f"{guidance:g}",
         request.num_inference_steps,
         request.timestep_spacing,
+        request.sampler,
         request.codes,
         gr.update(value=request.novelty, visible=request.codes == "near"),
         kinds,

@@ -18,6 +18,7 @@ from PIL import Image, ImageChops
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.requests.sampling import CONTROL, IMAGE, REGION, SampleRequest
+from dyod_studio.ui.common.controls import DEFAULT_SAMPLER
 from dyod_studio.ui.common.handlers import (
     SILENT,
     any_text,
@@ -301,6 +302,7 @@ def request_for(
             guidance_scale=guidance_in(values.get("guidance_scale")),
             num_inference_steps=whole_in("Steps", values.get("num_inference_steps", 50)),
             timestep_spacing=values.get("timestep_spacing") or "trailing",
+            sampler=values.get("sampler") or DEFAULT_SAMPLER,
             prompt=any_text(values.get("prompt")),
             control_scale=values.get("control_scale", 1.0),
             control_until=values.get("control_until", 1.0),

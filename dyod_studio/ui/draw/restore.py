@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 NAMES = (
     "canvas", "region", "under", "region_note", "t0", "num_images", "seed", "is_locked", "prompt",
-    "guidance_scale", "num_inference_steps", "timestep_spacing", "use", "adapter_strength",
+    "guidance_scale", "num_inference_steps", "timestep_spacing", "sampler", "use",
+    "adapter_strength",
     "references", "mask_rate", "condition_text", "text_weight", "lines_lead", "line_controls",
     "control_scale", "control_until",
 )  # fmt: skip
@@ -47,6 +48,7 @@ def _settings(request: AnyRequest) -> dict[str, Any]:
             value=steps, minimum=min(LEAST_STEPS, steps), maximum=max(MOST_STEPS, steps)
         ),
         "timestep_spacing": request.timestep_spacing,
+        "sampler": request.sampler,
         "use": list(request.use or ()),
         "adapter_strength": request.adapter_strength,
         "mask_rate": request.mask_rate,

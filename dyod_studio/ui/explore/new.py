@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.sampling import Codes, PointRequest, SampleRequest, Spacing, Start
+from dyod_studio.requests.sampling import (
+    Codes,
+    PointRequest,
+    Sampler,
+    SampleRequest,
+    Spacing,
+    Start,
+)
 from dyod_studio.services.views import GenerationView
 from dyod_studio.ui.common.controls import captioned, field_slider, seed_field
 from dyod_studio.ui.common.handlers import (
@@ -146,13 +153,14 @@ def _wire(
         guidance: str | None,
         steps: float,
         spacing: Spacing,
+        sampler: Sampler,
         codes: Codes,
         novelty: float,
         use: Any,
         strength: float | None,
         progress: gr.Progress = PROGRESS,
     ) -> tuple[Any, ...]:
-        drawn = (t0, guidance, steps, spacing, codes, novelty, use, strength)
+        drawn = (t0, guidance, steps, spacing, sampler, codes, novelty, use, strength)
         return on_new_pictures(
             studio, project, start, prompt, number, seed, drawn, visitor_of(request), progress
         )
@@ -180,13 +188,14 @@ def _wire_near(
         guidance: str | None,
         steps: float,
         spacing: Spacing,
+        sampler: Sampler,
         codes: Codes,
         novelty: float,
         use: Any,
         strength: float | None,
         progress: gr.Progress = PROGRESS,
     ) -> tuple[Any, ...]:
-        drawn = (t0, guidance, steps, spacing, codes, novelty, use, strength)
+        drawn = (t0, guidance, steps, spacing, sampler, codes, novelty, use, strength)
         return on_near(
             studio, project, picked, number, spread, drawn, visitor_of(request), progress
         )

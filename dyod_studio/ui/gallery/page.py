@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dyod_studio.requests.titles import field_title
+from dyod_studio.requests.titles import SAMPLERS, field_title
 from dyod_studio.services.gallery.views import EVERYTHING, GalleryFilter
 from dyod_studio.services.views import GenerationView
 from dyod_studio.ui.common.controls import PAGE_SIZE, pager_updates, turned
@@ -34,6 +34,7 @@ def details_html(view: GenerationView) -> str:
         field_title("mask_rate"): _unless(parameters.get("mask_rate"), 0.0),
         field_title("guidance_scale"): _number(parameters.get("guidance_scale")),
         field_title("num_inference_steps"): _number(parameters.get("num_inference_steps")),
+        field_title("sampler"): SAMPLERS.get(str(parameters.get("sampler", "ddim")), ""),
         field_title("codes"): parameters.get("codes") if view.kind == "distribution" else "",
         "Size": f"{view.width} x {view.height}",
         "Number": str(view.id),
