@@ -9,7 +9,7 @@ import typer
 from dyod_studio.bootstrap import start_worker
 from dyod_studio.cli.output import Reply, table, training_progress
 from dyod_studio.cli.projects import ProjectRef
-from dyod_studio.cli.sampling import CodesFrom, Novelty, StepSpacing
+from dyod_studio.cli.sampling import CodesFrom, Novelty, SamplerName, StepSpacing
 from dyod_studio.cli.session import check_writable, settings_of, studio_of
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.requests.sampling import DEFAULT_NOVELTY
@@ -73,21 +73,13 @@ def evaluate(
     sweep: Sweep = "t0",
     values: Values = "",
     metrics: Metrics = "",
-    num: Num = 100,
-    extractors: Extractors = None,
-    text: Text = "",
-    t0: T0 = None,
-    guidance: Guidance = None,
-    steps: Steps = 50,
-    codes: CodesFrom = "near",
-    novelty: Novelty = DEFAULT_NOVELTY,
-    spacing: StepSpacing = "trailing",
-    seed: Seed = 0,
-    baselines: Baselines = True,
-    use: Use = None,
-    compare: Compare = "inversion",
+    num: Num = 100, extractors: Extractors = None, text: Text = "",
+    t0: T0 = None, guidance: Guidance = None, steps: Steps = 50,
+    codes: CodesFrom = "near", novelty: Novelty = DEFAULT_NOVELTY,
+    spacing: StepSpacing = "trailing", sampler: SamplerName = "ddim", seed: Seed = 0,
+    baselines: Baselines = True, use: Use = None, compare: Compare = "inversion",
     job: OfJob = None,
-) -> Reply:
+) -> Reply:  # fmt: skip
     """Measure how close the pictures are to the set, and write a report: HTML, PDF and JSON."""
     check_writable(out, option="--out")
     studio = studio_of(ctx)
@@ -100,6 +92,7 @@ def evaluate(
         extractors=tuple(extractors or ("base",)), guidance_scale=guidance, use=use,
         num_inference_steps=steps, has_baselines=baselines, compare=compare,
         codes=codes, novelty=novelty, timestep_spacing=spacing,
+        sampler=sampler,
     )  # fmt: skip
     queued = studio.evaluation.start(project, settings)
     _worker = start_worker(settings_of(ctx))

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.evaluation.results import METRICS, check_metrics
 from dyod_studio.requests.part_kinds import title_of
-from dyod_studio.requests.sampling import DEFAULT_NOVELTY, EARLIER, Codes, Spacing
+from dyod_studio.requests.sampling import DEFAULT_NOVELTY, EARLIER, Codes, Sampler, Spacing
 
 EVALUATION = "evaluation"
 """The kind of the jobs that measure."""
@@ -65,6 +65,7 @@ class EvaluationConfig(BaseModel):
     """Where the codes that seeds draw come from."""
     novelty: float = Field(DEFAULT_NOVELTY, ge=0, le=1)
     timestep_spacing: Spacing = "trailing"
+    sampler: Sampler = "ddim"
     seed: int = Field(0, ge=0)
     """The first seed; every point has the same ones."""
     has_baselines: bool = True
@@ -119,6 +120,7 @@ class Point:
     codes: Codes
     novelty: float
     timestep_spacing: Spacing
+    sampler: Sampler
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -232,4 +234,4 @@ def _baseline(
 
 def _starts(config: EvaluationConfig) -> dict[str, Any]:
     """How each point begins, which no sweep varies."""
-    return config.model_dump(include={"codes", "novelty", "timestep_spacing"})
+    return config.model_dump(include={"codes", "novelty", "timestep_spacing", "sampler"})

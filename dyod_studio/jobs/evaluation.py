@@ -303,4 +303,5 @@ def _sampling_config(run: EvaluationRun, point: Point, places: range) -> Samplin
         codes=point.codes,
         novelty=point.novelty,
         timestep_spacing=point.timestep_spacing,
+        sampler=point.sampler,
     )

@@ -302,11 +302,8 @@ def test_the_screen_stands_again_as_it_stood_for_a_picture_of_any_kind():
     modes, t0, _, steps, spacing, sampler, codes, _, use, strength, kinds, for_strips, *rest = (
         restore_updates(between)
     )
-    assert (spacing, sampler, codes) == (
-        "scheduler",
-        "ddim",
-        "prior",
-    )  # as before anything else could be chosen
+    earlier = ("scheduler", "ddim", "prior")  # as before anything else could be chosen
+    assert (spacing, sampler, codes) == earlier
     assert (modes["selected"], t0, steps, use, kinds) == (
         "between", 0.3, 20, ["inversion"], ["inversion"],
     )  # fmt: skip
@@ -317,7 +314,7 @@ def test_the_screen_stands_again_as_it_stood_for_a_picture_of_any_kind():
     place = restore_updates(again("place", origin="average", places=[{"1": -2.0, "0": 9.0}]))
     assert (place[0]["selected"], place[-8:]) == ("traits", (3, -2.0, 0, 0, 0, 0, 0, 0))
     new = restore_updates(again("distribution", num_images=3))
-    assert (new[0]["selected"], new[11], new[13], new[14]) == ("new", "distribution", 3, "7")
+    assert (new[0]["selected"], new[12], new[14], new[15]) == ("new", "distribution", 3, "7")
     assert len({len(made) for made in (place, new, restore_updates(between))}) == 1
     assert set(map(str, restore_updates(None))) == {str(gr.skip())}
     assert set(map(str, restore_updates(again("image")))) == {str(gr.skip())}

@@ -193,6 +193,7 @@ def _config(
             codes=settings.codes,
             novelty=settings.novelty,
             timestep_spacing=settings.timestep_spacing,
+            sampler=settings.sampler,
             seed=settings.seed,
             has_baselines=settings.has_baselines,
             artifacts={kind: row.sha256 for kind, row in parts.items()},

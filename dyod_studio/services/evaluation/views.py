@@ -9,7 +9,7 @@ from dyod_studio.evaluation.plan import EVALUATION as EVALUATION
 from dyod_studio.evaluation.plan import EvaluationConfig, Sweep
 from dyod_studio.evaluation.results import METRICS as METRICS
 from dyod_studio.evaluation.results import PointResult
-from dyod_studio.requests.sampling import DEFAULT_NOVELTY, Codes, Spacing
+from dyod_studio.requests.sampling import DEFAULT_NOVELTY, Codes, Sampler, Spacing
 from dyod_studio.requests.titles import field_title
 from dyod_studio.services.views import JobView
 
@@ -57,6 +57,7 @@ class EvaluationSettings:
     codes: Codes = "near"
     novelty: float = DEFAULT_NOVELTY
     timestep_spacing: Spacing = "trailing"
+    sampler: Sampler = "ddim"
     seed: int = 0
     has_baselines: bool = True
     use: Sequence[str] | None = None
