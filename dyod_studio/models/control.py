@@ -83,15 +83,20 @@ class ControlNetwork:
 
     def _hook(self, control: Control, last_timestep: int) -> Callable[..., Any]:
         lines = control.lines.to(self.network.device, self.network.dtype)[:, : self._channels]
-        add = self._residuals if self.kind == "controlnet" else self._features
+        known: dict[int, list[Tensor]] = {}
 
         def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             latents, timesteps = args
             if float(timesteps.max()) < last_timestep:
                 return None
             each = lines.repeat(len(latents) // len(lines), 1, 1, 1)
-            added = add(latents, timesteps, kwargs["encoder_hidden_states"], each, control.scale)
-            return args, kwargs | added
+            if self.kind == "controlnet":
+                read = (latents, timesteps, kwargs["encoder_hidden_states"])
+                return args, kwargs | self._residuals(*read, each, control.scale)
+            if torch.is_grad_enabled() or len(each) not in known:
+                known[len(each)] = [control.scale * part for part in self.network(each)]
+            features = [part.to(latents.dtype) for part in known[len(each)]]
+            return args, kwargs | {"down_intrablock_additional_residuals": features}
 
         return before
 
@@ -103,15 +108,9 @@ class ControlNetwork:
             conditioning_scale=scale, return_dict=False,
         )  # fmt: skip
         return {
-            "down_block_additional_residuals": [each.to(latents.dtype) for each in down],
+            "down_block_additional_residuals": [part.to(latents.dtype) for part in down],
             "mid_block_additional_residual": middle.to(latents.dtype),
         }
-
-    def _features(
-        self, latents: Tensor, timesteps: Tensor, conditioning: Tensor, lines: Tensor, scale: float
-    ) -> dict[str, Any]:
-        features = [scale * each.to(latents.dtype) for each in self.network(lines)]
-        return {"down_intrablock_additional_residuals": features}
 
     def tensors(self) -> dict[str, Tensor]:
         """The weights under the names that diffusers gives them."""

@@ -135,6 +135,16 @@ def _by_diffusers(pipeline, base, lines, **options):
     return np.asarray(made.images[0], dtype=int)[None]
 
 
+@pytest.mark.parametrize("shape", ["sd15"])
+@pytest.mark.parametrize(("kind", "calls"), [("controlnet", STEPS), ("t2i-adapter", 1)])
+def test_an_adapter_reads_the_lines_once_a_picture(base, kind, calls, shape):
+    control, lines = control_of(base, kind)
+    seen = []
+    control.network.register_forward_hook(lambda *_: seen.append(1))
+    drawn(base, control, replace(SAID, control=Control(lines)))
+    assert len(seen) == calls
+
+
 @pytest.mark.parametrize("shape", ["starter"])
 def test_an_adapter_refuses_a_base_that_it_cannot_join(base, shape):
     with pytest.raises(InvalidInputError, match="first block has none: train a control net"):
