@@ -21,6 +21,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,6 +29,7 @@ from dyod_studio.errors import OutOfMemoryError
 from dyod_studio.models.anl import AnlAdapter, AnlShape, with_anl
 from dyod_studio.models.base import BaseModel
 from dyod_studio.models.base_size import STABLE_DIFFUSION
+from dyod_studio.models.control import new_control
 from dyod_studio.models.custom_diffusion import CrossAttentionChange, with_custom_diffusion
 from dyod_studio.models.devices import Card, DtypePolicy, choose_device, dtype_policy, find_card
 from dyod_studio.models.memory import free_memory_mb, limit_memory, peak_memory_mb
@@ -38,6 +40,7 @@ from dyod_studio.models.whole_unet import with_own_unet
 from dyod_studio.training import lora
 from dyod_studio.training.anl import AnlTask
 from dyod_studio.training.baselines import BaselineTask
+from dyod_studio.training.control import ControlTask
 from dyod_studio.training.custom_diffusion import CustomDiffusionTask
 from dyod_studio.training.dreambooth import DreamboothTask, learner_of
 from dyod_studio.training.footprints import footprint_of
@@ -58,6 +61,8 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "dreambooth": ("dreambooth", {"class_noun": "dog"}),
     "custom-diffusion": ("custom-diffusion", {"class_noun": "dog"}),
     "anl": ("anl", {}),
+    "control": ("control", {}),
+    "control, a control net": ("control", {"network": "controlnet"}),
     "anl, rank and width 64": ("anl", {"rank": 64, "width": 64}),
     "dreambooth, all layers": ("dreambooth", {"class_noun": "dog", "layers": "all"}),
     "full-finetune": ("full-finetune", {}),
@@ -100,6 +105,14 @@ def _lora(stack: ExitStack, base: BaseModel, config: Any, latents: Any) -> Built
     return learner, lora.LoraTask(learner, latents, ["a dog"] * len(latents), config)
 
 
+def _control(stack: ExitStack, base: BaseModel, config: Any, latents: Any) -> Built:
+    size = sum(weight.numel() for weight in base.unet.parameters())
+    follower = new_control(base, config.network_for(size), config.seed)
+    pixels = np.zeros((len(latents), base.resolution, base.resolution, 3), dtype=np.uint8)
+    captions = ["a dog"] * len(latents)
+    return base, ControlTask(base, follower, latents, pixels, captions, config)
+
+
 def _dreambooth(stack: ExitStack, base: BaseModel, config: Any, latents: Any) -> Built:
     learner = stack.enter_context(learner_of(config, base))
     subject = Subject("sks", "a sks dog", "a dog", None)
@@ -135,6 +148,7 @@ TASKS: dict[str, Callable[[ExitStack, BaseModel, Any, Any], Built]] = {
     "dreambooth": _dreambooth,
     "custom-diffusion": _custom_diffusion,
     "anl": _anl,
+    "control": _control,
     "full-finetune": _baseline,
     "scratch": _baseline,
 }

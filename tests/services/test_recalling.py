@@ -160,7 +160,7 @@ def test_a_picture_of_another_tool_is_drawn_in_the_manner_of_the_project(studio,
     said = recalled.picture.parameters
     assert (said["prompt"], said["seed"], said["num_inference_steps"]) == ("a cat", 77, 2)
     assert (said["guidance_scale"], list(said["artifacts"])) == (3.5, ["inversion"])
-    assert recalled.provenance.notes == ("Not used here: negative prompt, sampler.",)
+    assert recalled.provenance.notes == ("Not used here: negative prompt.",)
 
 
 @pytest.mark.parametrize(
