@@ -36,6 +36,7 @@ def served(
             env={**os.environ, "PYTHONFAULTHANDLER": "1", **environment},
             stdout=log,
             stderr=subprocess.STDOUT,
+            preexec_fn=hear_interrupts,
         )
     try:
         wait_until_served(url, process, log_path)
@@ -47,6 +48,11 @@ def served(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(END_S)
+
+
+def hear_interrupts() -> None:
+    """What was begun in the background of a shell would be deaf to the end of the block."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_until_served(url: str, process: subprocess.Popen[bytes], log_path: Path) -> None:
