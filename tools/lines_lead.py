@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sha256s = _train(Commands(storage), files, options)
     base = load_base("starter", starter_dir=STARTER_DIR, device=torch.device("cpu"),
                      dtype=DtypePolicy())  # fmt: skip
-    judged = [_held_back(path, base) for path in files[::EVERY]][: options.count]
+    judged = [held_back(path, base) for path in files[::EVERY]][: options.count]
     with open_storage(storage, Settings(storage=storage).resolved_database_url) as opened:
         parts = load_parts(opened, 1, sha256s)
     drawn: dict[str, list[Image.Image]] = {}
@@ -113,7 +113,7 @@ def draw(
     return model.sample("image", [seed], config, images=[own.drawing])[0]
 
 
-def _held_back(path: Path, base: BaseModel) -> HeldBack:
+def held_back(path: Path, base: BaseModel) -> HeldBack:
     image = read_image(path)
     picture = prepare(image, centre_crop(image.size), base.resolution)
     lines = 255 * (1 - lines_of(picture))

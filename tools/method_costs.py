@@ -106,8 +106,8 @@ def _lora(stack: ExitStack, base: BaseModel, config: Any, latents: Any) -> Built
 
 
 def _control(stack: ExitStack, base: BaseModel, config: Any, latents: Any) -> Built:
-    size = sum(weight.numel() for weight in base.unet.parameters())
-    follower = new_control(base, config.network_for(size), config.seed)
+    network = config.network_for(base.num_unet_parameters)
+    follower = new_control(base, network, config.seed)
     pixels = np.zeros((len(latents), base.resolution, base.resolution, 3), dtype=np.uint8)
     captions = ["a dog"] * len(latents)
     return base, ControlTask(base, follower, latents, pixels, captions, config)

@@ -79,6 +79,11 @@ class BaseModel:
         """Step between possible resolutions, in pixels: the networks halve it that often."""
         return self.vae_scale_factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
 
+    @property
+    def num_unet_parameters(self) -> int:
+        """How many weights the U-Net has."""
+        return sum(weight.numel() for weight in self.unet.parameters())
+
     def at_resolution(self, side_px: int | None) -> "BaseModel":
         """The same networks, working at another resolution; None for their own."""
         return replace(self, side_px=side_px)

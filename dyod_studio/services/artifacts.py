@@ -125,11 +125,12 @@ class Artifacts:
                 another base model; nothing has been stored then.
         """
         project = self._projects.get(ref)
+        called = path.stem
         if path.is_dir():
             path = load_reference(WEIGHTS_OF)(path)
         header = read_header(path)
         own = _own_token(header)
-        shown = " ".join((title or own or path.stem).split())[:MAX_TITLE] or "imported"
+        shown = " ".join((title or own or called).split())[:MAX_TITLE] or "imported"
         word = token or own or token_for(shown)
         _check_token(word)
         _check_kind(header)

@@ -40,6 +40,7 @@ from dyod_studio.training.data import (
 )
 from dyod_studio.training.denoising import (
     Draw,
+    EncodedCaptions,
     draw_noisy,
     loss_of,
     preview_config,
@@ -55,7 +56,6 @@ LARGE_COPY_SHARE = 0.05
 NUM_JUDGED = 16
 """Held-back pictures whose lines are drawn from at the end."""
 NUM_PREVIEWS = 4
-PROMPTS_AT_ONCE = 32
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class ControlTask:
         self._base, self._control, self._config = base, control, config
         self._latents, self._pixels, self._captions = latents, pixels, captions
         self.learned, self.holdout = split_holdout(len(latents), config.held_back, config.seed)
-        is_large = _size(base) >= SMALL and control.kind == "controlnet"
+        is_large = base.num_unet_parameters >= SMALL and control.kind == "controlnet"
         self._share = LARGE_COPY_SHARE if is_large else 1.0
 
     def parameters(self) -> Sequence[torch.nn.Parameter]:
@@ -120,7 +120,7 @@ class ControlTask:
         is_captioned = torch.rand(len(rows), generator=generator) >= config.caption_dropout
         lines = self._lines(rows, int(torch.randint(2**31, (), generator=generator)))
         for part in shares(len(rows), num_parts):
-            texts = self._texts(rows[part], is_captioned[part])
+            texts = self._texts.rows(rows[part], is_captioned[part].tolist())
             loss = self._loss_at(drawn[part], lines[part], texts)
             yield loss * (len(rows[part]) / len(rows))
 
@@ -136,22 +136,9 @@ class ControlTask:
     def _picture(self, row: int) -> Image.Image:
         return Image.fromarray(np.asarray(self._pixels[row]))
 
-    def _texts(self, rows: Sequence[int], is_captioned: Tensor) -> Tensor:
-        """(B, L, D): each picture's caption, or the empty prompt."""
-        captions, empty = self._encoded
-        is_kept = is_captioned.to(captions.device)[:, None, None]
-        return torch.where(is_kept, captions[list(rows)], empty)
-
     @cached_property
-    def _encoded(self) -> tuple[Tensor, Tensor]:
-        """Every caption and the empty prompt, read once."""
-        firsts = range(0, len(self._captions), PROMPTS_AT_ONCE)
-        with torch.no_grad():
-            parts = [
-                self._base.encode_prompts(list(self._captions[i : i + PROMPTS_AT_ONCE]))
-                for i in firsts
-            ]
-            return torch.cat(parts), self._base.encode_prompts([""])
+    def _texts(self) -> EncodedCaptions:
+        return EncodedCaptions(self._base, self._captions)
 
     def after_step(self) -> None:
         """Nothing follows a step."""
@@ -214,7 +201,7 @@ def run(config: ControlConfig, base: BaseModel, dataset: TrainingSet, run: Run) 
     latents = yield from dataset.prepare_latents(base)
     pixels = yield from dataset.prepare_pixels(base.resolution)
     captions = [base.cut_prompt(picture.caption) for picture in dataset.pictures]
-    control = new_control(base, config.network_for(_size(base)), config.seed)
+    control = new_control(base, config.network_for(base.num_unet_parameters), config.seed)
     with base.sparing_memory(recompute=run.adjustments.gradient_checkpointing):
         if run.adjustments.gradient_checkpointing and control.kind == "controlnet":
             control.network.enable_gradient_checkpointing()
@@ -253,7 +240,3 @@ def _beside(lines: Any, picture: Image.Image) -> Image.Image:
     pair.paste(left, (0, 0))
     pair.paste(picture, (left.width, 0))
     return pair
-
-
-def _size(base: BaseModel) -> int:
-    return sum(weight.numel() for weight in base.unet.parameters())

@@ -3,7 +3,7 @@
 B pictures a step, C x h x w latents, L tokens of width D.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,7 @@ from dyod_studio.training.registry import MethodConfig
 
 STEADY_SHARE = 0.2
 """The last part of a run, in which the updates grow smaller."""
+PROMPTS_AT_ONCE = 32
 NUM_DRAWS = 32
 """Noises on which states of a run are compared."""
 PREVIEW_STEPS = 20
@@ -65,6 +66,22 @@ def joined(one: Draw, other: Draw) -> Draw:
         torch.cat([one.noise, other.noise]),
         torch.cat([one.timesteps, other.timesteps]),
     )
+
+
+class EncodedCaptions:
+    """The captions of a set and the empty prompt, as a frozen text encoder reads them, once."""
+
+    def __init__(self, base: BaseModel, captions: Sequence[str]) -> None:
+        firsts = range(0, len(captions), PROMPTS_AT_ONCE)
+        parts = [captions[first : first + PROMPTS_AT_ONCE] for first in firsts]
+        with torch.no_grad():
+            self._captions = torch.cat([base.encode_prompts(list(part)) for part in parts])
+            self._empty = base.encode_prompts([""])
+
+    def rows(self, rows: Sequence[int], is_captioned: Sequence[bool]) -> Tensor:
+        """(B, L, D): each picture's caption, or the empty prompt."""
+        is_kept = torch.tensor(is_captioned, device=self._captions.device)[:, None, None]
+        return torch.where(is_kept, self._captions[list(rows)], self._empty)
 
 
 def loss_of(

@@ -49,6 +49,7 @@ from dyod_studio.training.data import (
 )
 from dyod_studio.training.denoising import (
     Draw,
+    EncodedCaptions,
     draw,
     fixed_loss,
     loss_of,
@@ -65,7 +66,6 @@ ALL_WEIGHTS_SHARE = 0.2
 AVERAGED = "averaged."
 """Begins the names of a checkpoint's running means."""
 NUM_PREVIEWS = 4
-PROMPTS_AT_ONCE = 32
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class LoraTask:
     ) -> None:
         self._base, self._config = base, config
         self._latents, self._captions = latents, captions
-        self.is_whole = config.layers_for(_size(base)) == "all"
+        self.is_whole = config.layers_for(base.num_unet_parameters) == "all"
         self.learned, self.holdout = split_holdout(len(latents), config.held_back, config.seed)
         self._average = EMAModel(
             self.parameters(), decay=config.averaging, use_ema_warmup=False, min_decay=0.0
@@ -156,20 +156,11 @@ class LoraTask:
         if self._config.train_text_encoder:
             chosen = zip(rows, is_captioned, strict=True)
             return self._base.encode_prompts([self._captions[r] if s else "" for r, s in chosen])
-        captions, empty = self._encoded
-        is_kept = torch.tensor(is_captioned, device=captions.device)[:, None, None]
-        return torch.where(is_kept, captions[list(rows)], empty)
+        return self._encoded.rows(rows, is_captioned)
 
     @cached_property
-    def _encoded(self) -> tuple[Tensor, Tensor]:
-        """Every caption and the empty prompt, read once."""
-        firsts = range(0, len(self._captions), PROMPTS_AT_ONCE)
-        with torch.no_grad():
-            parts = [
-                self._base.encode_prompts(list(self._captions[i : i + PROMPTS_AT_ONCE]))
-                for i in firsts
-            ]
-            return torch.cat(parts), self._base.encode_prompts([""])
+    def _encoded(self) -> EncodedCaptions:
+        return EncodedCaptions(self._base, self._captions)
 
     def figures(self) -> dict[str, float]:
         """Loss on fixed noises, of what is learned from and of what is held back."""
@@ -268,7 +259,7 @@ def run(config: LoraConfig, base: BaseModel, dataset: TrainingSet, run: Run) -> 
 @contextmanager
 def learner_of(config: LoraConfig, base: BaseModel) -> Iterator[BaseModel]:
     """The base with what is trained attached to it or in its place."""
-    layers = config.layers_for(_size(base))
+    layers = config.layers_for(base.num_unet_parameters)
     with ExitStack() as stack:
         if layers == "all":
             base = stack.enter_context(with_own_unet(base))
@@ -285,10 +276,6 @@ def learner_of(config: LoraConfig, base: BaseModel) -> Iterator[BaseModel]:
             )
             base = stack.enter_context(lora)
         yield base
-
-
-def _size(base: BaseModel) -> int:
-    return sum(weight.numel() for weight in base.unet.parameters())
 
 
 def _facts(
