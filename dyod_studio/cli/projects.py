@@ -8,6 +8,7 @@ import typer
 
 from dyod_studio.cli.output import Reply, counted, plural, table
 from dyod_studio.cli.session import studio_of
+from dyod_studio.requests.cropping import CROP_TITLES, CropMode
 from dyod_studio.services.views import ImportReport, ProjectView
 
 ProjectRef = Annotated[str, typer.Argument(metavar="PROJECT", help="Name or number.")]
@@ -24,6 +25,7 @@ def register(app: typer.Typer) -> None:
     dataset = typer.Typer(help="Bring pictures into a project.")
     dataset.command("add")(add)
     dataset.command("examples")(examples)
+    dataset.command("crop")(crop)
     app.add_typer(dataset, name="dataset")
 
 
@@ -87,6 +89,27 @@ def examples(ctx: typer.Context, project: ProjectRef) -> Reply:
     """Bring in the example pictures that the studio ships."""
     report = studio_of(ctx).projects.add_examples(project)
     return Reply(report, _tell(report))
+
+
+def crop(
+    ctx: typer.Context,
+    project: ProjectRef,
+    mode: Annotated[
+        CropMode,
+        typer.Option(
+            help="whole (padded to a square), content (cut where it shows most), or auto: whole "
+            "where the ground is plain, cut elsewhere."
+        ),
+    ] = CropMode.AUTO,
+) -> Reply:
+    """Choose what is learned of pictures that are no squares, these and those to come."""
+    pictures = studio_of(ctx).pictures
+    pictures.crop_all(project, mode)
+    view = pictures.check(project)
+    return Reply(
+        {"crop_mode": mode.value, "not_square": view.num_not_square},
+        f"{plural(view.num_not_square, 'picture')} that are no squares: {CROP_TITLES[mode]}.",
+    )
 
 
 def _describe(view: ProjectView) -> str:

@@ -13,6 +13,7 @@ import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from dyod_studio.datasets.caption_files import embedded_caption
 from dyod_studio.errors import RejectedImageError
+from dyod_studio.requests.cropping import CropMode
 
 Colour = tuple[int, int, int]
 
@@ -121,6 +123,10 @@ class ReadLimits:
     """About 400 MB while it is read."""
     max_file_bytes: int = 200_000_000
     """Of one picture on disk or unpacked from an archive."""
+
+
+ANY_SIZE = ReadLimits(min_side_px=1)
+"""For pictures that the studio keeps already."""
 
 
 def image_suffix(head: bytes) -> str | None:
@@ -225,14 +231,18 @@ def _os_reason(exc: OSError) -> str:
 
 
 ANALYSIS_SIDE_PX = 128
-"""Longest side of the copy on which the content is looked for."""
+"""Longest side of the copy on which content and ground are looked for."""
 GAIN_WORTH_MOVING = 1.02
 """How much more content than the centre a window must hold before the crop moves there."""
+ALIKE_LEVELS = 14
+"""How far colours of one plain ground may lie apart; JPEG moves them by some levels."""
+PLAIN_SHARE = 0.9
+"""Of the border, for a ground to be called plain: the subject may reach the edge here and there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A square of the upright original, in its pixels."""
+    """A square over the upright original, in its pixels; what lies beyond the picture is padded."""
 
     left: int
     top: int
@@ -243,12 +253,33 @@ class Crop:
         """Left, top, right and bottom, as Pillow wants them."""
         return (self.left, self.top, self.left + self.side, self.top + self.side)
 
+    def fits(self, size: tuple[int, int]) -> bool:
+        """Whether it lies within (width, height) pixels, and where it is larger, around them."""
+        return all(
+            min(0, extent - self.side) <= start <= max(0, extent - self.side)
+            for start, extent in zip((self.left, self.top), size, strict=True)
+        )
+
 
 def centre_crop(size: tuple[int, int]) -> Crop:
     """Return the largest square in the middle of a picture of (width, height) pixels."""
     width, height = size
     side = min(size)
     return Crop((width - side) // 2, (height - side) // 2, side)
+
+
+def whole_crop(size: tuple[int, int]) -> Crop:
+    """Return the smallest square that holds a picture of (width, height) pixels, in its middle."""
+    width, height = size
+    side = max(size)
+    return Crop((width - side) // 2, (height - side) // 2, side)
+
+
+def choose_crop(image: Image.Image, mode: CropMode, *, is_plain: bool) -> Crop:
+    """Return the square that is learned of an RGB image whose ground is plain, or not."""
+    if mode == CropMode.WHOLE or (mode == CropMode.AUTO and is_plain):
+        return whole_crop(image.size)
+    return content_crop(image)
 
 
 def content_crop(image: Image.Image) -> Crop:
@@ -272,12 +303,49 @@ def content_crop(image: Image.Image) -> Crop:
 
 
 def prepare(image: Image.Image, crop: Crop, resolution: int) -> Image.Image:
-    """Return the cropped square at ``resolution`` x ``resolution`` pixels, Lanczos-filtered.
+    """Return the crop's square at ``resolution`` x ``resolution`` pixels, Lanczos-filtered.
 
-    A picture smaller than that is enlarged.
+    A picture smaller than that is enlarged. What lies beyond it has the colour of its border.
     """
-    size = (resolution, resolution)
-    return image.crop(crop.box).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    left, top, right, bottom = crop.box
+    box = (max(left, 0), max(top, 0), min(right, image.width), min(bottom, image.height))
+    if box == crop.box:
+        return _resized(image.crop(box), (resolution, resolution))
+    scale = resolution / crop.side
+    edges = [round((at - start) * scale) for at, start in zip(box, (left, top) * 2, strict=True)]
+    size = max(edges[2] - edges[0], 1), max(edges[3] - edges[1], 1)
+    square = Image.new("RGB", (resolution, resolution), border_colour(image))
+    square.paste(_resized(image.crop(box), size), (edges[0], edges[1]))
+    return square
+
+
+def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def border_colour(image: Image.Image) -> Colour:
+    """Return the median colour of an RGB image's border."""
+    red, green, blue = np.median(_border(image), axis=0).round().astype(int).tolist()
+    return (red, green, blue)
+
+
+def plain_ground(image: Image.Image) -> str:
+    """Return the colour of a plain ground as ``#rrggbb``; empty when the border shows more."""
+    border = _border(image)
+    colour = np.median(border, axis=0).round().astype(int)
+    is_alike = np.abs(border - colour).max(axis=1) <= ALIKE_LEVELS
+    return "#{:02x}{:02x}{:02x}".format(*colour) if is_alike.mean() >= PLAIN_SHARE else ""
+
+
+def _border(image: Image.Image) -> NDArray[np.int16]:
+    """(N, 3): the outermost pixels of a small copy."""
+    small = image.copy()
+    small.thumbnail((ANALYSIS_SIDE_PX, ANALYSIS_SIDE_PX), Image.Resampling.BILINEAR, 2.0)
+    return _outermost(np.asarray(small, np.int16))
+
+
+def _outermost(pixels: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
 
 
 def thumbnail(image: Image.Image, side: int = 256) -> bytes:
@@ -292,8 +360,7 @@ def thumbnail(image: Image.Image, side: int = 256) -> bytes:
 def _content(image: Image.Image) -> NDArray[np.float32]:
     """(H, W): how much each pixel differs from its neighbours and from the border's colour."""
     pixels = np.asarray(image, np.float32)
-    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    from_background = np.abs(pixels - np.median(border, axis=0)).mean(axis=2)
+    from_background = np.abs(pixels - np.median(_outermost(pixels), axis=0)).mean(axis=2)
     down = np.abs(np.diff(pixels, axis=0, append=pixels[-1:])).mean(axis=2)
     across = np.abs(np.diff(pixels, axis=1, append=pixels[:, -1:])).mean(axis=2)
     return from_background / 4 + down + across

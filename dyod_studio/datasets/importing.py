@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -23,9 +22,9 @@ from dyod_studio.datasets.images import (
     Colour,
     Crop,
     ReadLimits,
-    centre_crop,
-    content_crop,
+    choose_crop,
     image_suffix,
+    plain_ground,
     read_embedded_caption,
     read_image,
     thumbnail,
@@ -33,15 +32,12 @@ from dyod_studio.datasets.images import (
 from dyod_studio.datasets.outcomes import DuplicateFile, FoundFile, Gathered, RejectedFile
 from dyod_studio.datasets.sources import count_files, gather
 from dyod_studio.errors import RejectedImageError
+from dyod_studio.requests.cropping import CropMode
 
 LOOKED_AT_PX = 512
 """Longest side of the copy that is judged: finer detail no base model is taught."""
 STEEPEST = 99.8
 """Percentile of the steps between neighbours that counts: the edges, however few there are."""
-ALIKE_LEVELS = 14
-"""How far colours of one plain ground may lie apart; JPEG moves them by some levels."""
-PLAIN_SHARE = 0.9
-"""Of the border, for a ground to be called plain: the subject may reach the edge here and there."""
 
 
 def sharpness(image: Image.Image) -> float:
@@ -56,17 +52,6 @@ def sharpness(image: Image.Image) -> float:
     return float(np.percentile(np.concatenate(list(steps)), STEEPEST))
 
 
-def plain_ground(image: Image.Image) -> str:
-    """Return the colour of a plain ground as ``#rrggbb``; empty when the border shows more."""
-    small = image.copy()
-    small.thumbnail((LOOKED_AT_PX // 4, LOOKED_AT_PX // 4), Image.Resampling.BILINEAR, 2.0)
-    pixels = np.asarray(small, np.int16)
-    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    colour = np.median(border, axis=0).round().astype(int)
-    is_alike = np.abs(border - colour).max(axis=1) <= ALIKE_LEVELS
-    return "#{:02x}{:02x}{:02x}".format(*colour) if is_alike.mean() >= PLAIN_SHARE else ""
-
-
 NUM_READERS = 2
 """Threads that decode: more would hold more large pictures in memory at once."""
 
@@ -74,7 +59,6 @@ NUM_KEPT = 100
 """Pictures out of archives that stay on disk behind the reader, so that a caller can store them in
 portions of up to this many."""
 
-CropMode = Literal["content", "centre"]
 Progress = Callable[[int, int | None], None]
 
 
@@ -128,7 +112,7 @@ def import_pictures(
     known: Iterable[tuple[str, str, str]] = (),
     *,
     background: Colour = WHITE,
-    crop_mode: CropMode = "content",
+    crop_mode: CropMode = CropMode.AUTO,
     read_limits: ReadLimits | None = None,
     archive_limits: ArchiveLimits | None = None,
     on_progress: Progress | None = None,
@@ -139,6 +123,7 @@ def import_pictures(
         work_dir: an existing folder for what archives hold; the caller deletes it afterwards.
         known: (name, sha256, phash) of the pictures the project already has.
         background: what shows through transparent places.
+        crop_mode: what is learned of a picture that is no square.
         on_progress: called with (files done, about how many in all) after each file.
     """
     finder = DuplicateFinder(known)
@@ -193,15 +178,16 @@ def _inspect(
     image = read_image(path, background=background, limits=limits)
     with path.open("rb") as file:
         suffix = image_suffix(file.read(HEAD_BYTES))
+    ground = plain_ground(image)
     return _Inspected(
         suffix=suffix or path.suffix,
         caption=read_embedded_caption(path),
         fingerprint=fingerprint(path, image),
         size=image.size,
-        crop=content_crop(image) if crop_mode == "content" else centre_crop(image.size),
+        crop=choose_crop(image, crop_mode, is_plain=bool(ground)),
         thumbnail=thumbnail(image),
         sharpness=sharpness(image),
-        ground=plain_ground(image),
+        ground=ground,
     )
 
 

@@ -4,9 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
 from dyod_studio.datasets.advice import PictureFacts, advise, small_ones, soft_ones
 from dyod_studio.datasets.caption_files import MAX_CAPTION_LENGTH
+from dyod_studio.datasets.images import (
+    ANY_SIZE,
+    Crop,
+    border_colour,
+    choose_crop,
+    read_image,
+    whole_crop,
+)
 from dyod_studio.errors import InvalidInputError, NotFoundError
+from dyod_studio.requests.cropping import CropMode
 from dyod_studio.requests.sampling import STARTER
 from dyod_studio.store.database import Session
 from dyod_studio.store.files import WEBP
@@ -32,6 +43,8 @@ class PictureDetails:
     crop_side: int
     caption: str
     is_left_out: bool
+    padding: str = ""
+    """Colour of what the square holds beyond the picture, #rrggbb; empty where it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +62,8 @@ class CheckView:
     small: tuple[PictureDetails, ...]
     left_out: tuple[PictureDetails, ...]
     may_be_used: bool
+    num_not_square: int = 0
+    crop_mode: CropMode = CropMode.AUTO
 
 
 class Pictures:
@@ -87,6 +102,8 @@ class Pictures:
                 small=self._picked(rows, small_ones(facts)),
                 left_out=tuple(self._details(row) for row in aside if not row.repeats_sha256),
                 may_be_used=project.rights_confirmed_at is not None,
+                num_not_square=sum(row.width != row.height for row in (*rows, *aside)),
+                crop_mode=CropMode(project.crop_mode),
             )
 
     def get(self, ref: int | str, picture_id: int) -> PictureDetails:
@@ -111,25 +128,55 @@ class Pictures:
         """Choose the square that is learned, in pixels of the upright original.
 
         Raises:
-            InvalidInputError: the square is too small or reaches beyond the picture.
+            InvalidInputError: the square is too small, too large, or reaches beyond the picture.
         """
         with self._storage.database.session() as session:
             row = _of_project(session, ref, picture_id)
-            longest = min(row.width, row.height)
-            if not min(MIN_CROP_PX, longest) <= side <= longest:
+            shortest, longest = sorted((row.width, row.height))
+            least = min(MIN_CROP_PX, shortest)
+            if not least <= side <= longest:
                 raise InvalidInputError(
-                    f"The side of the square must lie in [{min(MIN_CROP_PX, longest)}, {longest}]"
-                    f" pixels, got {side}."
+                    f"The side of the square must lie in [{least}, {longest}] pixels, got {side}."
                 )
-            if not (0 <= left <= row.width - side and 0 <= top <= row.height - side):
+            if not Crop(left, top, side).fits((row.width, row.height)):
                 raise InvalidInputError(
-                    f"The square of {side} pixels at {left}, {top} reaches beyond the picture of"
-                    f" {row.width} x {row.height}."
+                    f"The square of {side} pixels must lie within the picture of {row.width} x"
+                    f" {row.height}, or around it where it is larger, got {left}, {top}."
                 )
             changed = PictureRepository(session).change(
                 row.id, crop_left=left, crop_top=top, crop_side=side
             )
             return self._details(changed)
+
+    def crop_all(self, ref: int | str, mode: CropMode) -> None:
+        """Choose what is learned of every picture that is no square, and of those to come.
+
+        Squares that were moved by hand are moved again; square pictures stay as they are.
+        """
+        with self._storage.database.session() as session:
+            project = ProjectRepository(session).find(ref)
+            ProjectRepository(session).crop_as(project.id, mode.value)
+            pictures = PictureRepository(session)
+            for row in (*pictures.all(project.id), *pictures.left_out(project.id)):
+                if row.width != row.height:
+                    crop = self._crop(row, mode)
+                    pictures.change(
+                        row.id, crop_left=crop.left, crop_top=crop.top, crop_side=crop.side
+                    )
+
+    def _crop(self, row: Picture, mode: CropMode) -> Crop:
+        """The square that an import would choose, seen on the thumbnail."""
+        small = self._thumbnail(row)
+        crop = choose_crop(small, mode, is_plain=bool(row.ground))
+        side = min(row.width, row.height)
+        if crop == whole_crop(small.size):
+            return whole_crop((row.width, row.height))
+        scale = side / crop.side
+        left = min(round(crop.left * scale), row.width - side)
+        return Crop(left, min(round(crop.top * scale), row.height - side), side)
+
+    def _thumbnail(self, row: Picture) -> Image.Image:
+        return read_image(self._storage.files.path(row.thumbnail_sha256, WEBP), limits=ANY_SIZE)
 
     def caption(self, ref: int | str, picture_id: int, text: str) -> PictureDetails:
         """Keep a few words with a picture; empty removes them.
@@ -163,6 +210,8 @@ class Pictures:
 
     def _details(self, row: Picture) -> PictureDetails:
         files = self._storage.files
+        crop = Crop(row.crop_left, row.crop_top, row.crop_side)
+        is_padded = crop.side > min(row.width, row.height)
         return PictureDetails(
             id=row.id,
             name=row.name,
@@ -175,6 +224,9 @@ class Pictures:
             crop_side=row.crop_side,
             caption=row.caption or "",
             is_left_out=row.is_left_out,
+            padding="#{:02x}{:02x}{:02x}".format(*border_colour(self._thumbnail(row)))
+            if is_padded
+            else "",
         )
 
 

@@ -11,6 +11,7 @@ from dyod_studio.datasets.importing import PreparedPicture, import_pictures
 from dyod_studio.datasets.outcomes import DuplicateFile, RejectedFile
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.models.references import check_base_ref
+from dyod_studio.requests.cropping import CropMode
 from dyod_studio.requests.part_kinds import PART_KINDS, check_tokens, part_kinds
 from dyod_studio.requests.sampling import STARTER
 from dyod_studio.services.views import (
@@ -105,19 +106,23 @@ class Projects:
         Raises:
             InvalidInputError: a path does not exist; nothing has been added then.
         """
-        project_id = self.get(ref).id
         for path in paths:
             if not path.exists():
                 raise InvalidInputError(f"There is no file or folder {str(path)!r}.")
         with self._storage.database.session() as session:
-            known = PictureRepository(session).fingerprints(project_id)
+            project = ProjectRepository(session).find(ref)
+            known = PictureRepository(session).fingerprints(project.id)
         report = _Report()
         with TemporaryDirectory(dir=self._storage.temporary_dir) as work_dir:
             found = import_pictures(
-                paths, Path(work_dir), known=known, on_progress=on_progress or _ignore_progress
+                paths,
+                Path(work_dir),
+                known=known,
+                crop_mode=CropMode(project.crop_mode),
+                on_progress=on_progress or _ignore_progress,
             )
             for portion in _portions(report.kept_of(found)):
-                self._keep(project_id, portion)
+                self._keep(project.id, portion)
         return report.finished()
 
     def _keep(self, project_id: int, portion: list[PreparedPicture]) -> None:

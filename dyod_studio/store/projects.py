@@ -37,6 +37,10 @@ class ProjectRepository:
         """Note since when the pictures may be used for training; None takes it back."""
         self._row(project_id).rights_confirmed_at = at
 
+    def crop_as(self, project_id: int, crop_mode: str) -> None:
+        """Choose what is learned of pictures that are no squares."""
+        self._row(project_id).crop_mode = crop_mode
+
     def _row(self, project_id: int) -> ProjectRow:
         project = self._session.get(ProjectRow, project_id)
         if project is None:

@@ -84,12 +84,14 @@ class Project(Record):
     Args:
         base: what ``models.loading.load_base`` takes: ``starter``, a folder, a hub id, a file.
         token: the placeholder token that stands for the set, such as ``<toy-heads>``.
+        crop_mode: what is learned of pictures that are no squares.
     """
 
     name: str
     base: str
     token: str
     rights_confirmed_at: datetime | None = None
+    crop_mode: str = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

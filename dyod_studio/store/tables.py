@@ -60,6 +60,8 @@ class ProjectRow(Base):
     token: Mapped[str]
     """The placeholder token that stands for the set, such as ``<toy-heads>``."""
     rights_confirmed_at: Mapped[datetime | None]
+    crop_mode: Mapped[str] = mapped_column(default="auto")
+    """What is learned of pictures that are no squares: ``requests.cropping.CropMode``."""
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 

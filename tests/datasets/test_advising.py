@@ -4,7 +4,8 @@ import pytest
 from PIL import Image, ImageFilter
 
 from dyod_studio.datasets.advice import ICONS_ONLY, PictureFacts, advise, small_ones, soft_ones
-from dyod_studio.datasets.importing import plain_ground, sharpness
+from dyod_studio.datasets.images import plain_ground
+from dyod_studio.datasets.importing import sharpness
 from dyod_studio.settings import ASSETS_DIR
 from tests.datasets.pictures import photo
 

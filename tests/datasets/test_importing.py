@@ -17,6 +17,7 @@ from dyod_studio.datasets.importing import (
 )
 from dyod_studio.datasets.outcomes import DuplicateFile
 from dyod_studio.datasets.sources import RejectedFile
+from dyod_studio.requests.cropping import CropMode
 from tests.datasets.pictures import many, photo, save
 
 
@@ -79,7 +80,7 @@ def test_size_and_crop_are_those_of_the_upright_picture(tmp_path, work_dir):
     exif = Image.Exif()
     exif[0x0112] = 6
     path = save(photo(1, (120, 80)), tmp_path / "a.jpg", exif=exif)
-    (picture,) = accepted(list(import_pictures([path], work_dir, crop_mode="centre")))
+    (picture,) = accepted(list(import_pictures([path], work_dir, crop_mode=CropMode.CONTENT)))
     assert (picture.width, picture.height, picture.crop) == (80, 120, Crop(0, 20, 80))
 
 

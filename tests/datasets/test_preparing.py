@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dyod_studio.datasets.images import Crop, centre_crop, content_crop, prepare, thumbnail
+from dyod_studio.datasets.images import (
+    Crop,
+    centre_crop,
+    choose_crop,
+    content_crop,
+    prepare,
+    thumbnail,
+    whole_crop,
+)
+from dyod_studio.requests.cropping import CropMode
 from tests.datasets.pictures import RED, WHITE, is_near, photo
 
 
@@ -71,6 +80,58 @@ def test_only_the_crop_is_seen_and_not_what_lies_beside_it():
     image = Image.new("RGB", (200, 100), RED)
     image.paste(WHITE, (100, 0, 200, 100))
     assert np.asarray(prepare(image, Crop(100, 0, 100), 64)).min() == 255
+
+
+def test_what_lies_beyond_the_picture_has_the_colour_of_its_border():
+    image = Image.new("RGB", (300, 200), (240, 250, 230))
+    image.paste(RED, (100, 50, 200, 150))
+    crop = whole_crop(image.size)
+    assert crop == Crop(0, -50, 300)
+    square = prepare(image, crop, 60)
+    assert square.size == (60, 60)
+    assert square.getpixel((3, 2)) == square.getpixel((3, 57)) == (240, 250, 230)
+    assert square.getpixel((30, 30)) == RED
+    rows = np.flatnonzero(np.asarray(square)[:, 30, 1] < 100)
+    assert (rows[0], rows[-1]) == (20, 39)
+
+
+@pytest.mark.parametrize("size", [(5000, 33), (33, 5000)])
+def test_the_narrowest_picture_can_be_padded(size):
+    square = prepare(Image.new("RGB", size, RED), whole_crop(size), 64)
+    assert square.getcolors() == [(64 * 64, RED)]
+
+
+def test_only_a_plain_ground_is_padded_unless_all_shall_be():
+    image = with_object_at(220, size=(400, 100))
+    whole, cut = whole_crop(image.size), content_crop(image)
+    chosen = {
+        (mode, is_plain): choose_crop(image, mode, is_plain=is_plain)
+        for mode in CropMode
+        for is_plain in (False, True)
+    }
+    assert [key for key, crop in chosen.items() if crop == whole] == [
+        (CropMode.AUTO, True),
+        (CropMode.WHOLE, False),
+        (CropMode.WHOLE, True),
+    ]
+    assert set(chosen.values()) == {whole, cut}
+
+
+@pytest.mark.parametrize(
+    ("crop", "fits"),
+    [
+        (Crop(0, 0, 100), True),
+        (Crop(200, 0, 100), True),
+        (Crop(201, 0, 100), False),
+        (Crop(-1, 0, 100), False),
+        (Crop(0, -200, 300), True),
+        (Crop(0, -201, 300), False),
+        (Crop(50, -10, 200), True),
+        (Crop(50, 1, 200), False),
+    ],
+)
+def test_a_square_lies_in_the_picture_or_around_it(crop, fits):
+    assert crop.fits((300, 100)) is fits
 
 
 def test_a_thumbnail_is_a_small_webp_of_the_whole_picture():

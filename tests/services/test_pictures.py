@@ -4,6 +4,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from dyod_studio.errors import InvalidInputError, NotFoundError
+from dyod_studio.requests.cropping import CropMode
 from dyod_studio.settings import ASSETS_DIR
 from tests.datasets.pictures import save
 
@@ -55,10 +56,35 @@ def test_a_crop_is_kept_within_the_picture(studio, shoes, checked):
     picture = studio.projects.pictures(shoes.id)[0].id
     moved = studio.pictures.crop(shoes.id, picture, left=100, top=20, side=120)
     assert (moved.crop_left, moved.crop_top, moved.crop_side) == (100, 20, 120)
-    for bad in ({"side": 8}, {"side": 161}, {"left": -1}, {"left": 121}, {"top": 41}):
+    around = studio.pictures.crop(shoes.id, picture, left=0, top=-30, side=240)
+    assert (around.crop_top, around.crop_side, around.padding) == (-30, 240, "#ffffff")
+    moved = studio.pictures.crop(shoes.id, picture, left=100, top=20, side=120)
+    assert moved.padding == ""
+    for bad in ({"side": 8}, {"side": 241}, {"left": -1}, {"left": 121}, {"top": 41}):
         with pytest.raises(InvalidInputError, match="square"):
             studio.pictures.crop(shoes.id, picture, **{"left": 0, "top": 0, "side": 120, **bad})
     assert studio.pictures.get(shoes.id, picture) == moved
+
+
+def test_a_picture_on_a_plain_ground_is_learned_whole_and_all_can_be_cut(studio, shoes, checked):
+    def crops():
+        views = studio.projects.pictures(shoes.id)
+        kept = [studio.pictures.get(shoes.id, view.id) for view in views]
+        return {(view.crop_left, view.crop_top, view.crop_side) for view in kept}
+
+    assert (checked.crop_mode, checked.num_not_square) == (CropMode.AUTO, 8)
+    assert crops() == {(0, -40, 240)}
+    studio.pictures.crop_all(shoes.id, CropMode.CONTENT)
+    assert studio.pictures.check(shoes.id).crop_mode is CropMode.CONTENT
+    assert {(top, side) for _, top, side in crops()} == {(0, 160)}
+    assert all(30 <= left <= 50 for left, _, _ in crops())
+
+
+def test_what_comes_later_is_cut_as_the_project_says(studio, shoes, tmp_path):
+    studio.pictures.crop_all(shoes.id, CropMode.CONTENT)
+    studio.projects.add_pictures(shoes.id, [save(face(9), tmp_path / "late.png")])
+    (view,) = studio.projects.pictures(shoes.id)
+    assert studio.pictures.get(shoes.id, view.id).crop_side == 160
 
 
 def test_a_caption_is_kept_and_a_novel_refused(studio, shoes, checked):

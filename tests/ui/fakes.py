@@ -12,6 +12,7 @@ from PIL import Image
 
 from dyod_studio.datasets.outcomes import DuplicateFile, RejectedFile
 from dyod_studio.errors import InvalidInputError, NotFoundError
+from dyod_studio.requests.cropping import CropMode
 from dyod_studio.requests.part_kinds import default_parts
 from dyod_studio.requests.sampling import (
     InterpolationRequest,
@@ -131,6 +132,7 @@ class FakePictures:
         self._projects = projects
         self.details: dict[tuple[int, int], PictureDetails] = {}
         self.confirmed: set[int] = set()
+        self.crop_mode = CropMode.AUTO
 
     def get(self, ref: int | str, picture_id: int) -> PictureDetails:
         project = self._projects.get(ref).id
@@ -151,7 +153,11 @@ class FakePictures:
         aside = tuple(view for view in looked if view.is_left_out)
         soft = tuple(view for view in looked[2:] if not view.is_left_out)
         is_known = project.id in self.confirmed
-        return CheckView(number, advice, (), soft, (), aside, is_known)
+        return CheckView(number, advice, (), soft, (), aside, is_known, number, self.crop_mode)
+
+    def crop_all(self, ref: int | str, mode: CropMode) -> None:
+        self._projects.get(ref)
+        self.crop_mode = mode
 
     def _change(self, ref: int | str, picture_id: int, **values: Any) -> PictureDetails:
         key = (self._projects.get(ref).id, picture_id)

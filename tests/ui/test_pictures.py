@@ -3,12 +3,12 @@
 import gradio as gr
 import pytest
 
-from dyod_studio.ui.pictures.collection import on_aside, on_turn, show_set
+from dyod_studio.ui.pictures.collection import on_aside, on_crop_mode, on_turn, show_set
 from dyod_studio.ui.pictures.editor import on_caption, on_crop, on_out, on_picture
 from dyod_studio.ui.pictures.screen import on_add, on_add_examples, show_pictures
 from tests.ui.drawing import draw_picture
 
-SUMMARY, CHECK, GALLERY = 0, 1, 2
+SUMMARY, CHECK, CROP_MODE, GALLERY = 0, 1, 2, 3
 
 
 def test_an_empty_set_says_how_to_begin_with_one_button(studio):
@@ -69,12 +69,28 @@ def test_the_advice_and_what_stands_out_are_shown_with_a_button_for_each(studio,
 
 def test_a_crop_is_moved_by_shares_of_the_room_there_is(studio, project):
     panel, picture, view, size, across, down, caption = on_picture(studio, project, 1)
-    assert (panel["visible"], picture, size, caption) == (True, 2, 100, "")
+    assert (panel["visible"], picture, size, caption) == (True, 2, 80, "")
     assert (across["value"], down["value"]) == (50, 50)
     assert "learned: 128 x 128" in view
-    assert "learned: 64 x 64" in on_crop(studio, project, picture, 50, 100, 0)
+    assert "learned: 64 x 64" in on_crop(studio, project, picture, 40, 100, 0)
     kept = studio.pictures.get(project, picture)
     assert (kept.crop_left, kept.crop_top, kept.crop_side) == (96, 0, 64)
+
+
+def test_a_square_larger_than_the_picture_is_shown_around_it(studio, project):
+    view = on_crop(studio, project, 2, 100, 50, 50)
+    kept = studio.pictures.get(project, 2)
+    assert (kept.crop_left, kept.crop_top, kept.crop_side) == (0, -16, 160)
+    assert "aspect-ratio:160/160" in view
+    assert "left:0.00%;top:10.00%;width:100.00%;height:80.00%" in view
+    assert "left:0.00%;top:0.00%;width:100.00%;height:100.00%" in view
+
+
+def test_all_that_are_no_squares_are_cut_or_padded_at_once(studio, project):
+    assert show_set(studio, project)[CROP_MODE] == gr.update(value="auto", visible=True)
+    assert on_crop_mode(studio, project, 0, "whole")[CROP_MODE]["value"] == "whole"
+    with pytest.raises(gr.Error, match="Choose a project first"):
+        on_crop_mode(studio, None, 0, "whole")
 
 
 @pytest.mark.parametrize("percent", [(None, None, None), (-5, 1e9, 50), (0, 0, 0)])

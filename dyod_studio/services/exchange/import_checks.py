@@ -13,9 +13,9 @@ from safetensors import SafetensorError, safe_open
 
 from dyod_studio.datasets.fingerprints import perceptual_hash
 from dyod_studio.datasets.images import (
+    ANY_SIZE,
     HEAD_BYTES,
     Crop,
-    ReadLimits,
     centre_crop,
     image_suffix,
     read_image,
@@ -35,7 +35,6 @@ from dyod_studio.services.exchange.project_export import check_bookmarks
 from dyod_studio.services.explore.service import MADE_PREFIX, SET_PREFIX
 from dyod_studio.services.gallery.provenance import request_of
 
-ANY_SIZE = ReadLimits(min_side_px=1)
 KIND = re.compile(r"[a-z][a-z0-9-]{0,39}")
 MAX_PARAMETERS_LENGTH = 64_000
 """Characters of what one picture says of itself."""
@@ -152,8 +151,7 @@ def _check_are_png(index: ProjectIndex, images: Mapping[str, CheckedImage]) -> N
 def _picture(archive: ProjectArchive, entry: PictureEntry, folder: Path) -> CheckedPicture:
     checked, image = _image(archive, entry.file, folder)
     crop = Crop(entry.crop.left, entry.crop.top, entry.crop.side)
-    left, top, right, bottom = crop.box
-    if right > image.width or bottom > image.height or min(left, top) < 0:
+    if crop.side > max(image.size) or not crop.fits(image.size):
         crop = centre_crop(image.size)
     return CheckedPicture(entry, checked, perceptual_hash(image), crop)
 

@@ -21,6 +21,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dyod_studio.errors import InvalidInputError
+from dyod_studio.requests.cropping import CropMode
 from dyod_studio.requests.validation import sentence_of
 
 FORMAT: Literal["dyod-project"] = "dyod-project"
@@ -34,7 +35,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Member = Annotated[
     str, Field(pattern=r"^(pictures|artifacts|gallery|inputs|places)/[\w.-]{1,160}$")
 ]
-Pixels = Annotated[int, Field(ge=0, le=100_000)]
+Offset = Annotated[int, Field(ge=-100_000, le=100_000)]
 
 
 class _Entry(BaseModel):
@@ -44,10 +45,10 @@ class _Entry(BaseModel):
 
 
 class CropEntry(_Entry):
-    """A square of the upright original, in its pixels."""
+    """A square over the upright original, in its pixels; below 0 it is padded."""
 
-    left: Pixels
-    top: Pixels
+    left: Offset
+    top: Offset
     side: Annotated[int, Field(ge=1, le=100_000)]
 
 
@@ -133,6 +134,7 @@ class ProjectIndex(_Entry):
     token: Annotated[str, Field(max_length=100)]
     base: Annotated[str, Field(max_length=1000)]
     rights_confirmed_at: datetime | None = None
+    crop_mode: CropMode = CropMode.CONTENT
     pictures: Annotated[tuple[PictureEntry, ...], Field(max_length=MAX_ROWS)] = ()
     artifacts: Annotated[tuple[ArtifactEntry, ...], Field(max_length=MAX_ROWS)] = ()
     requests: Annotated[tuple[RequestEntry, ...], Field(max_length=MAX_ROWS)] = ()

@@ -160,13 +160,15 @@ class _Rows:
 
 
 def _read(session: Session, project: ProjectView) -> _Rows:
+    kept = ProjectRepository(session).get(project.id)
     entries = {
         "format": FORMAT,
         "version": VERSION,
         "name": project.name,
         "token": project.token,
         "base": base_name(project.base),
-        "rights_confirmed_at": ProjectRepository(session).get(project.id).rights_confirmed_at,
+        "rights_confirmed_at": kept.rights_confirmed_at,
+        "crop_mode": kept.crop_mode,
         "traits": trait_entries(session, project.id),
     }
     in_file = origins(session, project.id)

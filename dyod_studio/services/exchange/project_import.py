@@ -55,6 +55,7 @@ def keep_project(storage: Storage, checked: Checked, *, name: str, token: str, b
                 projects = ProjectRepository(session)
                 project = projects.add(name, base=base, token=token)
                 projects.confirm_rights(project.id, _aware(checked.index.rights_confirmed_at))
+                projects.crop_as(project.id, checked.index.crop_mode.value)
                 writer = _Writer(storage.files, session, project.id, base, kept)
                 for picture in checked.pictures:
                     writer.add_picture(picture)

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from PIL import Image
-
-from dyod_studio.datasets.images import Crop, centre_crop, read_image
+from dyod_studio.datasets.images import Crop, centre_crop, prepare, read_image
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.requests.sampling import (
     AVERAGE,
@@ -33,6 +31,8 @@ from dyod_studio.store.storage import Storage
 
 R = TypeVar("R", bound=SamplingRequest)
 SET_PREFIX, MADE_PREFIX = "set:", "made:"
+MAX_CUT_PX = 2048
+"""Side of a cut picture at most: far more than a base model draws."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def _of_set(storage: Storage, session: Session, project_id: int, picture_id: int
 
 
 def _cut(storage: Storage, row: Picture, original: Path, crop: Crop) -> Path:
-    image: Image.Image = read_image(original).crop(crop.box)
+    image = prepare(read_image(original), crop, min(crop.side, MAX_CUT_PX))
     file = io.BytesIO()
     image.save(file, "PNG")
     with storage.files.guard():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dyod_studio.datasets.images import ReadLimits, read_image
+from dyod_studio.datasets.images import ANY_SIZE, read_image
 from dyod_studio.errors import InvalidInputError, RejectedImageError
 from dyod_studio.requests.sampling import AnyRequest
 from dyod_studio.services.gallery.png_metadata import ImageMetadata, read_metadata
@@ -29,7 +29,6 @@ from dyod_studio.store.projects import ProjectRepository
 from dyod_studio.store.requests import GenerationRepository
 from dyod_studio.store.storage import Storage
 
-ANY_SIZE = ReadLimits(min_side_px=1)
 DEFAULT_STEPS = 50
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
+from dyod_studio.requests.cropping import CROP_TITLES, CropMode
 from dyod_studio.services.pictures import CheckView, PictureDetails
 from dyod_studio.ui.common.controls import PAGE_SIZE, build_pager, pager_updates, turned
 from dyod_studio.ui.common.handlers import SILENT, chosen, shown_to_user
@@ -92,19 +93,32 @@ class PictureSet(NamedTuple):
 
     summary: gr.HTML
     check: gr.HTML
+    crop_mode: gr.Dropdown
     gallery: gr.Gallery
     pager: Any
     editor: Editor
 
     @property
     def outputs(self) -> list[Any]:
-        return [self.summary, self.check, self.gallery, *self.pager, self.editor.panel]
+        return [
+            self.summary,
+            self.check,
+            self.crop_mode,
+            self.gallery,
+            *self.pager,
+            self.editor.panel,
+        ]
 
 
 def build_set(studio: "Studio", project: gr.State, name: str = "") -> PictureSet:
     """Lay out and wire it; ``name`` begins every id here."""
     summary = gr.HTML(elem_id=f"{name}set-summary", padding=False)
     check = gr.HTML(elem_id=f"{name}check", js_on_load=ACTIONS, padding=False)
+    crop_mode = gr.Dropdown(
+        [(title.capitalize(), mode.value) for mode, title in CROP_TITLES.items()],
+        label="Pictures that are no squares are learned", visible=False,
+        elem_id=f"{name}crop-mode", info="For all at once; press a picture to change one.",
+    )  # fmt: skip
     editor = build_editor(studio, project, name)
     gallery = gr.Gallery(
         label="The set", show_label=False, columns=6, fit_columns=False, height="auto",
@@ -112,7 +126,7 @@ def build_set(studio: "Studio", project: gr.State, name: str = "") -> PictureSet
         elem_id=f"{name}set", elem_classes="thumbs", visible=False,
     )  # fmt: skip
     pager = build_pager("Before", "After", f"{name}set-pager")
-    pieces = PictureSet(summary, check, gallery, pager, editor)
+    pieces = PictureSet(summary, check, crop_mode, gallery, pager, editor)
     for button, pages in ((pager.before, -1), (pager.after, 1)):
         button.click(
             partial(on_turn, studio, pages), [project, pager.offset], pieces.outputs, **SILENT
@@ -127,6 +141,9 @@ def build_set(studio: "Studio", project: gr.State, name: str = "") -> PictureSet
     def again(project: int | None, offset: int) -> tuple[Any, ...]:
         return show_set(studio, project, offset)
 
+    crop_mode.input(
+        partial(on_crop_mode, studio), [project, pager.offset, crop_mode], pieces.outputs, **SILENT
+    )
     gallery.select(on_select, [project, pager.offset], editor.outputs, **SILENT)
     for change in (check.select, editor.moved.change):
         handler = on_pressed if change is check.select else again
@@ -137,13 +154,14 @@ def build_set(studio: "Studio", project: gr.State, name: str = "") -> PictureSet
 def show_set(studio: "Studio", project: int | None, offset: int = 0) -> tuple[Any, ...]:
     """A page of the set and what stands out in it, or how to begin when it is empty."""
     if project is None:
-        return "", "", gr.update(visible=False), *pager_updates(0, 0), hidden()
+        return "", "", *(gr.update(visible=False),) * 2, *pager_updates(0, 0), hidden()
     view = studio.pictures.check(project)
     has_any = bool(view.num_pictures or view.repeats or view.left_out)
     views = studio.projects.pictures(project, offset=offset, limit=PAGE_SIZE)
     return (
         set_summary(view.num_pictures),
         check_html(view) if has_any else "",
+        gr.update(value=view.crop_mode.value, visible=view.num_not_square > 0),
         gr.update(
             value=[(str(picture.thumbnail), picture.name) for picture in views],
             visible=bool(views), selected_index=None,
@@ -167,6 +185,13 @@ def set_summary(total: int) -> str:
 def on_turn(studio: "Studio", pages: int, project: int | None, offset: int) -> tuple[Any, ...]:
     total = studio.projects.get(chosen(project)).num_pictures
     return show_set(studio, project, turned(offset, pages, total))
+
+
+@shown_to_user
+def on_crop_mode(studio: "Studio", project: int | None, offset: int, mode: str) -> tuple[Any, ...]:
+    """Choose what is learned of all pictures that are no squares."""
+    studio.pictures.crop_all(chosen(project), CropMode(mode))
+    return show_set(studio, project, offset)
 
 
 @shown_to_user

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from dyod_studio.services.pictures import PictureDetails
+from dyod_studio.services.pictures import MIN_CROP_PX, PictureDetails
 from dyod_studio.ui.common.controls import Slider
 from dyod_studio.ui.common.handlers import SILENT, chosen, shown_to_user
 from dyod_studio.ui.common.html import data_uri
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dyod_studio.services.studio import Studio
 
 SHOWN_PX = 480
+SHOWN_HEIGHT_PX = 320
 
 
 class Editor(NamedTuple):
@@ -42,7 +43,11 @@ def build_editor(studio: "Studio", project: gr.State, name: str = "") -> Editor:
         with gr.Column(scale=2, min_width=260):
             view = gr.HTML(elem_id=f"{name}crop", padding=False)
         with gr.Column(scale=3, min_width=280):
-            size = _share("Size of the square", "What of it is learned (crop).", f"{name}crop-size")
+            size = _share(
+                "Size of the square",
+                "What of it is learned (crop); 100 is all of it.",
+                f"{name}crop-size",
+            )
             across = _share("From the left", "Where the square lies.", f"{name}crop-across")
             down = _share("From the top", "Where the square lies.", f"{name}crop-down")
             caption = gr.Textbox(
@@ -85,8 +90,8 @@ def on_picture(studio: "Studio", project: int | None, place: int) -> tuple[Any, 
         picture.id,
         crop_html(picture),
         size,
-        gr.update(value=across, interactive=width > picture.crop_side or width > height),
-        gr.update(value=down, interactive=height > picture.crop_side or height > width),
+        gr.update(value=across, interactive=width != height or width > picture.crop_side),
+        gr.update(value=down, interactive=width != height or height > picture.crop_side),
         picture.caption,
     )
 
@@ -100,8 +105,7 @@ def on_crop(
         return gr.skip()
     before = studio.pictures.get(chosen(project), picture)
     size, across, down = (min(max(value or 0.0, 0.0), 100.0) / 100 for value in percent)
-    longest = min(before.width, before.height)
-    side = max(round(longest * size), min(32, longest))
+    side = max(round(max(before.width, before.height) * size), least_side(before))
     left, top = round((before.width - side) * across), round((before.height - side) * down)
     return crop_html(studio.pictures.crop(chosen(project), picture, left=left, top=top, side=side))
 
@@ -124,10 +128,14 @@ def on_out(
     return hidden(), moved + 1
 
 
+def least_side(picture: PictureDetails) -> int:
+    return min(MIN_CROP_PX, picture.width, picture.height)
+
+
 def shares(picture: PictureDetails) -> tuple[float, float, float]:
     """Size and place of the square, in percent of the room that there is."""
     side = picture.crop_side
-    size = 100 * side / min(picture.width, picture.height)
+    size = 100 * side / max(picture.width, picture.height)
     across, down = (
         100 * at / room if room else 50.0
         for at, room in (
@@ -139,18 +147,28 @@ def shares(picture: PictureDetails) -> tuple[float, float, float]:
 
 
 def crop_html(picture: PictureDetails) -> str:
-    """The whole picture, with what is not learned in the shade."""
-    box = (
-        f"left:{100 * picture.crop_left / picture.width:.2f}%;"
-        f"top:{100 * picture.crop_top / picture.height:.2f}%;"
-        f"width:{100 * picture.crop_side / picture.width:.2f}%;"
-        f"height:{100 * picture.crop_side / picture.height:.2f}%"
-    )
-    side = picture.crop_side
+    """The whole picture and the square, with what is not learned in the shade."""
+    width, height, side = picture.width, picture.height, picture.crop_side
+    left, top = picture.crop_left, picture.crop_top
+    ground = min(left, 0), min(top, 0), max(left + side, width), max(top + side, height)
+    across, down = ground[2] - ground[0], ground[3] - ground[1]
+
+    def place(left: int, top: int, width: int, height: int) -> str:
+        return (
+            f"left:{100 * (left - ground[0]) / across:.2f}%;"
+            f"top:{100 * (top - ground[1]) / down:.2f}%;"
+            f"width:{100 * width / across:.2f}%;height:{100 * height / down:.2f}%"
+        )
+
     return (
-        f'<figure class="crop"><div><img alt="" src="{data_uri(picture.thumbnail, SHOWN_PX)}">'
-        f'<i style="{box}"></i></div><figcaption>{escape(picture.name)} · {picture.width} x '
-        f"{picture.height}, learned: {side} x {side}</figcaption></figure>"
+        f'<figure class="crop"><div style="aspect-ratio:{across}/{down};'
+        f"width:min(100%,{round(SHOWN_HEIGHT_PX * across / down)}px);"
+        f'background:{picture.padding or "none"}">'
+        f'<img alt="" style="{place(0, 0, width, height)}"'
+        f' src="{data_uri(picture.thumbnail, SHOWN_PX)}">'
+        f'<i style="{place(left, top, side, side)}"></i></div>'
+        f"<figcaption>{escape(picture.name)} · {width} x {height}, learned: {side} x {side}"
+        "</figcaption></figure>"
     )
 
 
