@@ -8,6 +8,7 @@ from dyod_studio.jobs.one_shot import Run, run_here, run_in_subprocess
 from dyod_studio.jobs.processes import log_to_stderr
 from dyod_studio.services.artifacts import Artifacts
 from dyod_studio.services.augmentation.service import Augmenting
+from dyod_studio.services.captions import Captions
 from dyod_studio.services.evaluation.service import Evaluation
 from dyod_studio.services.exchange.export import Exports
 from dyod_studio.services.exchange.project_import import Imports
@@ -43,6 +44,7 @@ def build_studio(
     return Studio(
         projects=projects,
         pictures=Pictures(storage),
+        captions=Captions(storage),
         training=Training(storage, settings),
         sampling=sampling,
         explore=explore,

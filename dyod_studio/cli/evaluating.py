@@ -12,7 +12,7 @@ from dyod_studio.cli.projects import ProjectRef
 from dyod_studio.cli.sampling import CodesFrom, Novelty, SamplerName, StepSpacing
 from dyod_studio.cli.session import check_writable, settings_of, studio_of
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.sampling import DEFAULT_NOVELTY
+from dyod_studio.requests.sampling import DEFAULT_NOVELTY, DEFAULT_SAMPLER, DEFAULT_STEPS
 from dyod_studio.services.evaluation.report import figure_text
 from dyod_studio.services.evaluation.views import (
     METRICS,
@@ -74,9 +74,9 @@ def evaluate(
     values: Values = "",
     metrics: Metrics = "",
     num: Num = 100, extractors: Extractors = None, text: Text = "",
-    t0: T0 = None, guidance: Guidance = None, steps: Steps = 50,
+    t0: T0 = None, guidance: Guidance = None, steps: Steps = DEFAULT_STEPS,
     codes: CodesFrom = "near", novelty: Novelty = DEFAULT_NOVELTY,
-    spacing: StepSpacing = "trailing", sampler: SamplerName = "ddim", seed: Seed = 0,
+    spacing: StepSpacing = "trailing", sampler: SamplerName = DEFAULT_SAMPLER, seed: Seed = 0,
     baselines: Baselines = True, use: Use = None, compare: Compare = "inversion",
     job: OfJob = None,
 ) -> Reply:  # fmt: skip

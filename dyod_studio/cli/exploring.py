@@ -25,7 +25,12 @@ from dyod_studio.cli.sampling import (
 )
 from dyod_studio.cli.session import studio_of
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.sampling import DEFAULT_NOVELTY, PointRequest
+from dyod_studio.requests.sampling import (
+    DEFAULT_NOVELTY,
+    DEFAULT_SAMPLER,
+    DEFAULT_STEPS,
+    PointRequest,
+)
 
 ORIGIN = "average|seed:N|set:ID|made:ID"
 Origin = Annotated[str, typer.Option("--from", metavar=ORIGIN, help="Where the traits begin.")]
@@ -49,10 +54,10 @@ def near(
         float, typer.Option(help="How far from it, in [0, 1]: 0 keeps its shape.")
     ] = 0.35,
     num: Annotated[int, typer.Option(help="How many pictures.")] = 4,
-    t0: T0 = None, seed: Seed = None, steps: Steps = 50, guidance: Guidance = None,
+    t0: T0 = None, seed: Seed = None, steps: Steps = DEFAULT_STEPS, guidance: Guidance = None,
     prompt: Prompt = None, use: Use = None, strength: Strength = 1.0,
     codes: CodesFrom = "near", novelty: Novelty = DEFAULT_NOVELTY,
-    spacing: StepSpacing = "trailing", sampler: SamplerName = "ddim", out: Out = None,
+    spacing: StepSpacing = "trailing", sampler: SamplerName = DEFAULT_SAMPLER, out: Out = None,
 ) -> Reply:  # fmt: skip
     """Make new pictures that are like one."""
     check_folder(out)
@@ -70,10 +75,10 @@ def place(
     name: Annotated[str, typer.Argument(help="What to save the place as.")],
     origin: Origin = "average",
     move: Moves = None,
-    t0: T0 = None, seed: Seed = None, steps: Steps = 50, guidance: Guidance = None,
+    t0: T0 = None, seed: Seed = None, steps: Steps = DEFAULT_STEPS, guidance: Guidance = None,
     prompt: Prompt = None, use: Use = None, strength: Strength = 1.0,
     codes: CodesFrom = "near", novelty: Novelty = DEFAULT_NOVELTY,
-    spacing: StepSpacing = "trailing", sampler: SamplerName = "ddim",
+    spacing: StepSpacing = "trailing", sampler: SamplerName = DEFAULT_SAMPLER,
 ) -> Reply:  # fmt: skip
     """Draw a place among the learned shapes and save it under a name."""
     point = PointRequest.at(

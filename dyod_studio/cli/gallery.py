@@ -102,7 +102,8 @@ def export(
     ctx: typer.Context,
     project: ProjectRef,
     what: Annotated[
-        Literal["gallery", "artifacts", "project"], typer.Option(help="What the ZIP holds.")
+        Literal["gallery", "artifacts", "dataset", "project"],
+        typer.Option(help="What the ZIP holds."),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE.zip", help="The ZIP to write.")],
     picture: Annotated[
@@ -110,7 +111,7 @@ def export(
         typer.Option(metavar="ID", help="Of the gallery this picture; repeat for more."),
     ] = None,
 ) -> Reply:
-    """Write the gallery, the trained parts or the whole project to one ZIP file."""
+    """Write the gallery, the trained parts, the set with its captions or all to one ZIP file."""
     check_writable(out.parent, option="--out")
     report = studio_of(ctx).exports.export(project, what, out, picture or None)
     files = plural(report.num_files, "file")

@@ -9,13 +9,14 @@ import typer
 from dyod_studio.cli.output import Reply, counted, plural, table
 from dyod_studio.cli.session import studio_of
 from dyod_studio.requests.cropping import CROP_TITLES, CropMode
+from dyod_studio.services.captions import Edit
 from dyod_studio.services.views import ImportReport, ProjectView
 
 ProjectRef = Annotated[str, typer.Argument(metavar="PROJECT", help="Name or number.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add ``project ...`` and ``dataset ...``."""
+    """Add ``project ...``, ``dataset ...`` and ``caption ...``."""
     project = typer.Typer(help="Make, list, show and delete projects.")
     project.command("create")(create)
     project.command("list")(list_all)
@@ -27,6 +28,11 @@ def register(app: typer.Typer) -> None:
     dataset.command("examples")(examples)
     dataset.command("crop")(crop)
     app.add_typer(dataset, name="dataset")
+    caption = typer.Typer(help="List and change what the pictures of a set are said to show.")
+    caption.command("list")(captions)
+    caption.command("set")(say)
+    caption.command("edit")(edit_captions)
+    app.add_typer(caption, name="caption")
 
 
 def create(
@@ -110,6 +116,40 @@ def crop(
         {"crop_mode": mode.value, "not_square": view.num_not_square},
         f"{plural(view.num_not_square, 'picture')} that are no squares: {CROP_TITLES[mode]}.",
     )
+
+
+def captions(ctx: typer.Context, project: ProjectRef) -> Reply:
+    """List the captions, and how many pictures bear each tag."""
+    view = studio_of(ctx).captions.all(project)
+    rows = [
+        (line.picture_id, line.name, "" if line.is_own else "file name", line.caption)
+        for line in view.lines
+    ]
+    listed = table(("id", "picture", "said by", "caption"), rows) if rows else "No pictures yet."
+    return Reply({"captions": view.lines, "tags": view.tags}, listed)
+
+
+def say(
+    ctx: typer.Context,
+    project: ProjectRef,
+    picture: Annotated[int, typer.Argument(metavar="ID", help="As caption list says it.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Empty: what the file's name says.")],
+) -> Reply:
+    """Say what one picture shows."""
+    count = studio_of(ctx).captions.write(project, {picture: text})
+    return Reply({"changed": count}, f"{plural(count, 'caption')} changed.")
+
+
+def edit_captions(
+    ctx: typer.Context,
+    project: ProjectRef,
+    edit: Annotated[Edit, typer.Argument(help="What is done to every caption.")],
+    words: Annotated[str, typer.Argument(metavar="WORDS", help="Put in, out, or replaced.")] = "",
+    by: Annotated[str, typer.Option(help="What replaces the words.")] = "",
+) -> Reply:
+    """Change all captions at once: put words before or after, replace, remove or clear."""
+    count = studio_of(ctx).captions.edit(project, edit, words, by)
+    return Reply({"changed": count}, f"{plural(count, 'caption')} changed.")
 
 
 def _describe(view: ProjectView) -> str:

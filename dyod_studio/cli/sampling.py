@@ -27,6 +27,8 @@ from dyod_studio.errors import InvalidInputError
 from dyod_studio.requests.sampling import (
     CONTROL,
     DEFAULT_NOVELTY,
+    DEFAULT_SAMPLER,
+    DEFAULT_STEPS,
     IMAGE,
     REGION,
     Codes,
@@ -146,10 +148,10 @@ def sample(
     region: Region = None, control: Drawing = None, control_scale: ControlScale = 1.0,
     control_until: ControlUntil = 1.0, t0: T0 = None,
     num: Annotated[int, field_option(SampleRequest, "num_images")] = 4,
-    seed: Seed = None, steps: Steps = 50, guidance: Guidance = None, prompt: Prompt = None,
-    use: Use = None, strength: Strength = 1.0, codes: CodesFrom = "near",
+    seed: Seed = None, steps: Steps = DEFAULT_STEPS, guidance: Guidance = None,
+    prompt: Prompt = None, use: Use = None, strength: Strength = 1.0, codes: CodesFrom = "near",
     novelty: Novelty = DEFAULT_NOVELTY, spacing: StepSpacing = "trailing",
-    sampler: SamplerName = "ddim", condition: Conditions = None,
+    sampler: SamplerName = DEFAULT_SAMPLER, condition: Conditions = None,
     condition_text: ConditionText = None, mask_rate: MaskRate = 0.0, text_weight: TextWeight = 0.5,
     grid: GridAxis = None, out: Out = None,
 ) -> Reply:  # fmt: skip
@@ -216,11 +218,11 @@ def interpolate(
     spherical: Annotated[
         bool, typer.Option("--spherical", help="Move along the sphere, not the line.")
     ] = False,
-    t0: T0 = None, seed: Seed = None, steps: Steps = 50, guidance: Guidance = None,
+    t0: T0 = None, seed: Seed = None, steps: Steps = DEFAULT_STEPS, guidance: Guidance = None,
     prompt: Prompt = None, use: Use = None, strength: Strength = 1.0,
     codes: CodesFrom = "near",
     novelty: Novelty = DEFAULT_NOVELTY,
-    spacing: StepSpacing = "trailing", sampler: SamplerName = "ddim", out: Out = None,
+    spacing: StepSpacing = "trailing", sampler: SamplerName = DEFAULT_SAMPLER, out: Out = None,
     gif: Gif = None, mp4: Mp4 = None, sprite: Sprite = None, fps: Fps = FPS, back: Back = False,
 ) -> Reply:  # fmt: skip
     """Make the pictures between two pictures or seeds."""
@@ -244,11 +246,11 @@ def traverse(
     ],
     span: Annotated[float, typer.Option(help="How far to each side.")] = 3.0,
     frames: Annotated[int, typer.Option(help="How many pictures.")] = 7,
-    t0: T0 = None, seed: Seed = None, steps: Steps = 50, guidance: Guidance = None,
+    t0: T0 = None, seed: Seed = None, steps: Steps = DEFAULT_STEPS, guidance: Guidance = None,
     prompt: Prompt = None, use: Use = None, strength: Strength = 1.0,
     codes: CodesFrom = "near",
     novelty: Novelty = DEFAULT_NOVELTY,
-    spacing: StepSpacing = "trailing", sampler: SamplerName = "ddim", out: Out = None,
+    spacing: StepSpacing = "trailing", sampler: SamplerName = DEFAULT_SAMPLER, out: Out = None,
     gif: Gif = None, mp4: Mp4 = None, sprite: Sprite = None, fps: Fps = FPS, back: Back = False,
 ) -> Reply:  # fmt: skip
     """Move one coordinate of the code and draw what it changes."""

@@ -1,6 +1,8 @@
 """Captions: what a picture shows, in words, or its cleaned file name if that says anything."""
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 CAMERA = re.compile(
@@ -32,6 +34,13 @@ def caption_of_name(name: str) -> str:
         text = shorter
     words = [w for w in text.split() if not (CODE.fullmatch(w) and any(c.isdigit() for c in w))]
     return " ".join(words) if any(map(_tells, words)) else ""
+
+
+def tag_frequency(captions: Iterable[str]) -> dict[str, int]:
+    """How many captions hold each tag, the most frequent first; tags are parted by commas."""
+    tags = (dict.fromkeys(" ".join(tag.split()) for tag in text.split(",")) for text in captions)
+    counts = Counter(tag for row in tags for tag in row if tag)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _tells(word: str) -> bool:

@@ -12,7 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.evaluation.results import METRICS, check_metrics
 from dyod_studio.requests.part_kinds import title_of
-from dyod_studio.requests.sampling import DEFAULT_NOVELTY, EARLIER, Codes, Sampler, Spacing
+from dyod_studio.requests.sampling import (
+    DEFAULT_NOVELTY,
+    DEFAULT_SAMPLER,
+    DEFAULT_STEPS,
+    EARLIER,
+    Codes,
+    Sampler,
+    Spacing,
+)
 
 EVALUATION = "evaluation"
 """The kind of the jobs that measure."""
@@ -60,12 +68,12 @@ class EvaluationConfig(BaseModel):
     t0: float = Field(0.5, ge=0, le=1)
     """Where another setting is swept."""
     guidance_scale: float | None = Field(None, ge=0)
-    num_inference_steps: int = Field(50, ge=1, le=1000)
+    num_inference_steps: int = Field(DEFAULT_STEPS, ge=1, le=1000)
     codes: Codes = "near"
     """Where the codes that seeds draw come from."""
     novelty: float = Field(DEFAULT_NOVELTY, ge=0, le=1)
     timestep_spacing: Spacing = "trailing"
-    sampler: Sampler = "ddim"
+    sampler: Sampler = DEFAULT_SAMPLER
     seed: int = Field(0, ge=0)
     """The first seed; every point has the same ones."""
     has_baselines: bool = True

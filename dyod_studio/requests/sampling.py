@@ -22,15 +22,11 @@ from dyod_studio.requests.validation import sentence_of
 STARTER = "starter"
 """How the base model that ships with the studio is named."""
 SEED_PREFIX = "seed:"
-AVERAGE, ORIGIN = "average", "origin"
-"""An origin that is the code of zeros; the name of the picture that is one."""
-CONDITION = "condition"
-"""Beginning of the names of condition pictures."""
+AVERAGE, ORIGIN, CONDITION = "average", "origin", "condition"
+"""The origin that is the code of zeros; names of pictures that are an origin, or a condition."""
 IMAGE, REGION, CONTROL = "image", "region", "control"
-SEEDS = 2**63
-"""How many seeds there are; counting on from the last one begins again at 0."""
-MAX_TEXT, MAX_FRAMES = 1000, 240
-"""Characters of a prompt; frames of a strip."""
+SEEDS, MAX_TEXT, MAX_FRAMES = 2**63, 1000, 240
+"""How many seeds there are (after the last comes 0); characters of a prompt; frames of a strip."""
 MAX_VALUE = 10.0  # standard deviations that a coordinate may be moved by
 Start = Literal["prompt", "distribution", "image"]
 Codes = Literal["set", "near", "prior"]
@@ -38,7 +34,8 @@ Codes = Literal["set", "near", "prior"]
 Spacing = Literal["trailing", "scheduler"]
 """How the steps are spread: down from t0 itself, or cut out of the base model's own schedule."""
 Sampler = Literal["ddim", "ddpm", "dpm++", "unipc", "euler", "euler-a", "lcm"]
-DEFAULT_NOVELTY = 0.5
+DEFAULT_NOVELTY, DEFAULT_STEPS = 0.5, 18
+DEFAULT_SAMPLER: Sampler = "dpm++"
 EARLIER = {"codes": "prior", "timestep_spacing": "scheduler", "sampler": "ddim"}
 """What requests that do not say it were made with, by releases that knew nothing else."""
 DEFAULT_T0: dict[str, float] = {"prompt": 1.0, "image": 0.5}
@@ -73,8 +70,9 @@ class SamplingRequest(BaseModel):
         description="The same seed makes the same picture.",
     )  # fmt: skip
     num_inference_steps: int = Field(
-        default=50, ge=1, le=1000, title="Steps", description="Denoiser steps of the full schedule."
-    )
+        default=DEFAULT_STEPS, ge=1, le=1000, title="Steps",
+        description="Denoiser steps of the full schedule.",
+    )  # fmt: skip
     guidance_scale: float | None = Field(
         default=None, ge=0, le=50, title="Guidance",
         description="How strictly the prompt is followed.",
@@ -98,7 +96,9 @@ class SamplingRequest(BaseModel):
         description="trailing begins at t0 whatever the number of steps; scheduler is the base "
         "model's own.",
     )  # fmt: skip
-    sampler: Sampler = Field(default="ddim", title="Sampler", description="What takes the steps.")
+    sampler: Sampler = Field(
+        default=DEFAULT_SAMPLER, title="Sampler", description="What takes the steps."
+    )
     adapter_strength: float = Field(
         default=1.0, ge=0, le=1, title="Strength",
         description="Share of what dreambooth, lora, custom-diffusion and anl change: 0 to 1.",

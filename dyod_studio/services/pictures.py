@@ -1,4 +1,4 @@
-"""The pictures of a set, looked over: what stands out, what is left out, crops and captions."""
+"""The pictures of a set, looked over: what stands out, what is left out, and crops."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ from pathlib import Path
 from PIL import Image
 
 from dyod_studio.datasets.advice import PictureFacts, advise, small_ones, soft_ones
-from dyod_studio.datasets.caption_files import MAX_CAPTION_LENGTH
 from dyod_studio.datasets.images import (
     ANY_SIZE,
     Crop,
@@ -177,22 +176,6 @@ class Pictures:
 
     def _thumbnail(self, row: Picture) -> Image.Image:
         return read_image(self._storage.files.path(row.thumbnail_sha256, WEBP), limits=ANY_SIZE)
-
-    def caption(self, ref: int | str, picture_id: int, text: str) -> PictureDetails:
-        """Keep a few words with a picture; empty removes them.
-
-        Raises:
-            InvalidInputError: the text is too long.
-        """
-        caption = " ".join(text.split())
-        if len(caption) > MAX_CAPTION_LENGTH:
-            raise InvalidInputError(
-                f"A caption has up to {MAX_CAPTION_LENGTH} characters, got {len(caption)}."
-            )
-        with self._storage.database.session() as session:
-            row = _of_project(session, ref, picture_id)
-            changed = PictureRepository(session).change(row.id, caption=caption or None)
-            return self._details(changed)
 
     def confirm_rights(self, ref: int | str, *, may_be_used: bool = True) -> None:
         """Note that the pictures may be used for training, or take that back."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from dyod_studio.services.artifacts import Artifacts
 from dyod_studio.services.augmentation.service import Augmenting
+from dyod_studio.services.captions import Captions
 from dyod_studio.services.evaluation.service import Evaluation
 from dyod_studio.services.exchange.export import Exports
 from dyod_studio.services.exchange.project_import import Imports
@@ -24,6 +25,7 @@ class Studio:
 
     projects: Projects
     pictures: Pictures
+    captions: Captions
     training: Training
     sampling: Sampling
     explore: Explore

@@ -6,10 +6,12 @@ Each picture is learned with its own caption, so that a word still means what it
 B pictures a step, C x h x w latents, L tokens of width D.
 """
 
+import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from itertools import islice
 from typing import Any, Literal
 
 import torch
@@ -18,6 +20,7 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
+from dyod_studio.datasets.captions import tag_frequency
 from dyod_studio.diffusion.losses import min_snr_weights
 from dyod_studio.models.artifacts import Artifact, save_artifact
 from dyod_studio.models.base import BaseModel
@@ -68,6 +71,8 @@ AVERAGED = "averaged."
 NUM_PREVIEWS = 4
 
 log = logging.getLogger(__name__)
+MAX_TAGS = 500
+"""Tags that a file says it was trained with."""
 
 
 class LoraConfig(MethodConfig):
@@ -252,7 +257,10 @@ def run(config: LoraConfig, base: BaseModel, dataset: TrainingSet, run: Run) -> 
         settings, facts = config.model_dump(mode="json"), facts | {"stored_as": stored_as}
         artifact = Artifact("lora", base.ref, base.fingerprint, settings, facts, tensors)
         path = run.run_dir / "lora.safetensors"
-        save_artifact(artifact, path, _header(config, base, stored_as, is_whole=task.is_whole))
+        header = {"dyod.stored_as": stored_as}
+        if not task.is_whole:
+            header = _header(config, base, captions)
+        save_artifact(artifact, path, header)
     yield ArtifactReady("lora", path)
 
 
@@ -297,12 +305,9 @@ def _facts(
     }
 
 
-def _header(
-    config: LoraConfig, base: BaseModel, stored_as: str, *, is_whole: bool
-) -> dict[str, str]:
-    """Header that other tools look for; a whole U-Net is read by the studio alone."""
-    if is_whole:
-        return {"dyod.stored_as": stored_as}
+def _header(config: LoraConfig, base: BaseModel, captions: Sequence[str]) -> dict[str, str]:
+    """Header that other tools look for; the tags are what A1111 suggests to draw with."""
+    tags = dict(islice(tag_frequency(captions).items(), MAX_TAGS))
     scale = config.rank**0.5 if config.is_rank_stabilised else 1.0
     return lora_header(
         conditioning_width=base.unet.config.cross_attention_dim,
@@ -312,4 +317,4 @@ def _header(
         trigger_phrase="",
         resolution=base.resolution,
         prediction_type=base.schedule.prediction_type,
-    )
+    ) | {"ss_tag_frequency": json.dumps({"set": tags})}

@@ -239,7 +239,7 @@ def test_a_whole_project_leaves_with_its_pictures_as_they_were_given(studio, sho
     [
         ("gallery", "x.zip", "nothing of gallery to export"),
         ("artifacts", "x.zip", "nothing of artifacts to export"),
-        ("everything", "x.zip", "what must be one of gallery, artifacts, project"),
+        ("everything", "x.zip", "what must be one of gallery, artifacts, dataset, project"),
         ("gallery", "x.tar", "name it \\*.zip, got 'x.tar'"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A set looked over, on a real database: repetitions, outliers, crops, captions, rights."""
+"""A set looked over, on a real database: repetitions, outliers, crops, rights."""
 
 import pytest
 from PIL import Image, ImageFilter
@@ -85,14 +85,6 @@ def test_what_comes_later_is_cut_as_the_project_says(studio, shoes, tmp_path):
     studio.projects.add_pictures(shoes.id, [save(face(9), tmp_path / "late.png")])
     (view,) = studio.projects.pictures(shoes.id)
     assert studio.pictures.get(shoes.id, view.id).crop_side == 160
-
-
-def test_a_caption_is_kept_and_a_novel_refused(studio, shoes, checked):
-    picture = studio.projects.pictures(shoes.id)[0].id
-    assert studio.pictures.caption(shoes.id, picture, " a red\n shoe ").caption == "a red shoe"
-    with pytest.raises(InvalidInputError, match="up to 500 characters, got 501"):
-        studio.pictures.caption(shoes.id, picture, "x" * 501)
-    assert studio.pictures.get(shoes.id, picture).caption == "a red shoe"
 
 
 def test_that_the_pictures_may_be_used_is_kept_and_can_be_taken_back(studio, shoes, checked):

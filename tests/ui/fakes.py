@@ -1,7 +1,7 @@
 """A Studio that answers at once, with real files: the seam at which the page is tested."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 from PIL import Image
 
+from dyod_studio.datasets.captions import tag_frequency
 from dyod_studio.datasets.outcomes import DuplicateFile, RejectedFile
 from dyod_studio.errors import InvalidInputError, NotFoundError
 from dyod_studio.requests.cropping import CropMode
@@ -20,6 +21,7 @@ from dyod_studio.requests.sampling import (
     SamplingProgress,
     TraversalRequest,
 )
+from dyod_studio.services.captions import CaptionsView, CaptionView, Edit, edited
 from dyod_studio.services.pictures import CheckView, PictureDetails
 from dyod_studio.services.sampling.grid import Grid, GridView
 from dyod_studio.services.views import (
@@ -172,14 +174,35 @@ class FakePictures:
     ) -> PictureDetails:
         return self._change(ref, picture_id, crop_left=left, crop_top=top, crop_side=side)
 
-    def caption(self, ref: int | str, picture_id: int, text: str) -> PictureDetails:
-        if len(text) > 500:
-            raise InvalidInputError("A caption has up to 500 characters.")
-        return self._change(ref, picture_id, caption=text)
-
     def confirm_rights(self, ref: int | str, *, may_be_used: bool = True) -> None:
         project = self._projects.get(ref).id
         (self.confirmed.add if may_be_used else self.confirmed.discard)(project)
+
+
+class FakeCaptions:
+    """Keeps captions beside the fake pictures."""
+
+    def __init__(self, projects: FakeProjects, pictures: FakePictures) -> None:
+        self._projects, self._pictures = projects, pictures
+
+    def all(self, ref: int | str) -> CaptionsView:
+        views = self._projects.pictures(ref, limit=10_000)
+        details = [self._pictures.get(ref, view.id) for view in views]
+        lines = [CaptionView(d.id, d.name, d.caption or "face", bool(d.caption)) for d in details]
+        return CaptionsView(tuple(lines), tag_frequency([line.caption for line in lines]))
+
+    def write(self, ref: int | str, texts: Mapping[int, str]) -> int:
+        if any(len(text) > 500 for text in texts.values()):
+            raise InvalidInputError("A caption has up to 500 characters.")
+        for number, text in texts.items():
+            self._pictures._change(ref, number, caption=text)
+        return len(texts)
+
+    def edit(self, ref: int | str, edit: Edit, words: str = "", by: str = "") -> int:
+        lines = self.all(ref).lines
+        return self.write(
+            ref, {line.picture_id: edited(line.caption, edit, words, by) for line in lines}
+        )
 
 
 class FakeSampling:
@@ -277,9 +300,11 @@ def build_fake_studio(folder: Path) -> Any:
     sampling, projects = FakeSampling(folder), FakeProjects(folder)
     exploring = FakeExploring(folder, sampling._make)
     gallery = FakeGallery(sampling.made)
+    pictures = FakePictures(projects)
     return SimpleNamespace(
         projects=projects,
-        pictures=FakePictures(projects),
+        pictures=pictures,
+        captions=FakeCaptions(projects, pictures),
         training=FakeTraining(folder),
         sampling=sampling,
         explore=exploring,

@@ -3,6 +3,13 @@
 import gradio as gr
 import pytest
 
+from dyod_studio.ui.pictures.captions import (
+    EDITS,
+    needed_fields,
+    on_edit,
+    on_table,
+    show_captions,
+)
 from dyod_studio.ui.pictures.collection import on_aside, on_crop_mode, on_turn, show_set
 from dyod_studio.ui.pictures.editor import on_caption, on_crop, on_out, on_picture
 from dyod_studio.ui.pictures.screen import on_add, on_add_examples, show_pictures
@@ -108,6 +115,33 @@ def test_a_caption_is_kept_and_a_novel_refused_in_a_sentence(studio, project):
     with pytest.raises(gr.Error, match="500 characters"):
         on_caption(studio, project, 2, "x" * 501)
     assert studio.pictures.get(project, 2).caption == "red shoe"
+
+
+def test_all_captions_stand_in_one_table_and_what_is_typed_over_is_kept(studio, project):
+    summary, rows = show_captions(studio, project)
+    assert "24 of 24 pictures say what they show, 0 of them in words of yours" in summary
+    assert [len(rows), rows[1][2]] == [24, "face"]
+    rows[1][2] = "angry face"
+    typed = [*rows, ["", "", "a row that was added"]]
+    assert "1 of them in words of yours" in on_table(studio, project, typed)
+    assert studio.pictures.get(project, rows[1][0]).caption == "angry face"
+    assert studio.pictures.get(project, rows[0][0]).caption == ""
+
+
+def test_captions_are_changed_at_once(studio, project):
+    summary, rows = on_edit(studio, project, "before", "flat", None)
+    assert {row[2] for row in rows} == {"flat face"}
+    assert "Several say: flat face (24)." in summary
+    with pytest.raises(gr.Error, match="Choose a project first"):
+        on_edit(studio, None, "before", "flat", None)
+    assert show_captions(studio, None) == ("", [])
+
+
+def test_an_edit_shows_the_fields_that_it_reads():
+    shown = {edit: [field["visible"] for field in needed_fields(edit)] for _, edit in EDITS}
+    assert shown["replace"] == [True, True]
+    assert shown["clear"] == [False, False]
+    assert shown["before"] == shown["after"] == shown["remove"] == [True, False]
 
 
 def test_a_picture_in_hand_is_left_out_with_one_press(studio, project):

@@ -51,6 +51,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--guidance", type=float, help="the base model's own when left out")
     parser.add_argument("--codes", choices=("set", "near", "prior"), default="near")
     parser.add_argument("--spacing", choices=("trailing", "scheduler"), default="trailing")
+    parser.add_argument("--sampler", default="ddim", help="the papers' own when left out")
     parser.add_argument("--extractor", action="append", help="base when left out; repeat for more")
     return parser.parse_args()
 

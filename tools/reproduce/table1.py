@@ -58,7 +58,7 @@ def measure(bench: Bench, name: str, folder: Path, asked: argparse.Namespace) ->
     settings = EvaluationSettings(
         sweep="t0", values=VALUES, num=asked.num, num_inference_steps=asked.steps,
         guidance_scale=asked.guidance, extractors=tuple(asked.extractor or ("base",)),
-        codes=asked.codes, timestep_spacing=asked.spacing,
+        codes=asked.codes, timestep_spacing=asked.spacing, sampler=asked.sampler,
     )  # fmt: skip
     return bench.evaluate(project.id, settings)
 

@@ -9,7 +9,14 @@ from dyod_studio.evaluation.plan import EVALUATION as EVALUATION
 from dyod_studio.evaluation.plan import EvaluationConfig, Sweep
 from dyod_studio.evaluation.results import METRICS as METRICS
 from dyod_studio.evaluation.results import PointResult
-from dyod_studio.requests.sampling import DEFAULT_NOVELTY, Codes, Sampler, Spacing
+from dyod_studio.requests.sampling import (
+    DEFAULT_NOVELTY,
+    DEFAULT_SAMPLER,
+    DEFAULT_STEPS,
+    Codes,
+    Sampler,
+    Spacing,
+)
 from dyod_studio.requests.titles import field_title
 from dyod_studio.services.views import JobView
 
@@ -53,11 +60,11 @@ class EvaluationSettings:
     text: str = ""
     t0: float | None = None
     guidance_scale: float | None = None
-    num_inference_steps: int = 50
+    num_inference_steps: int = DEFAULT_STEPS
     codes: Codes = "near"
     novelty: float = DEFAULT_NOVELTY
     timestep_spacing: Spacing = "trailing"
-    sampler: Sampler = "ddim"
+    sampler: Sampler = DEFAULT_SAMPLER
     seed: int = 0
     has_baselines: bool = True
     use: Sequence[str] | None = None

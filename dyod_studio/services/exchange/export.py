@@ -1,4 +1,4 @@
-"""Take work out of the studio: pictures, trained parts, or the whole project, as one ZIP."""
+"""Take work out of the studio: pictures, trained parts, the set or the whole project, as a ZIP."""
 
 import base64
 import io
@@ -21,6 +21,7 @@ from dyod_studio.disk import write_beside_and_rename
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.jobs.images import A1111_KEY, METADATA_KEY, base_name, encode_png
 from dyod_studio.requests.part_kinds import IMPORTED_FROM, PART_KINDS, load_reference
+from dyod_studio.services.exchange.dataset_export import dataset_entries
 from dyod_studio.services.exchange.project_export import project_entries
 from dyod_studio.services.gallery.png_metadata import read_texts
 from dyod_studio.services.gallery.service import Gallery
@@ -150,7 +151,7 @@ def diffusers_layout(path: Path) -> bytes:
     return save_tensors({token: vectors}, metadata={"format": "pt"})
 
 
-WHATS = ("gallery", "artifacts", "project")
+WHATS = ("gallery", "artifacts", "dataset", "project")
 PICTURES_AT_ONCE = 200
 
 Entry = tuple[str, Path | bytes]
@@ -170,7 +171,8 @@ class Exports:
 
         Args:
             what: ``gallery``: pictures with all that made them; ``artifacts``: the trained parts
-                for other tools; ``project``: all there is, for another machine.
+                for other tools; ``dataset``: the pictures with their captions, as other tools
+                train on them; ``project``: all there is, for another machine.
             ids: these pictures of the gallery alone; None for all that are in sight.
 
         Raises:
@@ -187,6 +189,7 @@ class Exports:
         writers: dict[str, Callable[[ProjectView], Iterator[Entry]]] = {
             "gallery": partial(self._gallery_entries, ids=ids),
             "artifacts": self._artifact_entries,
+            "dataset": partial(dataset_entries, self._storage),
             "project": partial(project_entries, self._storage),
         }
         count = _write_zip(out, writers[what](project))

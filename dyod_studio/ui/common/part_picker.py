@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from dyod_studio.requests.part_kinds import selectable_kinds, standalone_kinds, unet_kinds
-from dyod_studio.requests.sampling import STRIP_KINDS, SamplingRequest, default_t0
+from dyod_studio.requests.sampling import DEFAULT_SAMPLER, STRIP_KINDS, SamplingRequest, default_t0
 from dyod_studio.requests.titles import field_title
 from dyod_studio.ui.common.controls import (
-    DEFAULT_SAMPLER,
     build_fine_controls,
     field_slider,
     t0_slider,

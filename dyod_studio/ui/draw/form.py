@@ -17,8 +17,14 @@ from gradio.components.image_editor import EditorData
 from PIL import Image, ImageChops
 
 from dyod_studio.errors import InvalidInputError
-from dyod_studio.requests.sampling import CONTROL, IMAGE, REGION, SampleRequest
-from dyod_studio.ui.common.controls import DEFAULT_SAMPLER
+from dyod_studio.requests.sampling import (
+    CONTROL,
+    DEFAULT_SAMPLER,
+    DEFAULT_STEPS,
+    IMAGE,
+    REGION,
+    SampleRequest,
+)
 from dyod_studio.ui.common.handlers import (
     SILENT,
     any_text,
@@ -300,7 +306,7 @@ def request_for(
             t0=values.get("t0", 0.5),
             num_images=whole_in("Pictures", values.get("num_images", 1)),
             guidance_scale=guidance_in(values.get("guidance_scale")),
-            num_inference_steps=whole_in("Steps", values.get("num_inference_steps", 50)),
+            num_inference_steps=whole_in("Steps", values.get("num_inference_steps", DEFAULT_STEPS)),
             timestep_spacing=values.get("timestep_spacing") or "trailing",
             sampler=values.get("sampler") or DEFAULT_SAMPLER,
             prompt=any_text(values.get("prompt")),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 EXPORTS = [
     ("Pictures, with all that made them", "gallery"),
     ("What it has learned, for other tools", "artifacts"),
+    ("Your pictures with their captions, for other tools", "dataset"),
     ("The whole project, for another computer", "project"),
 ]
 OF_PARTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")

@@ -14,6 +14,7 @@ from dyod_studio.ui.common.controls import PAGE_SIZE, build_pager, pager_updates
 from dyod_studio.ui.common.handlers import SILENT, chosen, shown_to_user
 from dyod_studio.ui.common.html import counted, data_uri, empty, heading
 from dyod_studio.ui.common.run_actions import ACTIONS
+from dyod_studio.ui.pictures.captions import build_captions
 from dyod_studio.ui.pictures.editor import Editor, build_editor, hidden, on_picture
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ def build_set(studio: "Studio", project: gr.State, name: str = "") -> PictureSet
         elem_id=f"{name}set", elem_classes="thumbs", visible=False,
     )  # fmt: skip
     pager = build_pager("Before", "After", f"{name}set-pager")
+    build_captions(studio, project, name)
     pieces = PictureSet(summary, check, crop_mode, gallery, pager, editor)
     for button, pages in ((pager.before, -1), (pager.after, 1)):
         button.click(

@@ -115,7 +115,7 @@ def on_caption(
     studio: "Studio", project: int | None, picture: int | None, text: str | None
 ) -> None:
     if picture is not None:
-        studio.pictures.caption(chosen(project), picture, text or "")
+        studio.captions.write(chosen(project), {picture: text or ""})
 
 
 @shown_to_user
