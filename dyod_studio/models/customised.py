@@ -181,6 +181,9 @@ class CustomisedModel:
     def draw_codes(self, seeds: Sequence[int], reverse: SamplingConfig) -> Tensor:
         """The code of each seed, from where ``reverse.codes`` says: (B, d)."""
         vae = self._needed_vae()
+        if reverse.codes == "reference":
+            references = () if reverse.condition is None else reverse.condition.images
+            return vae.draw_near(references, seeds, reverse.novelty, self.base)
         size = vae.network.shape.num_coordinates
         return draw_codes(seeds, size, reverse.codes, reverse.novelty, vae.codes)
 

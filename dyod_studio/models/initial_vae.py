@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor, nn
 from torch.nn.functional import interpolate as resize
 
@@ -179,6 +179,28 @@ class TrainedVae:
     network: InitialVae
     space: Literal["latents", "pixels"]
     codes: SetCodes | None = None
+
+    def draw_near(
+        self,
+        references: Sequence[Image.Image],
+        seeds: Sequence[int],
+        novelty: float,
+        base: BaseModel,
+    ) -> Tensor:
+        """A code near a reference for each seed, sqrt(1 - s^2) m + s z: (B, d).
+
+        Seed number i lies near picture i, whose middle square is read, beginning anew.
+
+        Raises:
+            InvalidInputError: there is no reference.
+        """
+        if not references:
+            raise InvalidInputError("Shapes near a reference need one: give a condition picture.")
+        side = (base.resolution, base.resolution)
+        means = self.encode([ImageOps.fit(i.convert("RGB"), side) for i in references], base)
+        size = self.network.shape.num_coordinates
+        drawn = draw_codes(seeds, size, "prior", novelty, None)
+        return spread_codes(means[torch.arange(len(seeds)) % len(means)], drawn, novelty)
 
     @torch.no_grad()
     def decode(self, codes: Tensor, base: BaseModel) -> Tensor:

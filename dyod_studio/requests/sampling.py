@@ -29,8 +29,8 @@ SEEDS, MAX_TEXT, MAX_FRAMES = 2**63, 1000, 240
 """How many seeds there are (after the last comes 0); characters of a prompt; frames of a strip."""
 MAX_VALUE = 10.0  # standard deviations that a coordinate may be moved by
 Start = Literal["prompt", "distribution", "image"]
-Codes = Literal["set", "near", "prior"]
-"""Where the codes that seeds draw come from: among the set's, near one picture's, or N(0, I)."""
+Codes = Literal["set", "near", "prior", "reference"]
+"""Where seeds draw codes: among the set's, near one of those, in N(0, I), near the condition."""
 Spacing = Literal["trailing", "scheduler"]
 """How the steps are spread: down from t0 itself, or cut out of the base model's own schedule."""
 Sampler = Literal["ddim", "ddpm", "dpm++", "unipc", "euler", "euler-a", "lcm"]
@@ -44,7 +44,7 @@ STRIP_KINDS = ("interpolation", "traversal", "place")
 T0_OF_STYLE, T0_OF_STRIPS = 0.7, 0.4
 """With the set's style in the U-Net: where new shapes are closest, where a strip still moves."""
 CLOSEST_T0, CLOSEST_T0_OF_STARTER = 0.6, 0.3
-"""The same without that: by Table 1 of DYOD, and as measured in docs/methods.md."""
+"""The same without that, by Table 1 of DYOD and after examples; on the starter without those."""
 
 
 class SamplingRequest(BaseModel):
@@ -85,7 +85,7 @@ class SamplingRequest(BaseModel):
     codes: Codes = Field(
         default="near", title="New shapes",
         description="Where new shapes come from: near (a picture of the set, varied), set (like "
-        "the set's) or prior (anywhere, as in the paper).",
+        "the set's), prior (anywhere, as in the paper) or reference (near --condition).",
     )  # fmt: skip
     novelty: float = Field(
         default=DEFAULT_NOVELTY, ge=0, le=1, title="Novelty",
@@ -383,7 +383,8 @@ def default_t0(kind: str, base: str, parts: Collection[str]) -> float:
         return DEFAULT_T0[kind]
     if "lora" in parts:
         return T0_OF_STRIPS if kind in STRIP_KINDS else T0_OF_STYLE
-    return CLOSEST_T0_OF_STARTER if base == STARTER else CLOSEST_T0
+    is_after_examples = "anl" in parts and kind == "distribution"
+    return CLOSEST_T0_OF_STARTER if base == STARTER and not is_after_examples else CLOSEST_T0
 
 
 @dataclass(frozen=True, slots=True)

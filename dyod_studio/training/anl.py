@@ -20,6 +20,7 @@ from pydantic import Field
 from torch import Tensor
 
 from dyod_studio.datasets.images import prepare, read_image
+from dyod_studio.diffusion.masking import mask_images
 from dyod_studio.diffusion.sampling import (
     ConditionedPredictor,
     generators_of,
@@ -54,6 +55,9 @@ from dyod_studio.training.run import ArtifactReady, Event, PicturesPrepared, Run
 
 NUM_PREVIEWS = 4
 EMBEDDED_AT_ONCE = 32
+VIEWS, LEAST_MASKED, MOST_MASKED = 8, 0.1, 0.9
+"""Embeddings of a picture: of the whole, then with a rectangle blanked; its side ratio grows evenly
+from the least to the most."""
 
 
 class AnlConfig(PromptedConfig):
@@ -77,6 +81,9 @@ class AnlConfig(PromptedConfig):
     """Begin with the base model's own attention weights wherever the shapes are the same."""
     condition_dropout: float = Field(0.1, ge=0, le=1, title="Condition dropout")
     """Share of pictures that are learned without condition and prompt, so that guidance works."""
+    masked_share: float = Field(0.5, ge=0, le=1, title="Masked share")
+    """Share of pictures that are learned after a view of them with a part blanked, so that reading
+    an example freely leads to pictures of the set; 0 shows each as a whole, as in the paper."""
     prompt: str = Field("", max_length=300, title="Prompt")
     """What is said beside the condition, such as the word of the set's inversion; may be empty."""
     clip: str = Field("", max_length=1000, title="CLIP")
@@ -111,21 +118,29 @@ class AnlTask:
         clean = rows_at(self._latents, rows)
         drawn = draw(clean, self._base.schedule.num_timesteps, generator)
         is_given = torch.rand(len(rows), generator=generator) >= config.condition_dropout
+        views = self._views(rows, generator)
         for part in shares(len(rows), num_parts):
-            loss = self._loss_at(drawn[part], rows[part], is_given[part])
+            loss = self._loss_at(drawn[part], views[part], is_given[part])
             yield loss * (len(rows[part]) / len(rows))
 
-    def _loss_at(self, drawn: Draw, rows: Sequence[int], is_given: Tensor) -> Tensor:
+    def _views(self, rows: Sequence[int], generator: torch.Generator) -> list[int]:
+        """The embedding that each picture is learned after: of the whole, or of a masked view."""
+        is_masked = torch.rand(len(rows), generator=generator) < self._config.masked_share
+        masked = torch.randint(1, VIEWS, (len(rows),), generator=generator)
+        views = torch.where(is_masked, masked, 0).tolist()
+        return [row * VIEWS + view for row, view in zip(rows, views, strict=True)]
+
+    def _loss_at(self, drawn: Draw, views: Sequence[int], is_given: Tensor) -> Tensor:
         """The modules go on hearing this share's condition until its gradient is computed."""
         if self._embeddings is not None:
-            self._adapter.condition_on(rows_at(self._embeddings, rows), is_given)
+            self._adapter.condition_on(rows_at(self._embeddings, views), is_given)
         return loss_of(self._base, drawn, self._texts[is_given.long().to(self._texts.device)])
 
     def fixed_loss(self) -> float:
         """Loss with each picture's own condition."""
         given = torch.tensor([True])
         return fixed_loss(
-            self._base, self._latents, lambda drawn, row: self._loss_at(drawn, [row], given)
+            self._base, self._latents, lambda drawn, row: self._loss_at(drawn, [row * VIEWS], given)
         )
 
     def after_step(self) -> None:
@@ -136,7 +151,7 @@ class AnlTask:
         base, number = self._base, NUM_PREVIEWS
         predict: ConditionedPredictor = base.predict_noise
         if self._embeddings is not None:
-            rows = [index % len(self._latents) for index in range(number)]
+            rows = [index % len(self._latents) * VIEWS for index in range(number)]
             predict = conditioned(predict, self._adapter, rows_at(self._embeddings, rows))
         without, texts = (text.expand(number, -1, -1) for text in self._texts.split(1))
         like = torch.empty(number, *base.latent_shape)
@@ -212,11 +227,11 @@ def start(
 def prepare_embeddings(
     dataset: TrainingSet, clip: Clip
 ) -> Generator[PicturesPrepared, None, Cached]:
-    """Read every picture with the CLIP once; returns (N, P) float32 on disk."""
+    """Read every view of every picture once; returns (N VIEWS, P) float32 on disk."""
     rows = [[picture.sha256, asdict(picture.crop)] for picture in dataset.pictures]
-    key = json.dumps(["clip", clip.fingerprint, clip.side_px, rows], sort_keys=True)
+    key = json.dumps(["clip views", VIEWS, clip.fingerprint, clip.side_px, rows], sort_keys=True)
     path = dataset.cache_dir / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
-    number = len(dataset.pictures)
+    number = len(dataset.pictures) * VIEWS
     empty = partial(open_memmap, dtype=np.float32, shape=(number, clip.width))
     return cached_rows(path, number, empty, _embedded(dataset, clip), "conditions")
 
@@ -225,4 +240,15 @@ def _embedded(dataset: TrainingSet, clip: Clip) -> Iterator[tuple[int, Cached]]:
     for first in range(0, len(dataset.pictures), EMBEDDED_AT_ONCE):
         batch = dataset.pictures[first : first + EMBEDDED_AT_ONCE]
         images = [prepare(read_image(p.path), p.crop, clip.side_px) for p in batch]
-        yield first, clip.embed_images(to_tensor(images)).numpy()
+        pixels = to_tensor(images)
+        views = [pixels, *(masked_view(pixels, first, view) for view in range(1, VIEWS))]
+        embedded = torch.stack([clip.embed_images(view) for view in views], dim=1)
+        yield first * VIEWS, embedded.flatten(0, 1).numpy()
+
+
+def masked_view(pixels: Tensor, first: int, view: int) -> Tensor:
+    """The pictures from number ``first`` on with a rectangle blanked, at a place of their own."""
+    share = (view - 1) / (VIEWS - 2)
+    rate = LEAST_MASKED + share * (MOST_MASKED - LEAST_MASKED)
+    seeds = [(first + number) * VIEWS + view for number in range(len(pixels))]
+    return mask_images(pixels, rate, generators_of(seeds))

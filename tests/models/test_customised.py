@@ -9,6 +9,7 @@ from PIL import Image
 
 from dyod_studio.diffusion.codes import interpolate
 from dyod_studio.errors import InvalidInputError
+from dyod_studio.models.anl import Condition
 from dyod_studio.models.base import fit, to_pictures, to_tensor
 from dyod_studio.models.customised import CustomisedModel, SamplingConfig
 from dyod_studio.models.initial_vae import InitialVae, SetCodes, TrainedVae, VaeShape
@@ -167,6 +168,18 @@ def test_a_code_near_a_picture_is_its_mean_code_turned_towards_the_seeds_own(mod
     assert torch.equal(anywhere, prior)
     between = model.draw_codes([1, 2, 3, 4], SamplingConfig(codes="near", novelty=0.6))
     assert torch.allclose(between, 0.8 * kept + 0.6 * prior, atol=1e-6)
+
+
+def test_a_code_near_a_reference_is_its_mean_code_turned_towards_the_seeds_own(model):
+    references = [Image.new("RGB", (48, 32), colour) for colour in ("red", "navy")]
+    near = SamplingConfig(codes="reference", condition=Condition(references), novelty=0.6)
+    squares = [image.crop((8, 0, 40, 32)) for image in references]
+    means = model.encode_codes(squares)
+    prior = model.draw_codes([1, 2, 3], replace(near, codes="prior"))
+    found = model.draw_codes([1, 2, 3], near)
+    assert torch.allclose(found, 0.8 * means[[0, 1, 0]] + 0.6 * prior, atol=1e-5)
+    with pytest.raises(InvalidInputError, match="need one: give a condition picture"):
+        model.draw_codes([1], SamplingConfig(codes="reference"))
 
 
 @pytest.mark.parametrize("kind", ["set", "near", "prior"])

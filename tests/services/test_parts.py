@@ -144,6 +144,21 @@ def test_a_drawing_brings_the_part_that_follows_lines_and_nothing_else_does(
         ask("sample", shoes.id, SampleRequest(kind="prompt", use=("control",)))
 
 
+def test_new_shapes_lie_near_the_references_where_there_are_some(train, ask, shoes, picture):
+    train("anl", {"variant": "conditional"})
+    train("vae")
+    after = {"inputs": condition_inputs([picture("boot", "red")]), "use": ("anl", "vae")}
+    asked, _ = ask("sample", shoes.id, SampleRequest(kind="distribution", **after))
+    assert (asked.codes, asked.t0) == ("reference", 0.6)
+    for codes in ("prior", "set"):
+        request = SampleRequest(kind="distribution", codes=codes, **after)
+        assert ask("sample", shoes.id, request)[0].codes == codes
+    alone, _ = ask("sample", shoes.id, SampleRequest(kind="distribution", use=("anl", "vae")))
+    assert alone.codes == "near"
+    with pytest.raises(InvalidInputError, match="near a reference need one"):
+        ask("sample", shoes.id, SampleRequest(kind="distribution", codes="reference"))
+
+
 def test_lines_lead_only_where_that_was_learned(ask, shoes, picture):
     lines = {"control": picture("lines", "white")}
     with pytest.raises(InvalidInputError, match="no trained control yet: train 'control' first"):

@@ -92,7 +92,7 @@ def test_each_picture_of_an_exported_zip_is_made_again_to_the_pixel(studio, tmp_
     for file in files:
         with Image.open(file) as image:
             _, _, told = read_as_a1111(image.text["parameters"])
-        assert (told["Steps"], told["Sampler"]) == ("3", "DDIM")
+        assert (told["Steps"], told["Sampler"]) == ("3", "DPM++ 2M")
         assert f"seed{told['Seed']}.png" in file.name
         made = studio.recreation.recall(file)
         assert made.is_identical is True, file.name

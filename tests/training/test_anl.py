@@ -10,7 +10,7 @@ from dyod_studio.errors import BaseModelError, InvalidInputError
 from dyod_studio.models.anl import conditioned, load_anl, with_anl
 from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.models.clip import condition_embeddings, open_clip
-from dyod_studio.training.anl import prepare_embeddings
+from dyod_studio.training.anl import VIEWS, AnlTask, masked_view, prepare_embeddings
 from dyod_studio.training.data import TrainingSet
 from dyod_studio.training.registry import load_method, parse_config
 from dyod_studio.training.run import ArtifactReady, PicturesPrepared, PreviewsReady, Run, StepDone
@@ -91,8 +91,30 @@ def test_kept_embeddings_are_the_clips_own_of_the_same_picture(own_base, dataset
     *_, embeddings = drained(prepare_embeddings(dataset, clip))
     turned = TrainingSet(dataset.pictures[::-1], dataset.cache_dir)
     *_, others = drained(prepare_embeddings(turned, clip))
-    assert embeddings.shape == (4, clip.width)
-    torch.testing.assert_close(torch.tensor(embeddings[::-1].copy()), torch.tensor(others))
+    assert embeddings.shape == (4 * VIEWS, clip.width)
+    whole, others = torch.tensor(embeddings[::VIEWS]), torch.tensor(others[::VIEWS])
+    torch.testing.assert_close(whole.flip(0), others)
+
+
+def test_the_views_of_a_picture_show_less_and_less_of_it(own_base, dataset):
+    clip = open_clip(own_base)
+    *_, embeddings = drained(prepare_embeddings(dataset, clip))
+    each = torch.tensor(embeddings).view(4, VIEWS, clip.width)
+    likeness = (each * each[:, :1]).sum(dim=2).mean(dim=0)
+    assert likeness[0] > 0.9999
+    assert likeness[1:4].mean() > likeness[-3:].mean()
+    pixels = torch.ones(1, 3, 100, 100)
+    blank = [float((masked_view(pixels, 5, view) == 0).float().mean()) for view in (1, VIEWS - 1)]
+    assert blank == pytest.approx([0.01, 0.81])
+
+
+@pytest.mark.parametrize(("share", "views"), [(0.0, {0}), (1.0, set(range(1, VIEWS)))])
+def test_the_share_of_masked_views_is_what_the_setting_says(own_base, share, views):
+    config = parse_config("anl", {"masked_share": share})
+    task = AnlTask(own_base, None, torch.zeros(9, 1), None, config)
+    generator = torch.Generator().manual_seed(1)
+    found = task._views([3] * 200, generator)
+    assert {index - 3 * VIEWS for index in found} == views
 
 
 def drained(generator):

@@ -31,6 +31,7 @@ from dyod_studio.ui.draw.canvas_panel import (
 from dyod_studio.ui.draw.form import region_from_canvas, seed_for
 from dyod_studio.ui.draw.restore import NAMES, restore_updates
 from dyod_studio.ui.draw.screen import count_strokes
+from tests.ui.drawing import draw_picture
 
 HELD = ("under", "region_note", "line_controls")
 """Given by ``restore_updates`` and no field of the form."""
@@ -62,6 +63,37 @@ def made(studio, scratch, **values):
     return dict(
         zip(("gallery", "slider", "shown", "compare", "sheet", "seed"), outputs, strict=True)
     )
+
+
+@pytest.mark.parametrize(
+    ("trained", "words", "kind", "t0"),
+    [
+        (("anl", "vae"), None, "distribution", 0.4),
+        (("anl",), None, "prompt", 1.0),
+        (("anl", "vae"), "a red one", "distribution", 0.4),
+    ],
+)
+def test_with_examples_and_an_empty_canvas_new_pictures_are_asked_for(
+    studio, wish, tmp_path, trained, words, kind, t0
+):
+    studio.projects.learn(wish["project"], *trained)
+    example = draw_picture(tmp_path / "in" / "example.png", 0.3)
+    examples = {"references": [(str(example), None)], "use": ["anl"], "condition_text": words}
+    made(studio, tmp_path, **{**wish, "canvas": None, **examples})
+    (asked,) = studio.sampling.asked
+    assert (asked.kind, asked.t0, set(asked.inputs)) == (kind, t0, {"condition"})
+    with pytest.raises(InvalidInputError, match="The canvas is empty"):
+        make(studio, tmp_path, {**wish, "canvas": None, "use": ["anl"]}, "anna", quietly)
+    made(studio, tmp_path, **{**wish, **examples})
+    assert set(studio.sampling.asked[-1].inputs) == {"condition", "image"}
+
+
+def test_words_alone_are_an_example_too(studio, wish, tmp_path):
+    studio.projects.learn(wish["project"], "anl", "vae")
+    words = {"use": ["anl"], "condition_text": "a red one"}
+    made(studio, tmp_path, **{**wish, "canvas": None, **words})
+    (asked,) = studio.sampling.asked
+    assert (asked.kind, asked.t0, asked.condition_text) == ("prompt", 1.0, "a red one")
 
 
 def test_a_sketch_is_sent_as_it_was_drawn_with_every_setting(studio, project, tmp_path):

@@ -7,7 +7,7 @@ from typing import Any
 
 from dyod_studio.errors import InvalidInputError
 from dyod_studio.requests.part_kinds import PART_KINDS
-from dyod_studio.requests.sampling import CONTROL, AnyRequest, read_request
+from dyod_studio.requests.sampling import CONDITION, CONTROL, AnyRequest, read_request
 from dyod_studio.services.views import Provenance, Screen, Source
 from dyod_studio.store.artifacts import ArtifactRepository
 from dyod_studio.store.database import Session
@@ -121,8 +121,9 @@ def whole_number(metadata: Mapping[str, Any], name: str, default: int) -> int:
 
 
 def screen_of(kind: str, inputs: Collection[str] = ()) -> Screen:
-    """The screen that makes pictures of this kind: of a drawing on the Studio screen."""
-    return "studio" if kind == "image" or CONTROL in inputs else "explore"
+    """The screen that makes such pictures: after a drawing or examples the Studio screen."""
+    is_after = any(name.startswith((CONTROL, CONDITION)) for name in inputs)
+    return "studio" if kind == "image" or is_after else "explore"
 
 
 def find_part(session: Session, project_id: int, sha256: str) -> Artifact | None:

@@ -31,6 +31,7 @@ from dyod_studio.store.files import SAFETENSORS
 from dyod_studio.store.storage import Storage
 
 R = TypeVar("R", bound=SamplingRequest)
+S = TypeVar("S", bound=SampleRequest)
 ASPECT_TOLERANCE = 0.01
 """A mask may be of another size than its picture, but not of another shape."""
 
@@ -232,6 +233,7 @@ def complete(session: Session, project: ProjectView, request: R) -> R:
         request.check_inputs()
         if request.is_conditioned:
             check_conditionable(parts)
+        request = _near_reference(request)
         if request.kind == "prompt" and t0 != 1:
             raise InvalidInputError(
                 f"A start from the prompt alone has t0 = 1, got {t0:g}: "
@@ -245,6 +247,15 @@ def complete(session: Session, project: ProjectView, request: R) -> R:
         prompt=request.prompt or None,
         condition_text=request.condition_text or None,
     )
+
+
+def _near_reference(request: S) -> S:
+    """New shapes near the condition pictures, where there are some, and not near any of the set."""
+    if request.codes == "reference" and not request.conditions:
+        raise InvalidInputError("Shapes near a reference need one: give a condition picture.")
+    if request.kind == "distribution" and request.conditions and request.codes == "near":
+        return request.replace(codes="reference")
+    return request
 
 
 def drawn_seed(request: SamplingRequest) -> int:

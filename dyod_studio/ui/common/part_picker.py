@@ -29,7 +29,10 @@ CODES = [
     ("Like those of the set", "set"),
     ("Anywhere, as in the paper", "prior"),
 ]
-TURNS = '<div class="heading"><p>Reference pictures: it draws after them, in turn.</p></div>'
+TURNS = (
+    '<div class="heading"><p>Reference pictures: it draws after them, in turn; with an empty '
+    "canvas, new pictures near them.</p></div>"
+)
 
 SHOWN_ONLY = ("kinds", "conditioning")
 ShownParts = Mapping[str, Any]

@@ -24,6 +24,7 @@ from dyod_studio.requests.sampling import (
     IMAGE,
     REGION,
     SampleRequest,
+    Start,
 )
 from dyod_studio.ui.common.handlers import (
     SILENT,
@@ -99,6 +100,12 @@ def brush_of(colors: Sequence[str]) -> gr.Brush:
     )
 
 
+def is_untouched(value: Canvas) -> bool:
+    """Whether nothing was drawn on a canvas, nor a picture put there."""
+    marks = () if value is None else (value.get("background"), *(value.get("layers") or ()))
+    return not any(map(is_marked, marks))
+
+
 def sketch_from_canvas(value: Canvas) -> Image.Image:
     """The canvas as a square RGB image, strokes on white where there is no picture under them.
 
@@ -108,11 +115,11 @@ def sketch_from_canvas(value: Canvas) -> Image.Image:
     Raises:
         InvalidInputError: nothing was drawn and no picture was dropped.
     """
-    marks = [] if value is None else [value.get("background"), *(value.get("layers") or ())]
-    if value is None or not any(map(is_marked, marks)):
+    if value is None or is_untouched(value):
         raise InvalidInputError(UNTOUCHED)
     composite = value.get("composite")
     if composite is None:
+        marks = [value.get("background"), *(value.get("layers") or ())]
         composite = _piled([mark for mark in marks if mark is not None])
     return _squared(_on_white(composite))
 
@@ -288,22 +295,28 @@ def request_for(
 ) -> Iterator[SampleRequest]:
     """The request that the fields mean; its pictures lie on the disk within the block.
 
+    With examples and an empty canvas it is for new pictures after them.
+
     Raises:
-        InvalidInputError: a field cannot be read, or the canvas is empty.
+        InvalidInputError: a field cannot be read, or the canvas is empty and there are no examples.
     """
-    sketch = sketch_from_canvas(values.get("canvas"))
     region = region_from_canvas(values.get("region"))
-    usual = studio.projects.get(chosen(values.get("project"))).default_parts
-    parts = read_parts(usual, values)
+    project = studio.projects.get(chosen(values.get("project")))
+    parts = read_parts(project.default_parts, values)
+    start: Start = "image"
+    if is_untouched(values.get("canvas")) and (parts["inputs"] or parts["condition_text"]):
+        start = "distribution" if parts["inputs"] and "vae" in project.artifacts else "prompt"
     with ExitStack() as stack:
-        parts["inputs"][IMAGE] = stack.enter_context(saved(sketch, scratch))
+        if start == "image" or values.get("lines_lead"):
+            sketch = sketch_from_canvas(values.get("canvas"))
+            parts["inputs"][IMAGE] = stack.enter_context(saved(sketch, scratch))
         if values.get("lines_lead"):
             parts["inputs"][CONTROL] = parts["inputs"][IMAGE]
         if region is not None:
             parts["inputs"][REGION] = stack.enter_context(saved(region, scratch))
         request = SampleRequest(
-            kind="image",
-            t0=values.get("t0", 0.5),
+            kind=start,
+            t0=1 if start == "prompt" else values.get("t0", 0.5),
             num_images=whole_in("Pictures", values.get("num_images", 1)),
             guidance_scale=guidance_in(values.get("guidance_scale")),
             num_inference_steps=whole_in("Steps", values.get("num_inference_steps", DEFAULT_STEPS)),

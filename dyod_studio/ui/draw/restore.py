@@ -69,7 +69,7 @@ def _lines(request: AnyRequest) -> dict[str, Any]:
 def _pictures(request: AnyRequest) -> dict[str, Any]:
     """The sketch, the region over it and the references; the sketch stays if it is gone."""
     found: dict[str, Any] = {
-        "canvas": gr.skip(),
+        "canvas": None if request.kind != "image" else gr.skip(),
         "region": None,
         "under": "",
         "region_note": gr.update(visible="region" in request.inputs),

@@ -40,7 +40,7 @@ def build_captions(studio: "Studio", project: gr.State, name: str = "") -> None:
             change = gr.Button("Change all", min_width=120, elem_id=f"{name}change-captions")
         table = gr.Dataframe(
             headers=["No.", "Picture", "Caption"], datatype=["number", "str", "str"], type="array",
-            static_columns=[0, 1], column_limits=(3, 3), column_widths=["10%", "35%", "55%"],
+            static_columns=[0, 1], column_count=3, column_widths=["10%", "35%", "55%"],
             wrap=True, show_search="search", buttons=[], interactive=True, max_height=420,
             show_label=False, elem_id=f"{name}caption-table",
         )  # fmt: skip
