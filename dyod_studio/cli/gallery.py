@@ -167,13 +167,16 @@ def recall(
     with sampling_progress("Drawing") as on_progress:
         made = recreation.recall(file, project, on_progress)
     (path,) = [made.picture.file] if out is None else copy_out([made.picture], out)
-    words = {True: "The same pixels.", False: "NOT the same pixels.", None: "As far as it maps."}
+    words = f"NOT the same pixels: they differ by up to {made.difference} of 255 levels."
+    if made.is_identical is not False:
+        words = "The same pixels." if made.is_identical else "As far as it maps."
     document = {
         "image": describe(made.picture, path),
         "is_identical": made.is_identical,
+        "difference": made.difference,
         "notes": made.provenance.notes,
     }
-    text = "\n".join([str(path), words[made.is_identical], *made.provenance.notes])
+    text = "\n".join([str(path), words, *made.provenance.notes])
     return Reply(document, text, exit_code=1 if made.is_identical is False else 0)
 
 

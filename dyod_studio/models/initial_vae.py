@@ -205,7 +205,10 @@ class TrainedVae:
     @torch.no_grad()
     def decode(self, codes: Tensor, base: BaseModel) -> Tensor:
         """x' of each code as latents of the base model: (B, d) -> (B, C, h, w)."""
-        items = self.network.decode(codes.to(base.device))
+        return self.to_latents(self.network.decode(codes.to(base.device)), base)
+
+    def to_latents(self, items: Tensor, base: BaseModel) -> Tensor:
+        """Pictures in the space that it works in as latents of the base model: (B, C, h, w)."""
         if self.space == "latents":
             return items
         size = (base.resolution, base.resolution)

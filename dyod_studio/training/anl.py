@@ -44,6 +44,7 @@ from dyod_studio.training.data import (
 from dyod_studio.training.denoising import (
     PREVIEW_STEPS,
     Draw,
+    beside,
     draw,
     fixed_loss,
     loss_of,
@@ -147,7 +148,7 @@ class AnlTask:
         """The update is all there is."""
 
     def previews(self) -> list[Image.Image]:
-        """New pictures after the first ones of the set."""
+        """New pictures after the first ones of the set, beside those."""
         base, number = self._base, NUM_PREVIEWS
         predict: ConditionedPredictor = base.predict_noise
         if self._embeddings is not None:
@@ -165,7 +166,12 @@ class AnlTask:
             num_inference_steps=PREVIEW_STEPS,
         )
         *_, latents = steps
-        return to_pictures(base.decode_latents(latents))
+        drawn = to_pictures(base.decode_latents(latents))
+        if self._embeddings is None:
+            return drawn
+        own = rows_at(self._latents, [index % len(self._latents) for index in range(number)])
+        shown = to_pictures(base.decode_latents(own.to(base.device)))
+        return [beside(*pair) for pair in zip(shown, drawn, strict=True)]
 
     def _guidance_scale(self) -> float:
         """Guidance needs something that it leads towards."""

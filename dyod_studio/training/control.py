@@ -41,6 +41,7 @@ from dyod_studio.training.data import (
 from dyod_studio.training.denoising import (
     Draw,
     EncodedCaptions,
+    beside,
     draw_noisy,
     loss_of,
     preview_config,
@@ -186,7 +187,10 @@ class ControlTask:
         """Lines of some pictures, those held back first, and what is drawn from them."""
         rows = [*self.holdout, *self.learned][:NUM_PREVIEWS]
         lines = [lines_of(self._picture(row)) for row in rows]
-        return [_beside(each, drawn) for each, drawn in zip(lines, self._drawn(rows), strict=True)]
+        shown = [
+            Image.fromarray((255 * (1 - each)).astype(np.uint8)).convert("RGB") for each in lines
+        ]
+        return [beside(*pair) for pair in zip(shown, self._drawn(rows), strict=True)]
 
     def state_dict(self) -> dict[str, Tensor]:
         return self._control.tensors()
@@ -231,12 +235,3 @@ def _facts(task: ControlTask, control: ControlNetwork, done: int) -> dict[str, A
         "num_held_back": len(task.holdout),
         "steps_done": done,
     }
-
-
-def _beside(lines: Any, picture: Image.Image) -> Image.Image:
-    """Dark lines on white, and beside them what was drawn."""
-    left = Image.fromarray((255 * (1 - lines)).astype(np.uint8)).convert("RGB")
-    pair = Image.new("RGB", (left.width + picture.width, picture.height), "white")
-    pair.paste(left, (0, 0))
-    pair.paste(picture, (left.width, 0))
-    return pair

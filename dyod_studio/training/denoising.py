@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from dyod_studio.diffusion.losses import denoising_loss
@@ -126,14 +127,24 @@ def preview_config(
     prompt: str | None = None,
     guidance_scale: float | None = None,
     control: Control | None = None,
+    t0: float = 1.0,
 ) -> SamplingConfig:
     """How a preview is drawn: in fewer steps than a picture."""
     return SamplingConfig(
+        t0=t0,
         num_inference_steps=PREVIEW_STEPS,
         guidance_scale=guidance_scale,
         prompt=prompt,
         control=control,
     )
+
+
+def beside(own: Image.Image, drawn: Image.Image) -> Image.Image:
+    """Two pictures of one height in one: what was given, and what is drawn after it."""
+    pair = Image.new("RGB", (own.width + drawn.width, drawn.height), "white")
+    pair.paste(own, (0, 0))
+    pair.paste(drawn, (own.width, 0))
+    return pair
 
 
 def steady_end(config: MethodConfig, step: int) -> float:

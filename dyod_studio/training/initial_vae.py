@@ -14,12 +14,18 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from dyod_studio.diffusion.codes import kl_per_coordinate
+from dyod_studio.diffusion.codes import kl_per_coordinate, spread_codes
 from dyod_studio.diffusion.losses import negative_elbo
 from dyod_studio.models.artifacts import Artifact, save_artifact
-from dyod_studio.models.base import BaseModel
-from dyod_studio.models.customised import CustomisedModel, SamplingConfig
-from dyod_studio.models.initial_vae import InitialVae, SetCodes, TrainedVae, VaeShape
+from dyod_studio.models.base import BaseModel, to_pictures
+from dyod_studio.models.initial_vae import (
+    InitialVae,
+    SetCodes,
+    TrainedVae,
+    VaeShape,
+    draw_codes,
+)
+from dyod_studio.requests.sampling import DEFAULT_NOVELTY
 from dyod_studio.training.data import (
     Cached,
     TrainingSet,
@@ -28,12 +34,13 @@ from dyod_studio.training.data import (
     shares,
     step_generator,
 )
+from dyod_studio.training.denoising import beside
 from dyod_studio.training.loop import train
 from dyod_studio.training.registry import MethodConfig
 from dyod_studio.training.run import ArtifactReady, Event, Run
 from dyod_studio.training.set_codes import batches, fit_set_codes, posteriors
 
-PREVIEW_SEEDS = (1, 2, 3, 4)
+NUM_PREVIEWS = 4
 
 
 class VaeConfig(MethodConfig):
@@ -101,13 +108,20 @@ class VaeTask:
         """Nothing to hold in bounds."""
 
     def previews(self) -> list[Image.Image]:
-        """Pictures that the VAE alone draws, before any reverse process (t0 = 0)."""
+        """Pictures of the set, each beside what the VAE alone draws near it (t0 = 0)."""
+        base, rows = self._base, range(min(NUM_PREVIEWS, len(self._items)))
+        items = rows_at(self._items, rows).to(base.device)
+        trained = TrainedVae(self.vae, self._config.space)
+        seeds = [row + 1 for row in rows]
         self.vae.eval()
         try:
-            model = CustomisedModel(self._base, vae=TrainedVae(self.vae, self._config.space))
-            return model.sample("distribution", PREVIEW_SEEDS, SamplingConfig(t0=0, codes="prior"))
+            drawn = draw_codes(seeds, self._config.num_coordinates, "prior", 0, None)
+            codes = spread_codes(self.vae.encode(items).cpu(), drawn, DEFAULT_NOVELTY)
+            pictures = [trained.to_latents(items, base), trained.decode(codes, base)]
         finally:
             self.vae.train()
+        own, made = (to_pictures(base.decode_latents(latents)) for latents in pictures)
+        return [beside(*pair) for pair in zip(own, made, strict=True)]
 
     def state_dict(self) -> dict[str, Tensor]:
         return self.vae.state_dict()

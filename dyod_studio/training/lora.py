@@ -23,7 +23,7 @@ from torch import Tensor
 from dyod_studio.datasets.captions import tag_frequency
 from dyod_studio.diffusion.losses import min_snr_weights
 from dyod_studio.models.artifacts import Artifact, save_artifact
-from dyod_studio.models.base import BaseModel
+from dyod_studio.models.base import BaseModel, to_pictures
 from dyod_studio.models.customised import CustomisedModel
 from dyod_studio.models.lora import (
     ALL_LAYERS,
@@ -42,6 +42,7 @@ from dyod_studio.models.whole_unet import (
     unet_tensors,
     with_own_unet,
 )
+from dyod_studio.requests.sampling import T0_OF_STYLE
 from dyod_studio.training.data import (
     Cached,
     TrainingSet,
@@ -53,6 +54,7 @@ from dyod_studio.training.data import (
 from dyod_studio.training.denoising import (
     Draw,
     EncodedCaptions,
+    beside,
     draw,
     fixed_loss,
     loss_of,
@@ -201,13 +203,20 @@ class LoraTask:
             self._average.restore(parameters)
 
     def previews(self) -> list[Image.Image]:
-        """New pictures of what some pictures of the set are said to show."""
-        model, chosen = CustomisedModel(self._base), self.learned[:NUM_PREVIEWS]
+        """Pictures of the set, those held back first, each beside what is drawn near it."""
+        model, rows = CustomisedModel(self._base), [*self.holdout, *self.learned][:NUM_PREVIEWS]
+        with torch.no_grad():
+            latents = rows_at(self._latents, rows).to(self._base.device)
+            own = to_pictures(self._base.decode_latents(latents))
         with self.averaged():
-            return [
-                model.sample("prompt", [seed], preview_config(self._captions[row]))[0]
-                for seed, row in enumerate(chosen, start=1)
-            ]
+            drawn = [
+                model.sample(
+                    "image", [seed], preview_config(self._captions[row], t0=T0_OF_STYLE),
+                    images=[picture],
+                )[0]
+                for seed, (row, picture) in enumerate(zip(rows, own, strict=True), start=1)
+            ]  # fmt: skip
+        return [beside(*pair) for pair in zip(own, drawn, strict=True)]
 
     def tensors(self) -> dict[str, Tensor]:
         """The trained weights as an artifact holds them."""

@@ -4,6 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from dyod_studio.settings import Settings
 from dyod_studio.store.storage import open_storage
@@ -90,3 +92,13 @@ def test_a_recalled_picture_has_the_same_pixels(cli, tiny_base, tmp_path):
     answer = cli("recall", drawn.document["images"][1]["file"], "--out", tmp_path / "out")
     assert (answer.code, answer.document["is_identical"]) == (0, True)
     assert Path(answer.document["image"]["file"]).parent == tmp_path / "out"
+    with Image.open(drawn.document["images"][1]["file"]) as image:
+        told = PngInfo()
+        for key, text in image.text.items():
+            told.add_text(key, text)
+        red, green, blue = image.getpixel((3, 3))
+        image.putpixel((3, 3), (red, green, (blue + 40) % 256))
+        image.save(tmp_path / "touched.png", pnginfo=told)
+    touched = cli("recall", tmp_path / "touched.png", "--project", "p")
+    assert (touched.code, touched.document["is_identical"]) == (1, False)
+    assert touched.document["difference"] in {40, 216}

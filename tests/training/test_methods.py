@@ -2,13 +2,16 @@ from collections.abc import Callable
 from contextlib import closing
 from itertools import cycle
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from dyod_studio.datasets.images import prepare, read_image
 from dyod_studio.errors import InvalidInputError, TrainingDivergedError
 from dyod_studio.models.artifacts import load_artifact
+from dyod_studio.models.base import to_pictures, to_tensor
 from dyod_studio.requests.part_kinds import training_methods
 from dyod_studio.training.data import TrainingSet, batch_indices
 from dyod_studio.training.registry import load_method, parse_config
@@ -90,6 +93,33 @@ def test_events_come_in_order_and_their_files_are_complete(base, dataset, tmp_pa
         with Image.open(path) as image:
             assert image.size == (base.resolution, base.resolution)
     assert not list(tmp_path.rglob("*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("method", "values"),
+    [
+        ("lora", {}),
+        ("anl", {}),
+        ("vae", {"space": "latents", "width": 4}),
+        ("vae", {"space": "pixels", "width": 4, "side_px": 32}),
+    ],
+)
+def test_a_preview_shows_a_picture_of_the_set_beside_what_is_drawn(
+    own_base, dataset, tmp_path, method, values
+):
+    quick = {"steps": 1, "preview_every": 1, "batch_size": 2}
+    events = run(method, own_base, dataset, tmp_path / "run", **quick, **values)
+    (previews,) = (event for event in events if isinstance(event, PreviewsReady))
+    side = own_base.resolution
+    squares = [prepare(read_image(each.path), each.crop, side) for each in dataset.pictures]
+    latents = own_base.encode_images(to_tensor(squares))
+    own = np.stack([np.asarray(p) for p in to_pictures(own_base.decode_latents(latents))])
+    assert len(previews.paths) == 4
+    for path in previews.paths:
+        with Image.open(path) as pair:
+            assert pair.size == (2 * side, side)
+            left = np.asarray(pair.crop((0, 0, side, side)), np.float32)
+        assert np.abs(own - left).mean(axis=(1, 2, 3)).min() < 2
 
 
 VARIANTS = [

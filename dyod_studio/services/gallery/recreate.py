@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dyod_studio.datasets.images import ANY_SIZE, read_image
 from dyod_studio.errors import InvalidInputError, RejectedImageError
 from dyod_studio.requests.sampling import AnyRequest
@@ -36,12 +38,18 @@ DEFAULT_STEPS = 50
 class RecallView:
     """Outcome of making a picture again.
 
-    ``is_identical`` compares pixels with the file's; None for a file of another tool.
+    ``difference`` is the largest from the file's pixels, in levels of 0 to 255; None for a file of
+    another tool.
     """
 
     provenance: Provenance
     picture: GenerationView
-    is_identical: bool | None
+    difference: int | None
+
+    @property
+    def is_identical(self) -> bool | None:
+        """Whether the pixels are the file's."""
+        return None if self.difference is None else self.difference == 0
 
 
 class Recreation:
@@ -96,12 +104,12 @@ class Recreation:
         alone = provenance.request.alone(place, provenance.picture_seed)
         if alone is not None:
             (picture,) = self._draw(provenance, alone, on_progress)
-            if _same_pixels(path, picture.file):
-                return RecallView(provenance, picture, True)
+            if _difference(path, picture.file) == 0:
+                return RecallView(provenance, picture, 0)
         made = self._draw(provenance, provenance.request, on_progress)
         if not 0 <= place < len(made):
             raise InvalidInputError(f"The picture says it is number {place} of {len(made)}.")
-        return RecallView(provenance, made[place], _same_pixels(path, made[place].file))
+        return RecallView(provenance, made[place], _difference(path, made[place].file))
 
     def _project(
         self, session: Session, metadata: ImageMetadata, path: Path, ref: int | str | None
@@ -175,12 +183,16 @@ class Recreation:
             return self._dispatcher.ask(provenance.project_id, request, scope, on_progress)
 
 
-def _same_pixels(one: Path, other: Path) -> bool:
+def _difference(one: Path, other: Path) -> int:
+    """The largest of any colour of any pixel; 255 where the sizes differ."""
     try:
         images = [read_image(path, limits=ANY_SIZE) for path in (one, other)]
     except RejectedImageError as exc:
         raise InvalidInputError(f"{one.name} {exc}.") from exc
-    return images[0].size == images[1].size and images[0].tobytes() == images[1].tobytes()
+    if images[0].size != images[1].size:
+        return 255
+    first, second = (np.asarray(image, np.int16) for image in images)
+    return int(np.abs(first - second).max())
 
 
 def _sha256(path: Path) -> str:
