@@ -38,7 +38,7 @@ from dyod_studio.models.placeholder import with_placeholder
 from dyod_studio.models.rare_tokens import Subject
 from dyod_studio.models.whole_unet import with_own_unet
 from dyod_studio.training import lora
-from dyod_studio.training.anl import AnlTask
+from dyod_studio.training.anl import VIEWS, AnlTask
 from dyod_studio.training.baselines import BaselineTask
 from dyod_studio.training.control import ControlTask
 from dyod_studio.training.custom_diffusion import CustomDiffusionTask
@@ -131,7 +131,7 @@ def _custom_diffusion(stack: ExitStack, base: BaseModel, config: Any, latents: A
 def _anl(stack: ExitStack, base: BaseModel, config: Any, latents: Any) -> Built:
     adapter = AnlAdapter(base.unet, AnlShape(CLIP_WIDTH, config.rank, config.width))
     stack.enter_context(with_anl(base, adapter))
-    embeddings = _random(NUM_PICTURES, CLIP_WIDTH).numpy() / CLIP_WIDTH**0.5
+    embeddings = _random(NUM_PICTURES * VIEWS, CLIP_WIDTH).numpy() / CLIP_WIDTH**0.5
     return base, AnlTask(base, adapter, latents, embeddings, config)
 
 

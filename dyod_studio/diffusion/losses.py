@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from dyod_studio.diffusion.codes import kl_per_coordinate
-from dyod_studio.diffusion.schedule import NoiseSchedule
+from dyod_studio.diffusion.sampling import NoiseSchedule
 
 
 def min_snr_weights(schedule: NoiseSchedule, timesteps: Tensor, gamma: float) -> Tensor:

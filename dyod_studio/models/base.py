@@ -16,7 +16,7 @@ from diffusers import DDIMScheduler
 from PIL import Image
 from torch import Tensor
 
-from dyod_studio.diffusion.schedule import NoiseSchedule
+from dyod_studio.diffusion.sampling import NoiseSchedule
 from dyod_studio.errors import InvalidInputError
 
 DEFAULT_GUIDANCE_SCALE = 7.5

@@ -17,8 +17,7 @@ from diffusers import (
 )
 from torch import Tensor
 
-from dyod_studio.diffusion.sampling import NoisePredictor, Settle
-from dyod_studio.diffusion.schedule import NoiseSchedule
+from dyod_studio.diffusion.sampling import NoisePredictor, NoiseSchedule, Settle
 
 MAKERS: dict[str, Callable[..., Any]] = {
     "dpm++": partial(DPMSolverMultistepScheduler, solver_order=2, algorithm_type="dpmsolver++"),

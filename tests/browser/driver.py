@@ -14,6 +14,10 @@ OF_GRADIO = ("aria-prohibited-attr", 'aria-label="Empty value"')
 """Gradio labels its empty places without giving them a role: harmless, and not ours to change."""
 
 
+AFTER_FRAMES = """() => new Promise(done =>
+  requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 50))))"""
+
+
 class Visitor:
     """One browser window with a memory of its own; ``errors`` and ``hosts`` are recorded."""
 
@@ -62,6 +66,16 @@ class Visitor:
             if fault["impact"] in GRAVE
             and not (fault["id"] == OF_GRADIO[0] and OF_GRADIO[1] in node["html"])
         ]
+
+    def unfold(self, name: str, first: str) -> None:
+        """Open an accordion, and wait until Gradio has drawn what lies in it for the last time.
+
+        It sets the fields once more to what they began with in the frame after they came into
+        sight; nobody types so fast, but a program does.
+        """
+        self.page.get_by_text(name).locator("visible=true").first.click()
+        self.see(first)
+        self.page.evaluate(AFTER_FRAMES)
 
     def press(self, selector: str) -> None:
         self.find(selector).click()

@@ -100,7 +100,7 @@ def draw_and_make(visitor: Visitor) -> None:
 
 
 def few_steps(visitor: Visitor, screen: str, number: int) -> None:
-    visitor.page.get_by_text("Fine controls").locator("visible=true").first.click()
+    visitor.unfold("Fine controls", f"#{screen}-steps")
     steps = visitor.find(f"#{screen}-steps input[type=number]")
     steps.fill(str(number))
     steps.press("Tab")

@@ -14,7 +14,7 @@ from dyod_studio.diffusion.losses import (
     negative_elbo,
     noise_error_weights,
 )
-from dyod_studio.diffusion.schedule import NoiseSchedule
+from dyod_studio.diffusion.sampling import NoiseSchedule
 from dyod_studio.errors import InvalidInputError
 
 A, B = torch.randn(2, 16, generator=torch.Generator().manual_seed(3)).split(1)

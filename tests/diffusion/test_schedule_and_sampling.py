@@ -6,6 +6,7 @@ import torch
 from diffusers import DDIMScheduler
 
 from dyod_studio.diffusion.sampling import (
+    NoiseSchedule,
     ancestral_steps,
     ddim_steps,
     generators_of,
@@ -13,7 +14,6 @@ from dyod_studio.diffusion.sampling import (
     randn_per_image,
     reverse_from_start,
 )
-from dyod_studio.diffusion.schedule import NoiseSchedule
 from dyod_studio.errors import InvalidInputError
 
 BETAS = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2

@@ -7,13 +7,13 @@ import torch
 from diffusers import EulerDiscreteScheduler
 
 from dyod_studio.diffusion.sampling import (
+    NoiseSchedule,
     ancestral_steps,
     ddim_steps,
     generators_of,
     randn_per_image,
     reverse_from_start,
 )
-from dyod_studio.diffusion.schedule import NoiseSchedule
 from dyod_studio.models.customised import sampler_of
 from dyod_studio.models.samplers import MAKERS, STOCHASTIC, sampler_steps
 

@@ -8,7 +8,7 @@ import gradio as gr
 import pytest
 from PIL import Image
 
-from dyod_studio.requests.sampling import PointRequest, read_request
+from dyod_studio.requests.sampling import DEFAULT_STEPS, PointRequest, read_request
 from dyod_studio.services.explore.views import NUM_TRAITS, FrameView, StripsView
 from dyod_studio.services.views import Provenance
 from dyod_studio.ui.common.part_picker import (
@@ -279,7 +279,7 @@ def test_parts_are_offered_once_there_is_a_choice_and_kept_as_settings(studio, p
     settings = read_sampling_controls((0.5, "", 50, "trailing", "euler", "near", 0.2, use, 0.7))
     assert (settings["codes"], settings["novelty"]) == ("near", 0.2)
     assert (settings["use"], settings["adapter_strength"]) == (("dreambooth",), 0.7)
-    assert sampling_control_updates(PointRequest())[:3] == (0.5, "", 50)
+    assert sampling_control_updates(PointRequest())[:3] == (0.5, "", DEFAULT_STEPS)
 
 
 def test_a_picture_without_a_project_is_refused_in_a_sentence(studio):
