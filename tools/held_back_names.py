@@ -13,7 +13,6 @@ quarters.
 import argparse
 import json
 import random
-import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -37,10 +36,10 @@ from dyod_studio.requests.sampling import DEFAULT_SAMPLER, DEFAULT_STEPS
 from dyod_studio.settings import STARTER_DIR, Settings
 from dyod_studio.store.storage import open_storage
 from tools.commands import Commands
+from tools.held_back import EVERY, begin_project, sheet_of
 
-EVERY, COUNT, NUM_NAMES, NEAREST = 10, 20, 100, 5
+COUNT, NUM_NAMES, NEAREST = 20, 100, 5
 SEEDS = (1, 2, 3, 4)
-CELL = 96
 PROJECT = "names"
 
 
@@ -126,28 +125,13 @@ def write(
     (out / "table.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
     document = json.dumps([asdict(row) for row in rows], indent=1)
     (out / "figures.json").write_text(document + "\n", encoding="utf-8")
-    _sheet([true, *(made[:: len(SEEDS)] for made in drawn.values())]).save(
-        out / "sheet.webp", "WEBP", quality=85
-    )
-
-
-def _sheet(shown: Sequence[Sequence[Image.Image]]) -> Image.Image:
-    sheet = Image.new("RGB", (CELL * len(shown[0]), CELL * len(shown)), "white")
-    for line, images in enumerate(shown):
-        for place, image in enumerate(images):
-            sheet.paste(image.resize((CELL, CELL)), (place * CELL, line * CELL))
-    return sheet
+    shown = [true, *(made[:: len(SEEDS)] for made in drawn.values())]
+    sheet_of(shown, len(true)).save(out / "sheet.webp", "WEBP", quality=85)
 
 
 def _train(command: Commands, files: Sequence[Path], folder: Path) -> str:
     """Train the style on what is not held back, unless that was done before: its SHA-256."""
-    if not command.run("project", "list")["projects"]:
-        folder.mkdir(parents=True, exist_ok=True)
-        for number, path in enumerate(files):
-            if number % EVERY:
-                shutil.copyfile(path, folder / path.name)
-        command.run("project", "create", PROJECT, "--base", "starter")
-        command.run("dataset", "add", PROJECT, folder)
+    begin_project(command, files, folder, PROJECT)
     if "lora" not in command.run("project", "show", "1")["artifacts"]:
         command.run("train", "1", "lora", "--wait")
     rows = command.run("artifact", "list", "1")["artifacts"]

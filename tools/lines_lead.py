@@ -11,7 +11,6 @@ cosine to that picture in the starter's CLIP.
 
 import argparse
 import json
-import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -33,10 +32,10 @@ from dyod_studio.models.loading import load_base
 from dyod_studio.settings import STARTER_DIR, Settings
 from dyod_studio.store.storage import open_storage
 from tools.commands import Commands
+from tools.held_back import EVERY, begin_project, sheet_of
 
-EVERY = 10
 STEPS = 20
-CELL, SHOWN = 96, 10
+SHOWN = 10
 PROJECT = "lines-lead"
 METHODS = ("lora", "control")
 
@@ -123,15 +122,7 @@ def held_back(path: Path, base: BaseModel) -> HeldBack:
 
 def _train(command: Commands, files: Sequence[Path], options: argparse.Namespace) -> dict[str, str]:
     """Train on what is not held back, unless that was done before: kind -> SHA-256."""
-    projects = command.run("project", "list")["projects"]
-    if not projects:
-        folder = options.out / "learned"
-        folder.mkdir(parents=True, exist_ok=True)
-        for number, path in enumerate(files):
-            if number % EVERY:
-                shutil.copyfile(path, folder / path.name)
-        command.run("project", "create", PROJECT, "--base", "starter")
-        command.run("dataset", "add", PROJECT, folder)
+    begin_project(command, files, options.out / "learned", PROJECT)
     for method in METHODS:
         if method not in command.run("project", "show", PROJECT)["artifacts"]:
             steps = () if options.steps is None else ("--set", f"steps={options.steps}")
@@ -157,11 +148,7 @@ def write(
     document = json.dumps([asdict(row) for row in rows], indent=1)
     (out / "figures.json").write_text(document + "\n", encoding="utf-8")
     shown = [pictures, [each.drawing for each in judged], *drawn.values()]
-    sheet = Image.new("RGB", (CELL * SHOWN, CELL * len(shown)), "white")
-    for line, images in enumerate(shown):
-        for place, image in enumerate(images[:SHOWN]):
-            sheet.paste(image.resize((CELL, CELL)), (place * CELL, line * CELL))
-    sheet.save(out / "sheet.webp", "WEBP", quality=85)
+    sheet_of(shown, SHOWN).save(out / "sheet.webp", "WEBP", quality=85)
 
 
 def _parser() -> argparse.ArgumentParser:

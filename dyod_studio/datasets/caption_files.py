@@ -19,6 +19,8 @@ from dyod_studio.datasets.outcomes import RejectedFile
 
 TEXT_SUFFIXES = (".txt", ".caption")
 TABLES = ("metadata.jsonl", "metadata.csv")
+TAG_COUNTS = "tags.csv"
+"""What the studio's own export counts; it says nothing of a single picture."""
 NAME_KEYS, TEXT_KEYS = ("file_name", "image", "file"), ("text", "caption", "prompt", "description")
 MAX_TEXT_BYTES = 1 << 16
 MAX_TABLE_BYTES = 32 << 20
@@ -53,6 +55,8 @@ class CaptionFiles:
         for name in files:
             if PurePosixPath(name).name.lower() in TABLES:
                 self._read_table(name, files[name])
+            elif PurePosixPath(name).name == TAG_COUNTS:
+                self._used.add(name)
         for name in sorted(files):  # .txt comes later than .caption, and takes its place
             if name.lower().endswith(TEXT_SUFFIXES) and _stem(name) in stems:
                 self._read_text(name, files[name])

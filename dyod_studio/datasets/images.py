@@ -275,11 +275,14 @@ def whole_crop(size: tuple[int, int]) -> Crop:
     return Crop((width - side) // 2, (height - side) // 2, side)
 
 
+def is_padded(mode: CropMode, *, is_plain: bool) -> bool:
+    """Return whether a picture that is no square is padded, not cut."""
+    return mode == CropMode.WHOLE or (mode == CropMode.AUTO and is_plain)
+
+
 def choose_crop(image: Image.Image, mode: CropMode, *, is_plain: bool) -> Crop:
     """Return the square that is learned of an RGB image whose ground is plain, or not."""
-    if mode == CropMode.WHOLE or (mode == CropMode.AUTO and is_plain):
-        return whole_crop(image.size)
-    return content_crop(image)
+    return whole_crop(image.size) if is_padded(mode, is_plain=is_plain) else content_crop(image)
 
 
 def content_crop(image: Image.Image) -> Crop:

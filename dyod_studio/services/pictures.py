@@ -1,7 +1,7 @@
 """The pictures of a set, looked over: what stands out, what is left out, and crops."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
@@ -11,7 +11,8 @@ from dyod_studio.datasets.images import (
     ANY_SIZE,
     Crop,
     border_colour,
-    choose_crop,
+    content_crop,
+    is_padded,
     read_image,
     whole_crop,
 )
@@ -43,7 +44,7 @@ class PictureDetails:
     caption: str
     is_left_out: bool
     padding: str = ""
-    """Colour of what the square holds beyond the picture, #rrggbb; empty where it does not."""
+    """Colour of what the square holds beyond the picture, #rrggbb, of one that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class Pictures:
             NotFoundError: the project has no such picture.
         """
         with self._storage.database.session() as session:
-            return self._details(_of_project(session, ref, picture_id))
+            return self._with_padding(_of_project(session, ref, picture_id))
 
     def leave_out(self, ref: int | str, picture_id: int, *, is_out: bool = True) -> PictureDetails:
         """Put a picture aside, or take it into the set (again)."""
@@ -145,7 +146,7 @@ class Pictures:
             changed = PictureRepository(session).change(
                 row.id, crop_left=left, crop_top=top, crop_side=side
             )
-            return self._details(changed)
+            return self._with_padding(changed)
 
     def crop_all(self, ref: int | str, mode: CropMode) -> None:
         """Choose what is learned of every picture that is no square, and of those to come.
@@ -154,25 +155,31 @@ class Pictures:
         """
         with self._storage.database.session() as session:
             project = ProjectRepository(session).find(ref)
+            pictures = PictureRepository(session)
+            rows = (*pictures.all(project.id), *pictures.left_out(project.id))
+        crops = {row.id: self._crop(row, mode) for row in rows if row.width != row.height}
+        with self._storage.database.session() as session:
             ProjectRepository(session).crop_as(project.id, mode.value)
             pictures = PictureRepository(session)
-            for row in (*pictures.all(project.id), *pictures.left_out(project.id)):
-                if row.width != row.height:
-                    crop = self._crop(row, mode)
-                    pictures.change(
-                        row.id, crop_left=crop.left, crop_top=crop.top, crop_side=crop.side
-                    )
+            for number, crop in crops.items():
+                pictures.change(number, crop_left=crop.left, crop_top=crop.top, crop_side=crop.side)
 
     def _crop(self, row: Picture, mode: CropMode) -> Crop:
-        """The square that an import would choose, seen on the thumbnail."""
-        small = self._thumbnail(row)
-        crop = choose_crop(small, mode, is_plain=bool(row.ground))
-        side = min(row.width, row.height)
-        if crop == whole_crop(small.size):
+        """The square that an import would choose; content is looked for on the thumbnail."""
+        if is_padded(mode, is_plain=bool(row.ground)):
             return whole_crop((row.width, row.height))
+        crop, side = content_crop(self._thumbnail(row)), min(row.width, row.height)
         scale = side / crop.side
         left = min(round(crop.left * scale), row.width - side)
         return Crop(left, min(round(crop.top * scale), row.height - side), side)
+
+    def _with_padding(self, row: Picture) -> PictureDetails:
+        """The picture with the colour that its square holds beyond it."""
+        details = self._details(row)
+        if row.crop_side <= min(row.width, row.height):
+            return details
+        colour = border_colour(self._thumbnail(row))
+        return replace(details, padding="#{:02x}{:02x}{:02x}".format(*colour))
 
     def _thumbnail(self, row: Picture) -> Image.Image:
         return read_image(self._storage.files.path(row.thumbnail_sha256, WEBP), limits=ANY_SIZE)
@@ -193,8 +200,6 @@ class Pictures:
 
     def _details(self, row: Picture) -> PictureDetails:
         files = self._storage.files
-        crop = Crop(row.crop_left, row.crop_top, row.crop_side)
-        is_padded = crop.side > min(row.width, row.height)
         return PictureDetails(
             id=row.id,
             name=row.name,
@@ -207,9 +212,6 @@ class Pictures:
             crop_side=row.crop_side,
             caption=row.caption or "",
             is_left_out=row.is_left_out,
-            padding="#{:02x}{:02x}{:02x}".format(*border_colour(self._thumbnail(row)))
-            if is_padded
-            else "",
         )
 
 

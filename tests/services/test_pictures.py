@@ -80,6 +80,20 @@ def test_a_picture_on_a_plain_ground_is_learned_whole_and_all_can_be_cut(studio,
     assert all(30 <= left <= 50 for left, _, _ in crops())
 
 
+def test_a_nearly_square_picture_is_cut_where_all_are(studio, shoes, tmp_path):
+    save(Image.new("RGB", (1000, 999), "white"), tmp_path / "near.png")
+    studio.projects.add_pictures(shoes.id, [tmp_path / "near.png"])
+    (view,) = studio.projects.pictures(shoes.id)
+    assert studio.pictures.get(shoes.id, view.id).crop_side == 1000
+    studio.pictures.crop_all(shoes.id, CropMode.CONTENT)
+    assert studio.pictures.get(shoes.id, view.id).crop_side == 999
+
+
+def test_a_set_is_looked_over_though_a_thumbnail_is_gone(studio, shoes, checked):
+    checked.soft[0].thumbnail.unlink()
+    assert [picture.name for picture in studio.pictures.check(shoes.id).soft] == ["in/8 soft.png"]
+
+
 def test_what_comes_later_is_cut_as_the_project_says(studio, shoes, tmp_path):
     studio.pictures.crop_all(shoes.id, CropMode.CONTENT)
     studio.projects.add_pictures(shoes.id, [save(face(9), tmp_path / "late.png")])

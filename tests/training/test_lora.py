@@ -1,11 +1,13 @@
 """The set's own LoRA, from pictures with captions to pictures."""
 
+import json
 from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 from dyod_studio.models.artifacts import load_artifact
 from dyod_studio.models.customised import SamplingConfig, open_customised
@@ -124,6 +126,14 @@ def test_a_run_that_goes_on_from_a_checkpoint_ends_bit_identical(
     one, other = (load_artifact(events[-1].path, "lora").tensors for events in (whole, rest))
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_lora_says_with_which_tags_it_was_trained(base_models, captioned, tmp_path):
+    values = QUICK | {"layers": "attention", "steps": 1}
+    ready = train("lora", base_models["starter"], captioned, tmp_path / "run", **values)[-1]
+    with safe_open(ready.path, framework="numpy") as file:
+        tags = json.loads(file.metadata()["ss_tag_frequency"])
+    assert tags == {"set": {"a teal disc": 1, "a tomato": 1, "night": 1}}
 
 
 def test_shares_and_recomputing_learn_the_same(base_models, captioned, tmp_path):

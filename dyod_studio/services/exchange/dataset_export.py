@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from dyod_studio.datasets.caption_files import TAG_COUNTS
 from dyod_studio.datasets.captions import caption_of, tag_frequency
 from dyod_studio.services.views import ProjectView
 from dyod_studio.store.projects import PictureRepository
@@ -35,7 +36,7 @@ def dataset_entries(storage: Storage, project: ProjectView) -> Iterator[tuple[st
         captioned.append((f"{name}{row.suffix}", caption))
     if captioned:
         yield "metadata.jsonl", "".join(map(_line, captioned)).encode()
-        yield "tags.csv", _tags([caption for _, caption in captioned])
+        yield TAG_COUNTS, _tags([caption for _, caption in captioned])
 
 
 def folder_of(token: str) -> str:
