@@ -117,6 +117,7 @@ def explore(visitor: Visitor) -> None:
     for place in (0, 3):
         visitor.see("#pick-thumbs .thumbnail-item")
         visitor.find("#pick-thumbs .thumbnail-item").nth(place).click()
+        visitor.see(f"#end-{'ab'[bool(place)]} img")
     visitor.page.wait_for_function(FRAMES.format("#between-frames"), timeout=SAMPLE_MS)
     move(visitor, "#between-place", "#between-frame")
     visitor.shoot("real-7-between")
